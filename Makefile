@@ -1,0 +1,71 @@
+# `make demo` shows fusionpy at work and `make test` tests it. Both need make and Python 3.11 or later, no more.
+
+VENV ?= .venv
+# The Python to make VENV with; left empty, the first of PYTHONS that will do. CI tests 3.13 and 3.11.
+PYTHON ?=
+PYTHONS := python3.13 python3.12 python3.11 python3
+# More for pytest, as in: make test ARGS="-m slow -k coverage"
+ARGS ?=
+
+PIP_INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help demo test check clean python
+
+help:
+	@echo "make demo    install fusionpy in $(VENV) and watch it fuse two small surveys"
+	@echo "make test    run the tests (ARGS=... goes to pytest)"
+	@echo "make check   formatting, lint, types, imports between modules, spelling, examples in docstrings"
+	@echo "make clean   remove $(VENV) and whatever else these commands leave"
+	@echo
+	@echo "PYTHON=/path/to/python3 chooses the Python, VENV=folder another place to install in."
+
+demo: $(VENV)/.installed
+	@$(VENV)/bin/fusionpy demo
+
+test: $(VENV)/.installed-dev
+	$(VENV)/bin/pytest $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/codespell
+	$(VENV)/bin/pytest --doctest-modules fusionpy
+
+clean:
+	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
+	rm -rf build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find fusionpy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps say that VENV has what pyproject.toml and constraints.txt ask for. The package is installed in place, so
+# a change of its code needs no new installation.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing fusionpy in $(VENV) (a minute or two)"
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing fusionpy and its tools in $(VENV) (a minute or two)"
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+$(VENV)/bin/python:
+	@python=$$($(FIND_PYTHON)) && echo "Making $(VENV) with $$python" && "$$python" -m venv "$(VENV)"
+
+# Print the Python that would be used.
+python:
+	@$(FIND_PYTHON)
+
+# Python 3.11 or later that starts and can make environments; pyenv's too, which are often not on the PATH.
+SUITABLE = import sys; assert sys.version_info >= (3, 11); import ensurepip, venv; print(sys.executable)
+FIND_PYTHON = \
+	for name in $(or $(PYTHON),$(PYTHONS)); do \
+	  for python in "$$name" "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin/"$$name"; do \
+	    "$$python" -c '$(SUITABLE)' 2>/dev/null && exit; \
+	  done; \
+	done; \
+	echo "No suitable Python among: $(or $(PYTHON),$(PYTHONS))." >&2; \
+	echo "fusionpy needs Python 3.11 or later with its venv module (on Debian the package python3-venv)." >&2; \
+	echo "Install one, or say where it is: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
+	exit 1

@@ -1,0 +1,38 @@
+"""fusionpy: fuse survey microdata.
+
+Train on a donor survey (`train`), simulate its variables for every record of a recipient (`fuse`), M times over.
+The method is that of Ummel et al. (2024), *Scientific Data* 11:142, doi 10.1038/s41597-023-02788-7.
+"""
+
+from importlib.metadata import version
+
+from fusionpy import datasets
+from fusionpy.errors import (
+    ArchiveError,
+    ArgumentError,
+    FusionError,
+    FusionWarning,
+    OutputError,
+    SchemaError,
+)
+from fusionpy.formats.archive import read_fsn, write_fsn
+from fusionpy.fusion import fuse
+from fusionpy.model import FusionModel
+from fusionpy.training import train
+
+__version__ = version("fusionpy")
+
+__all__ = [
+    "ArchiveError",
+    "ArgumentError",
+    "FusionError",
+    "FusionModel",
+    "FusionWarning",
+    "OutputError",
+    "SchemaError",
+    "datasets",
+    "fuse",
+    "read_fsn",
+    "train",
+    "write_fsn",
+]

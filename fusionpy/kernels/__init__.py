@@ -1,0 +1,1 @@
+"""Pure functions over arrays: no frames, no files, no global random state."""

@@ -1,0 +1,318 @@
+"""What training leaves and fusing needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.engines.boosting import Booster, Target, Tuning
+from fusionpy.schema import Schema
+
+__all__ = ["METHODS", "FusionModel", "Options", "Pools", "Step"]
+
+BLOCK_POOL = 30  # donors kept for each centre of a block; `fuse(kblock=)` uses the first of them
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a model is trained: a method's choices, each of which an argument of `train` can replace.
+
+    Attributes
+    ----------
+    method : str
+        The preset it began as.
+    nfolds : float
+    nquantiles : int
+    nclusters : int
+    krange : (int, int)
+    hyper : dict
+        Hyperparameters of the boosters; lists make a grid.
+    patience : int
+        Rounds without gain after which boosting stops.
+    crossfit : bool
+        Donors' expectations come from models that did not see them, recipients' from one such model.
+    refits : int
+        Refits on donor bootstraps; implicate m is drawn with refit ``(m - 1) % refits``.
+    redraw : bool
+        Donor weights are redrawn in the pools for every implicate (Bayesian bootstrap).
+    rank_scale : bool
+        Skewed continuous variables are boosted on their rank-normal scale.
+    temper : bool
+        Class probabilities are tempered on left-out donors.
+    tolerant : bool
+        Pool sizes by fusionModel's tolerance rule rather than the least divergence.
+    sort_quantiles : bool
+        Predicted quantiles are sorted, so that they do not cross.
+    integer_weights : bool
+        Donors are drawn by integerized weights.
+    """
+
+    method: str
+    nfolds: float = 5
+    nquantiles: int = 3
+    nclusters: int = 2000
+    krange: tuple[int, int] = (10, 500)
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    patience: int = 10
+    crossfit: bool = True
+    refits: int = 10
+    redraw: bool = True
+    rank_scale: bool = True
+    temper: bool = True
+    tolerant: bool = True
+    sort_quantiles: bool = True
+    integer_weights: bool = False
+
+    def having(self, **given: Any) -> Options:
+        """Replace what was given; None leaves the method's choice."""
+        return replace(self, **{k: v for k, v in given.items() if v is not None})
+
+
+_BOOSTING = {
+    "boosting": "gbdt",
+    "data_sample_strategy": "bagging",
+    "num_leaves": 31,
+    "feature_fraction": 0.8,
+    "num_iterations": 2500,
+    "learning_rate": 0.1,
+    "max_depth": 5,
+    "max_bin": 255,
+    "min_data_in_bin": 3,
+    "max_cat_threshold": 32,
+    "min_data_in_leaf": 20,
+}
+
+METHODS = {
+    "default": Options("default", hyper=_BOOSTING),
+    "2024": Options(
+        "2024",
+        nclusters=0,
+        krange=(1, 500),
+        hyper={**_BOOSTING, "num_leaves": [16, 32, 64], "max_depth": -1},
+        patience=2,
+        crossfit=False,
+        refits=0,
+        redraw=False,
+        rank_scale=False,
+        temper=False,
+        tolerant=False,
+    ),
+    "fusionModel": Options(
+        "fusionModel",
+        nquantiles=2,
+        hyper={**_BOOSTING, "data_sample_strategy": "goss"},
+        patience=2,
+        crossfit=False,
+        refits=0,
+        redraw=False,
+        rank_scale=False,
+        temper=False,
+        integer_weights=True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Donor pools of one step.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the expectations.
+    centre, scale : (d,) float64
+        How expectations are scaled; NaN = not.
+    centres : (c, d) float64
+        Scaled cluster centres.
+    start : (c + 1,) intp
+        Pool boundaries in `member`.
+    member : (m,) intp
+        Donor rows, pool after pool, nearest first.
+    r2 : float
+        Weighted share of the variance of the centres' expected values that their pools' means explain;
+        NaN for a block.
+    """
+
+    columns: tuple[str, ...]
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    start: NDArray[np.intp]
+    member: NDArray[np.intp]
+    r2: float
+
+    @property
+    def sizes(self) -> NDArray[np.intp]:
+        """Number of donors in each pool."""
+        return np.diff(self.start)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a fusion: a variable, or a block of variables taken from one donor.
+
+    Attributes
+    ----------
+    variables, predictors : tuple of str
+        Predictors in the order that the boosters know them by.
+    targets : tuple of Target
+        The models, in the order of the expectations.
+    final : dict of str to Booster
+        Fitted on all donors; key is the target's name.
+    members : tuple of dict
+        Fold models or refits, one of which stands in for `final` at every draw; empty: `final` does.
+    temperatures : dict of str to float
+        Of the class probabilities of categorical and zero models; 1 where there is no entry.
+    pools : Pools or None
+        None for a categorical variable on its own: its classes are drawn directly.
+    tuning : dict of str to Tuning
+    ranked : tuple of str
+        Variables boosted on their rank-normal scale.
+    """
+
+    variables: tuple[str, ...]
+    predictors: tuple[str, ...]
+    targets: tuple[Target, ...]
+    final: Mapping[str, Booster]
+    members: tuple[Mapping[str, Booster], ...]
+    temperatures: Mapping[str, float]
+    pools: Pools | None
+    tuning: Mapping[str, Tuning]
+    ranked: tuple[str, ...] = ()
+
+    @property
+    def is_block(self) -> bool:
+        """Whether several variables are taken from one donor."""
+        return len(self.variables) > 1
+
+    def models(self, member: int) -> Mapping[str, Booster]:
+        """Boosters of one member, or the final ones if there are no members."""
+        return self.members[member] if self.members else self.final
+
+
+@dataclass(frozen=True, repr=False)
+class FusionModel:
+    """A trained fusion: hand it to `fuse`, or write it to a `.fsn` archive.
+
+    Attributes
+    ----------
+    schema : Schema
+        Predictors and fusion variables with their kinds and levels.
+    steps : tuple of Step
+    options : Options
+        How it was trained.
+    seed : int
+        The seed that was given, or drawn.
+    donors : (n, q) float64
+        Values (level codes) of the fusion variables that are taken from donors.
+    donor_columns : tuple of str
+        Their names.
+    weight : (n,) float64
+        Positive donor weights, mean 1.
+    counts : (refits, n) float64
+        How often each donor is in each refit; no rows without refits.
+    seconds : float
+        Time that training took.
+    versions : dict
+        Of fusionpy and the libraries behind it.
+
+    Notes
+    -----
+    It holds records of the donor survey's fusion variables: share it as you would share the survey.
+    """
+
+    schema: Schema
+    steps: tuple[Step, ...]
+    options: Options
+    seed: int
+    donors: NDArray[np.float64]
+    donor_columns: tuple[str, ...]
+    weight: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    seconds: float
+    versions: Mapping[str, str]
+
+    @property
+    def n_donors(self) -> int:
+        """Donors of positive weight."""
+        return len(self.weight)
+
+    @property
+    def assignment(self) -> Literal["final", "record", "implicate"]:
+        """Which member predicts a recipient: none, one drawn per record, or one per implicate."""
+        if self.options.refits:
+            return "implicate"
+        return "record" if self.steps[0].members else "final"
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One row per model of each step.
+
+        Returns
+        -------
+        list of dict
+            step, variable, type, model, rounds, loss (of validation), pool_median, pool_range, r2.
+        """
+        rows = []
+        for number, step in enumerate(self.steps, 1):
+            sizes = step.pools.sizes if step.pools else np.array([], dtype=np.intp)
+            for target in step.targets:
+                tuning = step.tuning[target.name]
+                rows.append(
+                    {
+                        "step": number,
+                        "variable": target.variable,
+                        "type": self.schema[target.variable].model_type
+                        + (" (zero-inflated)" if f"{target.variable}_z" in step.tuning else ""),
+                        "model": target.kind,
+                        "rounds": tuning.rounds,
+                        "loss": tuning.loss,
+                        "pool_median": float(np.median(sizes)) if len(sizes) else None,
+                        "pool_range": (int(sizes.min()), int(sizes.max())) if len(sizes) else None,
+                        "r2": step.pools.r2 if step.pools and not step.is_block else None,
+                    }
+                )
+        return rows
+
+    def __repr__(self) -> str:
+        """Steps, types, rounds, losses and pool sizes, a line per variable."""
+        options = self.options
+        refits = f"{options.refits} refits" if options.refits else "no refits"
+        lines = [
+            f"FusionModel: {len(self.steps)} steps from {self.n_donors:,} donors and "
+            f"{len(self.schema.x)} predictors (method {options.method}, {refits}, seed {self.seed}, "
+            f"{self.seconds:.1f} s)",
+            f"  {'step':<5}{'variable':<22}{'type':<28}{'models: rounds (loss)':<44}pools",
+        ]
+        rows = self.summary()
+        for number, step in enumerate(self.steps, 1):
+            for variable in step.variables:
+                mine = [row for row in rows if row["step"] == number and row["variable"] == variable]
+                models = ", ".join(f"{row['model']}: {row['rounds']} ({row['loss']:.3g})" for row in mine)
+                lines.append(
+                    f"  {number:<5}{variable:<22}{mine[0]['type']:<28}{models:<44}{_pool_text(mine[0])}"
+                )
+        return "\n".join(lines)
+
+    def describe(self) -> dict[str, Any]:
+        """Options, seed, sizes and versions, as plain data."""
+        return {
+            "options": asdict(self.options),
+            "seed": self.seed,
+            "n_donors": self.n_donors,
+            "predictors": [variable.name for variable in self.schema.x],
+            "steps": [list(step.variables) for step in self.steps],
+            "seconds": self.seconds,
+            "versions": dict(self.versions),
+        }
+
+
+def _pool_text(row: Mapping[str, Any]) -> str:
+    if row["pool_median"] is None:
+        return "drawn from probabilities"
+    low, high = row["pool_range"]
+    fit = "" if row["r2"] is None else f", R² {row['r2']:.3f}"
+    return f"{row['pool_median']:.0f} donors ({low}-{high}){fit}"
