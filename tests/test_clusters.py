@@ -1,0 +1,57 @@
+"""Nearest points and cluster centres."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusionpy.kernels.clusters import cluster_centres, nearest
+
+
+@given(st.integers(0, 2**32), st.integers(1, 16), st.integers(1, 40), st.integers(1, 60))
+def test_nearest_equals_brute_force(seed, d, n, m):
+    rng = np.random.default_rng(seed)
+    query, points = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+    k = int(rng.integers(1, m + 1))
+    assert np.array_equal(nearest(query, points, k), reference.nearest(query, points, k))
+
+
+def test_nearest_on_several_cores_and_in_blocks(monkeypatch):
+    rng = np.random.default_rng(1)
+    query, points = rng.normal(size=(500, 14)), rng.normal(size=(90, 14))
+    whole = nearest(query, points, 7)
+    monkeypatch.setattr("fusionpy.kernels.clusters._BLOCK", 1000)
+    assert np.array_equal(nearest(query, points, 7), whole)
+    low = nearest(query[:, :3], points[:, :3], 7, cores=2)
+    assert np.array_equal(low, nearest(query[:, :3], points[:, :3], 7))
+
+
+def test_every_distinct_row_is_a_centre_when_there_are_few():
+    points = np.array([[1.0, 2.0], [1.0, 2.0], [0.0, 5.0]])
+    assert cluster_centres(points, 5).tolist() == [[0.0, 5.0], [1.0, 2.0]]
+    assert len(cluster_centres(points, 2)) == 2
+    rng = np.random.default_rng(2)
+    assert len(cluster_centres(rng.normal(size=(50, 2)), 0)) == 50
+
+
+@given(st.integers(0, 2**32))
+def test_centres_equal_plain_lloyd(seed):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(80, 2))
+    mine = cluster_centres(points, 7)
+    # The same deterministic start: type-1 quantiles of the distance from the medians.
+    distance = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    order = np.argsort(distance)
+    ranks = [max(int(np.ceil(p * 80 - 1e-9)), 1) - 1 for p in np.linspace(0, 1, 7)]
+    expected = reference.lloyd(points, points[order[ranks]])
+    expected = expected[np.lexsort(expected.T[::-1])]
+    assert mine == pytest.approx(expected)
+
+
+def test_clusters_that_are_there_are_found():
+    rng = np.random.default_rng(3)
+    truth = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 30.0]])
+    points = np.vstack([t + rng.normal(scale=0.1, size=(60, 2)) for t in truth])
+    found = cluster_centres(points, 3)
+    assert np.abs(found[nearest(truth, found, 1)[:, 0]] - truth).max() < 0.1

@@ -1,0 +1,79 @@
+"""Draws of classes and donors."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from fusionpy.kernels.draws import draw_classes, draw_donors, fit_temperature, temper
+
+
+def random_pools(rng, n_donors=30, n_pools=6):
+    sizes = rng.integers(1, 12, n_pools)
+    start = np.concatenate([[0], np.cumsum(sizes)])
+    member = np.concatenate([rng.permutation(n_donors)[:k] for k in sizes])
+    weight = rng.integers(0, 3, n_donors) * rng.random(n_donors)
+    for c in range(n_pools):  # no pool without weight
+        weight[member[start[c]]] += 0.5
+    return start, member, weight
+
+
+@given(st.integers(0, 2**32))
+def test_donors_equal_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    start, member, weight = random_pools(rng)
+    centre = rng.integers(0, len(start) - 1, 50)
+    u = np.concatenate([rng.random(48), [0.0, 1 - 2**-53]])
+    found = draw_donors(centre, start, member, weight, u)
+    assert found.tolist() == reference.draw_donors(centre, start, member, weight, u).tolist()
+    assert (weight[found] > 0).all()
+
+
+def test_zero_weight_is_never_drawn_even_at_the_edges():
+    start, member = np.array([0, 3]), np.array([0, 1, 2])
+    weight = np.array([0.0, 0.1 + 0.2, 0.0])
+    u = np.array([0.0, 0.5, np.nextafter(1, 0)])
+    assert draw_donors(np.zeros(3, np.intp), start, member, weight, u).tolist() == [1, 1, 1]
+
+
+def test_donors_come_in_proportion_to_their_weights():
+    weight = np.array([1.0, 2.0, 3.0, 0.0, 4.0])
+    u = np.random.default_rng(1).random(40_000)
+    drawn = draw_donors(np.zeros(40_000, np.intp), np.array([0, 5]), np.arange(5), weight, u)
+    counts = np.bincount(drawn, minlength=5)
+    assert counts[3] == 0
+    assert chisquare(counts[[0, 1, 2, 4]], 4000 * weight[[0, 1, 2, 4]]).pvalue > 1e-3
+
+
+@given(st.integers(0, 2**32))
+def test_classes_equal_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    p = rng.random((50, 5)) * rng.integers(0, 2, (50, 5))
+    p[:, 2] += 0.01
+    u = np.concatenate([rng.random(48), [0.0, 1 - 2**-53]])
+    found = draw_classes(p, u)
+    assert found.tolist() == reference.draw_classes(p, u).tolist()
+    assert (p[np.arange(50), found] > 0).all()
+
+
+@given(st.integers(0, 2**32), st.floats(0.5, 3.0))
+def test_temper_by_hand(seed, temperature):
+    p = np.random.default_rng(seed).dirichlet(np.ones(4), 6)
+    powered = p ** (1 / temperature)
+    assert temper(p, temperature) == pytest.approx(powered / powered.sum(1, keepdims=True))
+    assert temper(p, 1.0) is p
+
+
+def test_temper_leaves_the_impossible_impossible():
+    assert temper(np.array([[0.7, 0.3, 1e-15, 0.0]]), 3.0)[0, 2:].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("true", [0.7, 1.0, 1.6])
+def test_temperature_of_a_known_distribution(true):
+    rng = np.random.default_rng(4)
+    p = rng.dirichlet(np.full(3, 0.8), 60_000)
+    real = temper(p, true)
+    label = draw_classes(real, rng.random(len(p)))
+    assert fit_temperature(p, label, np.ones(len(p))) == pytest.approx(true, abs=0.03)

@@ -1,0 +1,125 @@
+"""Scaling, integerized weights, zero inflation, rank scores."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import norm, rankdata
+
+from fusionpy.kernels.scaling import (
+    columns_scale,
+    integerize_weights,
+    is_inflated,
+    normal_scores,
+    percentiles,
+    scale_columns,
+    sort_quantiles,
+    unscale_columns,
+)
+
+NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)
+WEIGHTS = arrays(np.float64, st.integers(2, 60), elements=st.floats(0.01, 1e5))
+
+
+@pytest.fixture(scope="module")
+def recs(shared):
+    return pd.read_csv(shared / "data/recs2015.csv.gz", keep_default_na=False, na_values=[""])
+
+
+def test_percentiles():
+    assert percentiles(3) == pytest.approx([1 / 6, 1 / 2, 5 / 6])
+    assert percentiles(1).tolist() == [0.5]
+
+
+@given(arrays(np.float64, st.tuples(st.integers(2, 30), st.integers(1, 4)), elements=NUMBERS))
+def test_scale_by_hand_and_back(values):
+    centre, scale = columns_scale(values)
+    scaled = scale_columns(values, centre, scale)
+    q = norm.ppf(0.001)
+    for j, column in enumerate(values.T):
+        if ((column >= 0) & (column <= 1)).all():
+            assert np.isnan(centre[j])
+            assert np.isnan(scale[j])
+            assert np.array_equal(scaled[:, j], column)
+            continue
+        mad = 1.4826 * np.median(np.abs(column - np.median(column)))
+        assert scale[j] == (mad or np.std(column, ddof=1) or 1)
+        by_hand = ((column - np.median(column)) / scale[j] - q) / (2 * norm.ppf(0.999))
+        assert scaled[:, j] == pytest.approx(by_hand, rel=1e-9, abs=1e-9)
+    back = unscale_columns(scaled, centre, scale)
+    assert back == pytest.approx(values, rel=1e-6, abs=1e-6 * max(1, np.abs(values).max()))
+
+
+def test_scale_of_a_constant_column():
+    centre, scale = columns_scale(np.full((5, 1), 7.0))
+    assert (centre[0], scale[0]) == (7, 1)
+    assert scale_columns(np.array([[7.0]]), centre, scale)[0, 0] == pytest.approx(0.5)
+
+
+def test_integerized_weights_of_the_reference(shared, recs):
+    golden = json.loads((shared / "reference/pieces.json").read_text())
+    mine = integerize_weights(recs["weight"].to_numpy(float))
+    assert mine[:200].tolist() == golden["integerize_weight_head"]
+    assert mine.sum() == golden["integerize_sum"]
+
+
+@given(WEIGHTS)
+def test_integerized_weights(weight):
+    z = integerize_weights(weight)
+    assert (z >= 1).all()
+    if np.ptp(weight) > 1e-6 * weight.max():
+        assert np.corrcoef(weight, z)[0, 1] >= 0.999
+    order = np.argsort(weight, kind="stable")
+    assert (np.diff(z[order]) >= 0).all()
+    with_zeros = np.concatenate([weight, [0.0]])
+    assert integerize_weights(with_zeros).tolist() == [*z.tolist(), 0]
+
+
+def test_equal_weights_become_one():
+    assert integerize_weights(np.full(4, 3.3)).tolist() == [1, 1, 1, 1]
+
+
+def test_inflation_flags_of_the_reference(shared, recs):
+    golden = json.loads((shared / "reference/pieces.json").read_text())["inflated"]
+    numeric = [name for name in golden if recs[name].dtype.kind in "if"]
+    assert len(numeric) >= 12
+    mine = {name: is_inflated(recs[name].to_numpy(float)) for name in numeric}
+    assert mine == {name: golden[name] for name in numeric}
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        (np.r_[np.zeros(1), np.linspace(5, 9, 150)], False),  # fewer than 1 % zeros
+        (np.zeros(20), False),
+        (np.linspace(-1, 1, 201), False),  # zero is one value among others
+        (np.r_[np.zeros(90), 1.0, 2.0, 3.0, *np.full(7, 4.0)], True),  # quartiles both 0
+    ],
+)
+def test_inflation_edges(values, flag):
+    assert is_inflated(values) is flag
+
+
+@given(arrays(np.float64, st.integers(1, 40), elements=st.integers(-5, 5).map(float)))
+def test_normal_scores_are_mid_ranks(values):
+    expected = norm.ppf((rankdata(values) - 0.5) / len(values))
+    assert normal_scores(values, np.ones(len(values))) == pytest.approx(expected)
+
+
+@given(arrays(np.float64, st.integers(1, 12), elements=NUMBERS), st.randoms(use_true_random=False))
+def test_normal_scores_take_weights_as_copies(values, random):
+    times = np.array([random.randint(1, 4) for _ in values])
+    copies = normal_scores(np.repeat(values, times), np.ones(times.sum()))
+    once = normal_scores(values, times.astype(float))
+    assert np.repeat(once, times) == pytest.approx(copies, abs=1e-9)
+
+
+def test_quantiles_are_sorted_within_each_variable():
+    columns = ["a_z", "a_m1", "a_q1", "a_q2", "b_q_m1", "b_q_q1", "b_q_q2", "b_q_q3"]
+    values = np.array([[0.5, 9.0, 4.0, 3.0, 8.0, 7.0, 6.0, 5.0]])
+    assert sort_quantiles(values, columns).tolist() == [[0.5, 9.0, 3.0, 4.0, 8.0, 5.0, 6.0, 7.0]]
+    assert values[0, 2] == 4  # the caller's array is left alone
