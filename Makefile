@@ -29,13 +29,13 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(VENV)/bin/codespell
 	$(VENV)/bin/pytest --doctest-modules fusionpy
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
-	rm -rf build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find fusionpy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say that VENV has what pyproject.toml and constraints.txt ask for. The package is installed in place, so

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fusionpy.engines import boosting
 from fusionpy.engines.boosting import Target
 from fusionpy.kernels.clusters import nearest
-from fusionpy.kernels.draws import draw_classes, draw_donors, temper
+from fusionpy.kernels.draws import calibrate, draw_classes, draw_donors
 from fusionpy.kernels.scaling import scale_columns, sort_quantiles
 from fusionpy.kernels.uniforms import DRAW, REWEIGHT, uniforms
 from fusionpy.model import FusionModel, Pools, Step
@@ -38,7 +38,7 @@ def draw_weights(model: FusionModel, seed: int, implicate: int) -> NDArray[np.fl
         u = uniforms(seed, REWEIGHT, model.n_donors, implicate=implicate)[0]
         return np.asarray(model.weight * np.maximum(-np.log1p(-u), NEVER))
     if model.options.refits:
-        return model.weight * np.maximum(model.counts[implicate % model.options.refits], NEVER)
+        return np.asarray(model.weight * np.maximum(model.counts[implicate % model.options.refits], NEVER))
     return model.weight
 
 
@@ -99,7 +99,9 @@ def _predict(
     """Predict with the member that stands in for this implicate, or for each record."""
     n_members = len(step.members)
     if model.assignment != "record":
-        return boosting.predict(step.models(implicate % n_members if n_members else 0)[target.name], predictors)
+        return boosting.predict(
+            step.models(implicate % n_members if n_members else 0)[target.name], predictors
+        )
     member = np.floor(u * n_members).astype(np.intp)
     out = np.empty((len(predictors), target.n_classes))
     for m in range(n_members):
@@ -123,15 +125,15 @@ def _draw_step(
         p = _predict(model, step, target, predictors, u[2], implicate)
         if p.shape[1] == 1:
             p = np.hstack([1 - p, p])
-        classes = draw_classes(temper(p, step.temperatures.get(target.name, 1.0)), u[0])
-        return classes.astype(np.float64)[:, None]
+        classes = draw_classes(calibrate(p, step.calibrations.get(target.name, ())), u[0])
+        return np.asarray(classes, dtype=np.float64)[:, None]
 
     out = np.zeros((len(predictors), len(step.variables)))
     rows = np.arange(len(predictors))
     targets = step.targets
     if not step.is_block and targets[0].kind == "z":
         p = _predict(model, step, targets[0], predictors, u[2], implicate)
-        p = temper(np.hstack([1 - p, p]), step.temperatures.get(targets[0].name, 1.0))
+        p = calibrate(np.hstack([1 - p, p]), step.calibrations.get(targets[0].name, ()))
         rows = np.flatnonzero(draw_classes(p, u[0]) == 0)
         targets = targets[1:]
     if len(rows) == 0:
@@ -142,7 +144,7 @@ def _draw_step(
         expected = sort_quantiles(expected, step.pools.columns)
     donor = _draw_from_pools(step.pools, expected, weight, u[1], kblock if step.is_block else None)
     columns = [model.donor_columns.index(variable) for variable in step.variables]
-    out[rows] = model.donors[np.ix_(donor, columns)]
+    out[rows] = model.donors[donor][:, columns]
     return out
 
 

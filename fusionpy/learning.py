@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fusionpy.engines import boosting
 from fusionpy.engines.boosting import Booster, Problem, Target, Tuning
 from fusionpy.kernels.clusters import cluster_centres, nearest
-from fusionpy.kernels.draws import fit_temperature
+from fusionpy.kernels.draws import fit_calibration
 from fusionpy.kernels.pools import choose_pool_sizes
 from fusionpy.kernels.scaling import (
     columns_scale,
@@ -115,9 +115,7 @@ def refit_counts(
     return out
 
 
-def count_models(
-    plans: Sequence[Plan], schema: Schema, matrix: NDArray[np.float64], options: Options
-) -> int:
+def count_models(plans: Sequence[Plan], schema: Schema, matrix: NDArray[np.float64], options: Options) -> int:
     """Pieces of work that `learn_steps` will report: each target is tuned, fitted, and refitted.
 
     Parameters
@@ -180,7 +178,9 @@ def learn_steps(
             for target, rows, label, is_ranked in _targets(schema, variable, values, weight, options):
                 if is_ranked and variable not in ranked[number]:
                     ranked[number].append(variable)
-                fits.append(_pose(number, len(fits), plan, schema, matrix, weight, target, rows, label, options, seed))
+                fits.append(
+                    _pose(number, len(fits), plan, schema, matrix, weight, target, rows, label, options, seed)
+                )
 
     # The costliest first, so that no core waits long at the end.
     def cost(fit: _Fit) -> int:
@@ -196,7 +196,18 @@ def learn_steps(
     return tuple(
         run_all(
             [
-                _finisher(n, plan, [f for f in fits if f.step == n], schema, matrix, draw_weight, assigned, options, ranked[n])
+                _finisher(
+                    n,
+                    plan,
+                    [f for f in fits if f.step == n],
+                    schema,
+                    matrix,
+                    draw_weight,
+                    counts,
+                    assigned,
+                    options,
+                    ranked[n],
+                )
                 for n, plan in enumerate(plans)
             ],
             cores,
@@ -255,7 +266,7 @@ def _pose(
     nominal = [j for j, name in enumerate(plan.predictors) if schema[name].kind == "nominal"]
     own = weight[rows]
     problem = Problem(
-        target, matrix[np.ix_(rows, columns)], label, own / own.mean(), plan.predictors, nominal
+        target, matrix[rows][:, columns], label, own / own.mean(), plan.predictors, nominal
     )
     u = uniforms(seed, FOLD, len(weight), step=number)[0]
     stratum = strata_of(label, target.objective in ("binary", "multiclass"))
@@ -272,7 +283,12 @@ def _pose(
     own_fold = assign_folds(stratum, n_folds, u[rows])
     fold[rows] = own_fold
     return _Fit(
-        number, problem, rows, fold, [(places[own_fold != f], places[own_fold == f]) for f in range(n_folds)], index
+        number,
+        problem,
+        rows,
+        fold,
+        [(places[own_fold != f], places[own_fold == f]) for f in range(n_folds)],
+        index,
     )
 
 
@@ -330,7 +346,7 @@ def _left_out_refit(counts: NDArray[np.float64], u: NDArray[np.float64]) -> NDAr
 def _donor_predictions(
     fit: _Fit, matrix: NDArray[np.float64], assigned: NDArray[np.intp], options: Options
 ) -> NDArray[np.float64]:
-    """Predict every donor: by a model that did not see it if there is one to be had, else by the final one."""
+    """Predict every donor, by a model that did not see it if there is one to be had."""
     assert fit.final is not None
     out = np.empty((len(matrix), fit.target.n_classes))
     source = np.full(len(matrix), -1)
@@ -344,6 +360,24 @@ def _donor_predictions(
     return out
 
 
+def _calibration(
+    fit: _Fit, matrix: NDArray[np.float64], counts: NDArray[np.float64], predicted: NDArray[np.float64]
+) -> tuple[float, ...]:
+    """Calibrate the mixture that implicates draw from: the mean over the refits that left a donor out.
+
+    A single refit's probabilities are noisier; calibrating them would flatten every implicate, and with
+    it the differences between groups.
+    """
+    total, number = np.zeros_like(predicted), np.zeros(len(matrix))
+    for booster, count in zip(fit.refits, counts, strict=True):
+        rows = np.flatnonzero(count == 0)
+        total[rows] += boosting.predict(booster, matrix[rows])
+        number[rows] += 1
+    mean = np.where(number[:, None] > 0, total / np.maximum(number, 1)[:, None], predicted)
+    probability = np.hstack([1 - mean, mean]) if mean.shape[1] == 1 else mean
+    return fit_calibration(probability, fit.problem.label.astype(np.intp), fit.problem.weight)
+
+
 def _finisher(
     number: int,
     plan: Plan,
@@ -351,6 +385,7 @@ def _finisher(
     schema: Schema,
     matrix: NDArray[np.float64],
     draw_weight: NDArray[np.float64],
+    counts: NDArray[np.float64],
     assigned: NDArray[np.intp],
     options: Options,
     ranked: list[str],
@@ -360,10 +395,10 @@ def _finisher(
         predictors = np.ascontiguousarray(matrix[:, columns])
         predicted = {fit.target.name: _donor_predictions(fit, predictors, assigned, options) for fit in fits}
         solo = len(plan.variables) == 1
-        temperatures = {}
-        if options.temper and options.crossfit and solo:
-            temperatures = {
-                fit.target.name: _temperature(fit, predicted[fit.target.name])
+        calibrations = {}
+        if options.calibrate and options.crossfit and solo:
+            calibrations = {
+                fit.target.name: _calibration(fit, predictors, counts, predicted[fit.target.name])
                 for fit in fits
                 if fit.target.objective in ("binary", "multiclass")
             }
@@ -378,7 +413,7 @@ def _finisher(
             tuple(fit.target for fit in fits),
             {fit.target.name: fit.final for fit in fits if fit.final is not None},
             _members(fits, options),
-            temperatures,
+            calibrations,
             pools,
             {fit.target.name: fit.tuning for fit in fits if fit.tuning is not None},
             tuple(ranked),
@@ -397,12 +432,6 @@ def _members(fits: list[_Fit], options: Options) -> tuple[Mapping[str, Booster],
     return tuple(dict(zip(names, each, strict=True)) for each in zip(*models, strict=True))
 
 
-def _temperature(fit: _Fit, predicted: NDArray[np.float64]) -> float:
-    problem = fit.problem
-    probability = np.hstack([1 - predicted, predicted]) if predicted.shape[1] == 1 else predicted
-    return fit_temperature(probability[fit.rows], problem.label.astype(np.intp), problem.weight)
-
-
 def _expectations(
     fits: list[_Fit], predicted: Mapping[str, NDArray[np.float64]], rows: NDArray[np.intp], options: Options
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -412,7 +441,10 @@ def _expectations(
 
 
 def _solo_pools(
-    fits: list[_Fit], predicted: Mapping[str, NDArray[np.float64]], draw_weight: NDArray[np.float64], options: Options
+    fits: list[_Fit],
+    predicted: Mapping[str, NDArray[np.float64]],
+    draw_weight: NDArray[np.float64],
+    options: Options,
 ) -> Pools:
     """Pools of variable size for one continuous variable."""
     rows = fits[0].rows
@@ -425,7 +457,9 @@ def _solo_pools(
     unscaled = unscale_columns(centres, centre, scale)
     label, weight = fits[0].problem.label, draw_weight[rows]
     ptiles = percentiles(options.nquantiles)
-    size = choose_pool_sizes(near, label, weight, unscaled[:, 0], unscaled[:, 1:], ptiles, low, options.tolerant)
+    size = choose_pool_sizes(
+        near, label, weight, unscaled[:, 0], unscaled[:, 1:], ptiles, low, options.tolerant
+    )
     start = np.concatenate([[0], np.cumsum(size)]).astype(np.intp)
     member = np.concatenate([near[c, :k] for c, k in enumerate(size)])
     total = np.add.reduceat(weight[member], start[:-1])

@@ -41,8 +41,8 @@ class Options:
         Donor weights are redrawn in the pools for every implicate (Bayesian bootstrap).
     rank_scale : bool
         Skewed continuous variables are boosted on their rank-normal scale.
-    temper : bool
-        Class probabilities are tempered on left-out donors.
+    calibrate : bool
+        Class probabilities are calibrated on left-out donors.
     tolerant : bool
         Pool sizes by fusionModel's tolerance rule rather than the least divergence.
     sort_quantiles : bool
@@ -62,7 +62,7 @@ class Options:
     refits: int = 10
     redraw: bool = True
     rank_scale: bool = True
-    temper: bool = True
+    calibrate: bool = True
     tolerant: bool = True
     sort_quantiles: bool = True
     integer_weights: bool = False
@@ -98,7 +98,7 @@ METHODS = {
         refits=0,
         redraw=False,
         rank_scale=False,
-        temper=False,
+        calibrate=False,
         tolerant=False,
     ),
     "fusionModel": Options(
@@ -110,7 +110,7 @@ METHODS = {
         refits=0,
         redraw=False,
         rank_scale=False,
-        temper=False,
+        calibrate=False,
         integer_weights=True,
     ),
 }
@@ -165,8 +165,8 @@ class Step:
         Fitted on all donors; key is the target's name.
     members : tuple of dict
         Fold models or refits, one of which stands in for `final` at every draw; empty: `final` does.
-    temperatures : dict of str to float
-        Of the class probabilities of categorical and zero models; 1 where there is no entry.
+    calibrations : dict of str to tuple of float
+        Temperature and class offsets of categorical and zero models; none where there is no entry.
     pools : Pools or None
         None for a categorical variable on its own: its classes are drawn directly.
     tuning : dict of str to Tuning
@@ -179,7 +179,7 @@ class Step:
     targets: tuple[Target, ...]
     final: Mapping[str, Booster]
     members: tuple[Mapping[str, Booster], ...]
-    temperatures: Mapping[str, float]
+    calibrations: Mapping[str, tuple[float, ...]]
     pools: Pools | None
     tuning: Mapping[str, Tuning]
     ranked: tuple[str, ...] = ()
@@ -278,7 +278,7 @@ class FusionModel:
         return rows
 
     def __repr__(self) -> str:
-        """Steps, types, rounds, losses and pool sizes, a line per variable."""
+        """Show steps, types, rounds, losses and pool sizes, a line per variable."""
         options = self.options
         refits = f"{options.refits} refits" if options.refits else "no refits"
         lines = [

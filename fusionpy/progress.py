@@ -68,7 +68,9 @@ def _bar(title: str, total: int) -> Iterator[Ticker]:
         task = bar.add_task(title, total=total, doing="")
 
         def tick(done: int = 1, doing: str | None = None) -> None:
-            bar.update(task, advance=done, **({} if doing is None else {"doing": doing}))
+            bar.advance(task, done)
+            if doing is not None:
+                bar.update(task, doing=doing)
 
         yield tick
 

@@ -99,7 +99,9 @@ def lloyd(points, centres, rounds=30):
     centres = centres.copy()
     for _ in range(rounds):
         label = nearest(points, centres, 1)[:, 0]
-        new = [points[label == c].mean(axis=0) if (label == c).any() else centres[c] for c in range(len(centres))]
+        new = [
+            points[label == c].mean(axis=0) if (label == c).any() else centres[c] for c in range(len(centres))
+        ]
         if np.allclose(new, centres, atol=1e-15):
             break
         centres = np.array(new)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from fusionpy.kernels.draws import draw_classes, draw_donors, fit_temperature, temper
+from fusionpy.kernels.draws import calibrate, draw_classes, draw_donors, fit_calibration
 
 
 def random_pools(rng, n_donors=30, n_pools=6):
@@ -59,21 +59,37 @@ def test_classes_equal_brute_force(seed):
 
 
 @given(st.integers(0, 2**32), st.floats(0.5, 3.0))
-def test_temper_by_hand(seed, temperature):
-    p = np.random.default_rng(seed).dirichlet(np.ones(4), 6)
-    powered = p ** (1 / temperature)
-    assert temper(p, temperature) == pytest.approx(powered / powered.sum(1, keepdims=True))
-    assert temper(p, 1.0) is p
+def test_calibrate_by_hand(seed, temperature):
+    rng = np.random.default_rng(seed)
+    p, offset = rng.dirichlet(np.ones(4), 6), rng.normal(size=4)
+    shifted = p ** (1 / temperature) * np.exp(offset)
+    assert calibrate(p, [temperature, *offset]) == pytest.approx(shifted / shifted.sum(1, keepdims=True))
+    assert calibrate(p, ()) is p
 
 
-def test_temper_leaves_the_impossible_impossible():
-    assert temper(np.array([[0.7, 0.3, 1e-15, 0.0]]), 3.0)[0, 2:].tolist() == [0.0, 0.0]
+def test_calibration_leaves_the_impossible_impossible():
+    assert calibrate(np.array([[0.7, 0.3, 1e-15, 0.0]]), [3.0, 0, 0, 0, 0])[0, 2:].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("true", [0.7, 1.0, 1.6])
-def test_temperature_of_a_known_distribution(true):
+def test_calibration_of_a_known_distribution(true):
     rng = np.random.default_rng(4)
     p = rng.dirichlet(np.full(3, 0.8), 60_000)
-    real = temper(p, true)
+    real = calibrate(p, [true, 0.3, 0.0, -0.5])
     label = draw_classes(real, rng.random(len(p)))
-    assert fit_temperature(p, label, np.ones(len(p))) == pytest.approx(true, abs=0.03)
+    found = fit_calibration(p, label, np.ones(len(p)))
+    assert found[0] == pytest.approx(true, abs=0.04)
+    assert np.diff(found[1:]) == pytest.approx([-0.3, -0.5], abs=0.05)
+
+
+def test_calibrated_shares_are_the_observed_ones():
+    rng = np.random.default_rng(5)
+    p = np.hstack(
+        [rng.dirichlet(np.ones(3), 3000), np.full((3000, 1), 1e-15)]
+    )  # the fourth class has no rows
+    label = rng.choice(3, 3000, p=[0.7, 0.2, 0.1])
+    weight = rng.random(3000)
+    found = calibrate(p, fit_calibration(p, label, weight))
+    observed = np.bincount(label, weights=weight, minlength=4) / weight.sum()
+    mean = (found * weight[:, None]).sum(0) / weight.sum()
+    assert mean == pytest.approx(observed, abs=1e-4)

@@ -1,6 +1,5 @@
 """train() and fuse() together: what must hold of every result."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -78,7 +77,14 @@ def test_zero_weight_donors_are_never_drawn(donor, recipient):
     marked = donor.assign(mark=np.where(donor["weight"] == 0, -1e6, 1.0) * np.arange(1, len(donor) + 1))
     for method in ("default", "fusionModel"):
         model = fusionpy.train(
-            marked, ["mark"], X, weight="weight", method=method, seed=1, refits=2 if method == "default" else 0, **FAST
+            marked,
+            ["mark"],
+            X,
+            weight="weight",
+            method=method,
+            seed=1,
+            refits=2 if method == "default" else 0,
+            **FAST,
         )
         assert model.n_donors == len(donor) - 40
         assert (fuse(recipient, model)["mark"] > 0).all()
@@ -95,7 +101,9 @@ def test_same_seed_same_result(model, recipient):
     ):
         part = other.pop("data", len(recipient))
         again = fuse(recipient.head(part), model, **other)
-        expected = base[base["M"].notna() & (np.tile(np.arange(len(recipient)), 3) < part)].reset_index(drop=True)
+        expected = base[base["M"].notna() & (np.tile(np.arange(len(recipient)), 3) < part)].reset_index(
+            drop=True
+        )
         assert_frame_equal(again, expected)
     more = fuse(recipient, model, M=5)
     assert_frame_equal(more.head(len(base)), base)
@@ -112,7 +120,8 @@ def test_a_recipient_in_two_halves(model, recipient):
 
 def test_training_does_not_depend_on_cores(donor, recipient):
     one, two = (
-        fusionpy.train(donor, Y, X, weight="weight", seed=3, refits=2, cores=cores, **FAST) for cores in (1, 2)
+        fusionpy.train(donor, Y, X, weight="weight", seed=3, refits=2, cores=cores, **FAST)
+        for cores in (1, 2)
     )
     assert_frame_equal(fuse(recipient, one), fuse(recipient, two))
     other = fusionpy.train(donor, Y, X, weight="weight", seed=4, refits=2, cores=2, **FAST)
@@ -131,7 +140,7 @@ def test_streamed_equals_in_memory(model, recipient, tmp_path):
     assert_frame_equal(pd.read_parquet(path), fuse(recipient, model))
     metadata = pq.read_schema(path).metadata
     assert b'"seed": 11' in metadata[b"fusionpy"]
-    assert os.listdir(tmp_path) == ["fused.parquet"]
+    assert [path.name for path in tmp_path.iterdir()] == ["fused.parquet"]
 
 
 def test_the_same_kind_of_table_comes_back(model, recipient):
@@ -140,7 +149,10 @@ def test_the_same_kind_of_table_comes_back(model, recipient):
     assert isinstance(arrow, pa.Table)
     assert_frame_equal(arrow.to_pandas(), base)
     frame = pl.from_pandas(recipient).with_columns(
-        [pl.col(c).cast(pl.String).cast(pl.Enum(recipient[c].cat.categories)) for c in ("education", "year_built")]
+        [
+            pl.col(c).cast(pl.String).cast(pl.Enum(recipient[c].cat.categories))
+            for c in ("education", "year_built")
+        ]
     )
     polars = fuse(frame, model, retain=None)
     assert isinstance(polars, pl.DataFrame)
@@ -176,7 +188,7 @@ def test_earlier_variables_predict_later_ones(model):
         {"nquantiles": 5, "refits": 0},
         {"nclusters": 0, "refits": 0},
         {"crossfit": False, "refits": 0},
-        {"rank_scale": False, "temper": False, "redraw": False, "refits": 2},
+        {"rank_scale": False, "calibrate": False, "redraw": False, "refits": 2},
         {"tolerant": False, "refits": 0},
         {"patience": 2, "refits": 0, "hyper": {"num_leaves": [8, 16], "num_iterations": 20}},
         {"method": "2024"},
@@ -186,7 +198,12 @@ def test_earlier_variables_predict_later_ones(model):
 def test_every_switch_works(how, donor, recipient):
     arguments = {**FAST, "hyper": {"num_iterations": 15}, **how}
     model = fusionpy.train(
-        donor, ["heating_fuel", "electricity", "gas_bill"], ["region", "rooms", "urban"], weight="weight", seed=1, **arguments
+        donor,
+        ["heating_fuel", "electricity", "gas_bill"],
+        ["region", "rooms", "urban"],
+        weight="weight",
+        seed=1,
+        **arguments,
     )
     fused = fuse(recipient, model)
     assert fused["electricity"].between(donor["electricity"].min(), donor["electricity"].max()).all()
@@ -195,7 +212,13 @@ def test_every_switch_works(how, donor, recipient):
 
 def test_grids_choose_by_validation_loss(donor):
     model = fusionpy.train(
-        donor, ["electricity"], X, seed=1, refits=0, quiet=True, hyper={"num_leaves": [2, 31], "num_iterations": 40}
+        donor,
+        ["electricity"],
+        X,
+        seed=1,
+        refits=0,
+        quiet=True,
+        hyper={"num_leaves": [2, 31], "num_iterations": 40},
     )
     tuning = model.steps[0].tuning["electricity_m"]
     assert [row["num_leaves"] for row in tuning.grid] == [2, 31]

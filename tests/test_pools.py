@@ -37,7 +37,14 @@ def test_a_pool_that_fits_is_found():
     quantiles = np.quantile(inner, [0.25, 0.75])[None, :]
     for tolerant in (True, False):
         size = choose_pool_sizes(
-            np.arange(100)[None, :], values, np.ones(100), np.array([100.0]), quantiles, percentiles(2), 5, tolerant
+            np.arange(100)[None, :],
+            values,
+            np.ones(100),
+            np.array([100.0]),
+            quantiles,
+            percentiles(2),
+            5,
+            tolerant,
         )[0]
         assert 5 <= size <= 44
 
@@ -45,6 +52,13 @@ def test_a_pool_that_fits_is_found():
 @pytest.mark.parametrize("tolerant", [True, False])
 def test_one_neighbour(tolerant):
     size = choose_pool_sizes(
-        np.zeros((1, 1), np.intp), np.ones(1), np.ones(1), np.ones(1), np.ones((1, 2)), percentiles(2), 10, tolerant
+        np.zeros((1, 1), np.intp),
+        np.ones(1),
+        np.ones(1),
+        np.ones(1),
+        np.ones((1, 2)),
+        percentiles(2),
+        10,
+        tolerant,
     )
     assert size.tolist() == [1]

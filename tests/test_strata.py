@@ -58,7 +58,7 @@ def half_samples(n_strata, per_unit, rng):
 
 
 def test_bootstrap_follows_the_design():
-    """Donors of one sampling unit are resampled together, those of its stratum's other unit the other way."""
+    """One sampling unit's donors are resampled together, those of its stratum's other unit the other way."""
     ratio, stratum, unit = half_samples(20, 3, np.random.default_rng(0))
     draws = np.array([bootstrap_counts(np.random.default_rng(s).random(120), ratio) for s in range(3000)])
     assert draws.mean() == pytest.approx(1, abs=0.03)

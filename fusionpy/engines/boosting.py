@@ -35,11 +35,23 @@ ONE_VALUE = ("min_data_in_leaf", "max_bin", "min_data_in_bin", "max_cat_threshol
 HYPERPARAMETERS = (
     *("boosting", "data_sample_strategy", "num_leaves", "max_depth", "learning_rate", "num_iterations"),
     *("feature_fraction", "feature_fraction_bynode", "bagging_fraction", "bagging_freq", "extra_trees"),
-    *("min_sum_hessian_in_leaf", "min_gain_to_split", "lambda_l1", "lambda_l2", "linear_lambda", "path_smooth"),
+    *(
+        "min_sum_hessian_in_leaf",
+        "min_gain_to_split",
+        "lambda_l1",
+        "lambda_l2",
+        "linear_lambda",
+        "path_smooth",
+    ),
     *("top_rate", "other_rate", "drop_rate", "skip_drop", "cat_l2", "cat_smooth", "max_cat_to_onehot"),
     *("min_data_per_group", *ONE_VALUE),
 )
-_METRIC = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "l2", "quantile": "quantile"}
+_METRIC = {
+    "binary": "binary_logloss",
+    "multiclass": "multi_logloss",
+    "regression": "l2",
+    "quantile": "quantile",
+}
 
 
 class Cancelled(Exception):  # noqa: N818  (not an error: the user's own wish)
@@ -232,7 +244,7 @@ def tune(
     best: tuple[float, int, dict[str, Any], Any] | None = None
     for hyper in grid:
         params = _parameters(problem, hyper, seed)
-        history = lgb.cv(
+        history: dict[str, Any] = lgb.cv(
             params,
             problem.dataset(params),
             num_boost_round=int(hyper.get("num_iterations", 2500)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
-__all__ = ["draw_classes", "draw_donors", "fit_temperature", "temper"]
+__all__ = ["calibrate", "draw_classes", "draw_donors", "fit_calibration"]
 
 
 @njit(cache=True, nogil=True)
@@ -110,39 +112,42 @@ def draw_donors(centre, start, member, weight, u):  # type: ignore[no-untyped-de
     return out
 
 
-def temper(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Flatten (temperature above 1) or sharpen (below 1) class probabilities.
+def calibrate(probability: NDArray[np.float64], calibration: Sequence[float]) -> NDArray[np.float64]:
+    """Flatten or sharpen class probabilities, and shift them towards classes.
 
     Parameters
     ----------
     probability : (n, k) float64
-    temperature : float
-        Positive; 1 changes nothing.
+    calibration : sequence of float
+        A temperature (above 1 flattens, below 1 sharpens) and an offset per class, or nothing.
 
     Returns
     -------
     (n, k) float64
-        Rows sum to one.
+        Rows sum to one. A class that training never saw stays impossible.
 
     Notes
     -----
-    ``p^(1/T)``, normalised (Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks").
+    ``p^(1/T) exp(b)``, normalised: temperature scaling with bias correction (Guo, Pleiss, Sun and Weinberger
+    2017; Alexandari, Kundaje and Shrikumar 2020).
 
     Examples
     --------
-    >>> temper(np.array([[0.2, 0.8]]), 2.0).round(4).tolist()
+    >>> calibrate(np.array([[0.2, 0.8]]), [2.0, 0.0, 0.0]).round(4).tolist()
     [[0.3333, 0.6667]]
     """
-    if temperature == 1:
+    if not len(calibration):
         return probability
-    powered = np.asarray(np.maximum(probability, 1e-300) ** (1 / temperature))
-    return powered / powered.sum(axis=1, keepdims=True)
+    # LightGBM gives a class without rows about 1e-15: no temperature may bring it to life.
+    possible = np.where(probability > 1e-12, probability, 0.0)
+    powered = possible ** (1 / calibration[0]) * np.exp(np.asarray(calibration[1:]))
+    return np.asarray(powered / powered.sum(axis=1, keepdims=True))
 
 
-def fit_temperature(
+def fit_calibration(
     probability: NDArray[np.float64], label: NDArray[np.intp], weight: NDArray[np.float64]
-) -> float:
-    """Find the temperature at which left-out donors' classes are most likely.
+) -> tuple[float, ...]:
+    """Find the calibration under which left-out donors' classes are most likely.
 
     Parameters
     ----------
@@ -154,22 +159,44 @@ def fit_temperature(
 
     Returns
     -------
-    float
-        In [0.5, 3].
+    tuple of float
+        Temperature, in [0.5, 3], and an offset per class, the most frequent one's 0.
+
+    Notes
+    -----
+    At the maximum the calibrated probabilities' weighted means are the classes' weighted shares.
 
     Examples
     --------
-    >>> half = np.tile([[0.9, 0.1]], (100, 1))
-    >>> round(fit_temperature(half, (np.arange(100) % 4 == 0).astype(np.intp), np.ones(100)), 2)
-    2.0
+    >>> rising = np.linspace(0.05, 0.95, 400)
+    >>> label = (np.arange(400) * 0.618 % 1 < rising).astype(np.intp)
+    >>> fit_calibration(np.stack([1 - rising, rising], axis=1), label, np.ones(400))[0] < 1.2
+    True
     """
-    log_p = np.log(np.maximum(probability, 1e-300))
+    share = np.bincount(label, weights=weight, minlength=probability.shape[1]) / weight.sum()
+    base = int(share.argmax())
+    free = [k for k in range(len(share)) if share[k] > 0 and k != base]
+    log_p = np.log(np.maximum(probability, 1e-15))
     rows = np.arange(len(label))
+    w = weight / weight.sum()
 
-    def loss(temperature: float) -> float:
-        z = log_p / temperature
-        top = z.max(axis=1)
-        likely = z[rows, label] - top - np.log(np.exp(z - top[:, None]).sum(axis=1))
-        return float(-(weight * likely).sum())
+    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = log_p * theta[0]
+        z[:, free] += theta[1:]
+        z -= z.max(axis=1, keepdims=True)
+        q = np.exp(z)
+        total = q.sum(axis=1, keepdims=True)
+        q /= total
+        value = -(w * (z[rows, label] - np.log(total[:, 0]))).sum()
+        slope = (w * ((q * log_p).sum(axis=1) - log_p[rows, label])).sum()
+        shift = (w[:, None] * q[:, free]).sum(axis=0) - share[free]
+        return float(value), np.concatenate([[slope], shift])
 
-    return float(minimize_scalar(loss, bounds=(0.5, 3.0), method="bounded").x)
+    bounds = [(1 / 3, 2.0)] + [(-3.0, 3.0)] * len(free)
+    start = np.concatenate([[1.0], np.zeros(len(free))])
+    found = minimize(
+        loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9}
+    ).x
+    offset = np.zeros(len(share))
+    offset[free] = found[1:]
+    return (float(1 / found[0]), *offset.tolist())

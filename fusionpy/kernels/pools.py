@@ -33,8 +33,8 @@ def pool_errors(values, weight, mean, quantiles, ptiles, spread, total):  # type
     -----
     .. math:: 1 - \phi((m_k - u)/s)/\phi(0) + \sum_j |F_k(Q_j) - P_j| / \max(P_j, 1 - P_j)
 
-    with m and F the weighted mean and distribution of the first k neighbours. Ummel et al. (2024), "Conditional
-    expectations"; reference, section 2.
+    with m and F the weighted mean and distribution of the first k neighbours. Ummel et al. (2024),
+    "Conditional expectations"; reference, section 2.
     """
     n_quantiles = len(quantiles)
     below = np.zeros(n_quantiles)
@@ -80,7 +80,7 @@ def _tolerant(total, low):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _least(total, low):  # type: ignore[no-untyped-def]
-    """Number of neighbours, at least low, with the least divergence."""
+    """Take the number of neighbours, at least low, with the least divergence."""
     first = min(low, len(total))
     return first + np.argmin(total[first - 1 :])
 
@@ -150,5 +150,7 @@ def choose_pool_sizes(
     width = float(ndtri(ptiles[-1]) - ndtri(ptiles[0])) if len(ptiles) > 1 else np.inf
     spread = np.abs(ordered[:, -1] - ordered[:, 0]) / width if np.isfinite(width) else np.zeros(len(mean))
     return np.asarray(
-        _sizes(neighbour, values, weight, mean, np.ascontiguousarray(quantiles), ptiles, spread, low, tolerant)
+        _sizes(
+            neighbour, values, weight, mean, np.ascontiguousarray(quantiles), ptiles, spread, low, tolerant
+        )
     )

@@ -179,9 +179,9 @@ def integerize_weights(weight: NDArray[np.float64]) -> NDArray[np.int64]:
 
     Notes
     -----
-    ``z = 1 + round(mx (w - min w) / r)`` for weights of mean 1, with ``r = max w / min w`` and ``mx = max(r, 10^i)``, the first i from 1
-    for which the correlation of w and z reaches 0.999. Reference, section 1. Zero weights, which stop the
-    reference, stay zero.
+    ``z = 1 + round(mx (w - min w) / r)`` for weights of mean 1, with ``r = max w / min w`` and ``mx = max(r,
+    10^i)``, the first i from 1 for which the correlation of w and z reaches 0.999. Reference, section 1.
+    Zero weights, which stop the reference, stay zero.
 
     Examples
     --------
@@ -221,8 +221,8 @@ def is_inflated(values: NDArray[np.float64]) -> bool:
 
     Notes
     -----
-    Gaussian kernel density with Silverman's bandwidth ``0.9 min(sd, IQR / 1.34) n^(-1/5)`` of all values, at the
-    point nearest 0 of 512 between min - 3 bw and max + 3 bw. Reference, section 2, "Zero inflation".
+    Gaussian kernel density with Silverman's bandwidth ``0.9 min(sd, IQR / 1.34) n^(-1/5)`` of all values, at
+    the point nearest 0 of 512 between min - 3 bw and max + 3 bw. Reference, section 2, "Zero inflation".
 
     Examples
     --------
@@ -243,7 +243,7 @@ def _silverman(values: NDArray[np.float64]) -> float:
     spread = float(values.std(ddof=1))
     quartiles = np.quantile(values, [0.25, 0.75])
     narrow = min(spread, float(quartiles[1] - quartiles[0]) / 1.34)
-    return 0.9 * (narrow or spread or abs(float(values[0])) or 1.0) * len(values) ** -0.2
+    return float(0.9 * (narrow or spread or abs(float(values[0])) or 1.0) * len(values) ** -0.2)
 
 
 def normal_scores(values: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:

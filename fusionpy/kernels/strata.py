@@ -83,10 +83,11 @@ def bootstrap_counts(
     Notes
     -----
     Poisson bootstrap: the Poisson(1) quantile at u. With replicate weights the quantile is taken at
-    :math:`\Phi(z_i)`, :math:`z_i = c \sum_r g_r (w_{ir}/w_i - 1)` with g standard normal and c such that z has mean
-    square 1, so that donors of one sampling unit enter or stay out together, as the survey's own design
-    has it; c reproduces the scale factor of jackknife, balanced repeated replication and successive differences,
-    as each of them gives a record's weight unit relative variance. A generalised bootstrap (Beaumont and Patak 2012).
+    :math:`\Phi(z_i)`, :math:`z_i = c \sum_r g_r (w_{ir}/w_i - 1)` with g standard normal and c such that z
+    has mean square 1, so that donors of one sampling unit enter or stay out together, as the survey's own
+    design has it; c reproduces the scale factor of jackknife, balanced repeated replication and successive
+    differences, as each of them gives a record's weight unit relative variance. A generalised bootstrap
+    (Beaumont and Patak 2012).
 
     Examples
     --------

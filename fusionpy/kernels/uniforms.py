@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["BOOTSTRAP", "BOOSTER_SEED", "DRAW", "FOLD", "MEMBER", "REWEIGHT", "philox", "uniforms"]
+__all__ = ["BOOSTER_SEED", "BOOTSTRAP", "DRAW", "FOLD", "MEMBER", "REWEIGHT", "philox", "uniforms"]
 
 # Purposes: the last word of the counter, so that no two uses ever share a number.
 DRAW, REWEIGHT, FOLD, BOOTSTRAP, MEMBER, BOOSTER_SEED = range(6)

@@ -1,7 +1,8 @@
 """Archives that R wrote: with its boosters, centres and donors we must come to its scaling and its pools.
 
-R searches neighbours within 10 % of the nearest distance and breaks ties its own way, so pools of solo steps agree
-in nearly all centres, not in all; where no centre is a cluster (every donor its own), they agree exactly.
+R searches neighbours within 10 % of the nearest distance and breaks ties its own way, so pools of solo steps
+agree in nearly all centres, not in all; where no centre is a cluster (every donor its own), they agree
+exactly.
 """
 
 import json
@@ -15,7 +16,13 @@ import pytest
 from fusionpy.engines import boosting
 from fusionpy.kernels.clusters import nearest
 from fusionpy.kernels.pools import choose_pool_sizes
-from fusionpy.kernels.scaling import columns_scale, integerize_weights, is_inflated, scale_columns, unscale_columns
+from fusionpy.kernels.scaling import (
+    columns_scale,
+    integerize_weights,
+    is_inflated,
+    scale_columns,
+    unscale_columns,
+)
 
 rdata = pytest.importorskip("rdata")
 
@@ -123,7 +130,9 @@ def test_pools(archive, donors):
         unscaled = unscale_columns(centres, centre, scale)
         y = donors[names[0]]
         ptiles = np.array(archive.about["ptiles"])
-        mine = choose_pool_sizes(near, y[rows], weights[rows], unscaled[:, 0], unscaled[:, 1:], ptiles, 10, True)
+        mine = choose_pool_sizes(
+            near, y[rows], weights[rows], unscaled[:, 0], unscaled[:, 1:], ptiles, 10, True
+        )
         if names == ["propane"]:  # no clusters, no ties: nothing left to differ in
             assert np.array_equal(mine, size)
         assert (mine == size).mean() >= 0.90
