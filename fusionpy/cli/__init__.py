@@ -1,0 +1,5 @@
+"""The command line: parse, call a verb, print."""
+
+from fusionpy.cli.commands import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,115 @@
+"""What is given as text on the command line, turned into what the verbs take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from fusionpy.errors import Problems
+from fusionpy.schema import Variable
+
+__all__ = ["expand_patterns", "read_hyper", "read_levels", "read_range", "split_names"]
+
+
+def split_names(text: str | None, option: str, problems: Problems, separator: str = ",") -> list[str]:
+    """Split a list of names.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> split_names("fuel, heating+cooling", "--y", Problems(ArgumentError, ""))
+    ['fuel', 'heating+cooling']
+    """
+    names = [name.strip() for name in text.split(separator)] if text is not None else []
+    if not all(names):
+        problems.add(f"`{option}` has an empty name: '{text}'.")
+    return names
+
+
+def expand_patterns(names: Sequence[str], available: Sequence[str]) -> list[str]:
+    """Replace patterns by the columns that they match.
+
+    A pattern that matches none stays, to be complained of where a column would be.
+
+    Examples
+    --------
+    >>> expand_patterns(["age", "rep_*", "x?"], ["rep_1", "rep_2", "age"])
+    ['age', 'rep_1', 'rep_2', 'x?']
+    """
+    found: list[str] = []
+    for name in names:
+        matches = [each for each in available if fnmatchcase(each, name)] if re.search(r"[*?[]", name) else []
+        found += [each for each in matches if each not in found] if matches else [name]
+    return found
+
+
+def read_range(text: str | None, option: str, problems: Problems) -> tuple[int, int] | None:
+    """Read two whole numbers.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> read_range("10,500", "--krange", Problems(ArgumentError, ""))
+    (10, 500)
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text or "")
+    if match is not None:
+        return int(match[1]), int(match[2])
+    if text is not None:
+        problems.add(f"`{option}` must be two whole numbers such as 10,500, not '{text}'.")
+    return None
+
+
+def read_hyper(texts: Sequence[str], problems: Problems) -> dict[str, Any] | None:
+    """Read hyperparameters: one value, or several for a grid.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> read_hyper(["num_leaves=16,32", "learning_rate=0.05"], Problems(ArgumentError, ""))
+    {'num_leaves': [16, 32], 'learning_rate': 0.05}
+    """
+    hyper: dict[str, Any] = {}
+    for text in texts:
+        name, _, rest = text.partition("=")
+        values = [_value(value.strip()) for value in rest.split(",")]
+        if not name.strip() or "" in values or name.strip() in hyper:
+            problems.add(f"`--hyper` must be NAME=VALUE or NAME=VALUE,VALUE, each name once, not '{text}'.")
+        hyper[name.strip()] = values if len(values) > 1 else values[0]
+    return hyper or None
+
+
+def _value(text: str) -> int | float | bool | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def read_levels(texts: Sequence[str], problems: Problems) -> dict[str, Variable]:
+    """Read the levels of ordered columns.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> read_levels(["education=none<school<college"], Problems(ArgumentError, ""))["education"].levels
+    ('none', 'school', 'college')
+    """
+    ordered: dict[str, Variable] = {}
+    for text in texts:
+        name, _, rest = (part.strip() for part in text.partition("="))
+        levels = tuple(level.strip() for level in rest.split("<"))
+        if (
+            not name
+            or len(levels) < 2
+            or not all(levels)
+            or len(set(levels)) < len(levels)
+            or name in ordered
+        ):
+            problems.add(f"`--ordered` must be NAME=LOW<HIGH, each name and each level once, not '{text}'.")
+        ordered[name] = Variable(name, "ordered", levels, "string")
+    return ordered

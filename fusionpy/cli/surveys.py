@@ -1,0 +1,204 @@
+"""Surveys in Parquet and CSV files, of which only the columns that are needed are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from fusionpy.cli.arguments import expand_patterns
+from fusionpy.errors import ArgumentError, Problems, SchemaError, few
+from fusionpy.schema import Variable
+
+__all__ = ["Survey", "common_columns", "open_survey"]
+
+ENDINGS = (".parquet", ".csv", ".csv.gz")
+MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null"]  # in CSV
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A survey's file: its column names are known, its values not yet read."""
+
+    path: str
+    names: tuple[str, ...]
+
+    def read(
+        self,
+        names: Sequence[str],
+        ordered: Mapping[str, Variable],
+        known: Mapping[str, Variable] | None = None,
+    ) -> pa.Table:
+        """Read some columns.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Those that are not in the file are left to the verb to complain of.
+        ordered : dict of str to Variable
+            Columns that get the levels that the user gave, whatever they are on file.
+        known : dict of str to Variable, optional
+            What a model knows: text, and numbers that it has as categories, take its levels; what it has as
+            text may be categories.
+
+        Returns
+        -------
+        pyarrow.Table
+
+        Raises
+        ------
+        ArgumentError
+            If the file cannot be read.
+        SchemaError
+            If columns have values that are none of their levels.
+        """
+        wanted = [name for name in dict.fromkeys(names) if name in self.names]
+        problems = Problems(
+            SchemaError,
+            f"'{self.path}' cannot be used.",
+            "Mend these columns, or the options that name them.",
+        )
+        twice = [name for name in wanted if self.names.count(name) > 1]
+        if twice:
+            problems.add(f"It has several columns {few(twice, '`')}.")
+        absent = [name for name in ordered if name not in wanted]
+        if absent:
+            problems.add(f"`--ordered` names {few(absent, '`')}, not among the columns to be used.")
+        problems.stop()
+        variables = {**(known or {}), **ordered}
+        with _readable(self.path):
+            table = _read(self.path, wanted, variables)
+        garbled = [field.name for field in table.schema if pa.types.is_binary(field.type)]
+        if garbled:
+            problems.add(f"Text that is not in UTF-8: columns {few(garbled, '`')}.")
+        problems.stop()
+        for j, name in enumerate(table.column_names):
+            if (variable := variables.get(name)) is not None and variable.levels:
+                column = _recoded(table.column(j), variable, name in ordered, problems)
+                table = table.set_column(j, name, column)
+        problems.stop()
+        return table
+
+
+def open_survey(path: str) -> Survey:
+    """Look at a survey's file without reading its values.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not there, is not Parquet or CSV, or cannot be read.
+    """
+    headline, hint = f"'{path}' cannot be read.", f"Give a survey as {few(ENDINGS)}."
+    if not Path(path).exists():
+        raise ArgumentError(headline, ["There is no such file."], hint)
+    if Path(path).is_dir():
+        raise ArgumentError(headline, ["It is a folder."], hint)
+    if not path.lower().endswith(ENDINGS):
+        raise ArgumentError(headline, [f"It ends with '{Path(path).suffix}'."], hint)
+    with _readable(path):
+        if _is_parquet(path):
+            return Survey(path, tuple(pq.read_schema(path).names))
+        with pa_csv.open_csv(path) as reader:
+            return Survey(path, tuple(reader.schema.names))
+
+
+def common_columns(donor: Survey, recipient: Survey, used: Sequence[str], drop: Sequence[str]) -> list[str]:
+    """Choose as predictors what both surveys have and no other role takes.
+
+    Parameters
+    ----------
+    donor, recipient : Survey
+    used : sequence of str
+        Fusion variables and weights.
+    drop : sequence of str
+        Not wanted; patterns too.
+
+    Returns
+    -------
+    list of str
+        In the donor's order.
+
+    Raises
+    ------
+    ArgumentError
+        If there are none, or `drop` names a column that is not common.
+    """
+    both = [name for name in donor.names if name in recipient.names and name not in used]
+    both = [name for name in both if not PANDAS_INDEX.fullmatch(name)]
+    dropped = expand_patterns(drop, both)
+    predictors = [name for name in both if name not in dropped]
+    problems = Problems(ArgumentError, "The predictors cannot be chosen.", "Name them with `--x`.")
+    unknown = [name for name in dropped if name not in both]
+    if unknown:
+        problems.add(f"`--drop` names {few(unknown, '`')}, not among the common columns {few(both, '`')}.")
+    elif not predictors:
+        problems.add(f"No column is left that '{donor.path}' and '{recipient.path}' have in common.")
+    problems.stop()
+    return predictors
+
+
+def _is_parquet(path: str) -> bool:
+    return path.lower().endswith(".parquet")
+
+
+def _read(path: str, names: Sequence[str], variables: Mapping[str, Variable]) -> pa.Table:
+    if _is_parquet(path):
+        return pq.read_table(path, columns=list(names), partitioning=None)
+    types = {name: pa.type_for_alias(v.storage) for name, v in variables.items() if v.is_categorical}
+    options = pa_csv.ConvertOptions(
+        include_columns=list(names), column_types=types, null_values=MISSING, strings_can_be_null=True
+    )
+    return pa_csv.read_csv(path, convert_options=options)
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Say in words that a file is damaged."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        problem, hint = "Its column names are not in UTF-8.", "Convert it to UTF-8."
+        raise ArgumentError(f"'{path}' cannot be read.", [problem], hint) from None
+    except (pa.ArrowException, OSError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        hint = "Check that the file is whole, and of the format that its name says."
+        raise ArgumentError(f"'{path}' cannot be read.", [f"{lines[0][:200].rstrip('.')}."], hint) from None
+
+
+def _recoded(
+    column: pa.ChunkedArray, variable: Variable, forced: bool, problems: Problems
+) -> pa.ChunkedArray:
+    """Give a column the levels that it has not of its own."""
+    has_levels, is_ordered = pa.types.is_dictionary(column.type), getattr(column.type, "ordered", False)
+    if variable.text:  # of the same values, as levels of any order
+        return column.cast(column.type.value_type) if has_levels and not is_ordered else column
+    return _with_levels(column, variable, problems) if forced or not has_levels else column
+
+
+def _with_levels(column: pa.ChunkedArray, variable: Variable, problems: Problems) -> pa.ChunkedArray:
+    """Code a column by given levels; values that are none of them are a problem."""
+    levels = pa.array(list(variable.levels), type=pa.type_for_alias(variable.storage))
+    try:
+        values = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        values = values.cast(levels.type)
+    except pa.ArrowException:
+        problems.add(f"`{variable.name}`: {column.type} values, but the levels are {few(variable.levels)}.")
+        return column
+    codes = pc.index_in(values, value_set=levels)
+    unknown = pc.unique(values.filter(pc.and_(pc.is_valid(values), pc.is_null(codes)))).to_pylist()
+    if unknown:
+        problems.add(
+            f"`{variable.name}`: values {few(unknown)} are not among its levels {few(variable.levels)}."
+        )
+    indices = codes.combine_chunks().cast(pa.int32())
+    return pa.chunked_array(
+        [pa.DictionaryArray.from_arrays(indices, levels, ordered=variable.kind == "ordered")]
+    )
