@@ -1,7 +1,7 @@
 """fusionpy: fuse survey microdata.
 
-Train on a donor survey (`train`), simulate its variables for every record of a recipient (`fuse`), M times over.
-The method is that of Ummel et al. (2024), *Scientific Data* 11:142, doi 10.1038/s41597-023-02788-7.
+Train on a donor survey (`train`), simulate its variables for every record of a recipient (`fuse`), M times
+over. The method is that of Ummel et al. (2024), *Scientific Data* 11:142, doi 10.1038/s41597-023-02788-7.
 """
 
 from importlib.metadata import version

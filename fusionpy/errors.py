@@ -6,9 +6,12 @@ again as classed conditions.
 
 from __future__ import annotations
 
+import difflib
+import reprlib
 import secrets
 from collections.abc import Iterable, Sequence
 from numbers import Integral
+from typing import Any
 
 __all__ = [
     "ArchiveError",
@@ -18,10 +21,17 @@ __all__ = [
     "OutputError",
     "Problems",
     "SchemaError",
+    "counted",
     "few",
+    "grouped",
     "is_whole",
+    "meant",
     "settle_seed",
+    "shown",
 ]
+
+MOST_LINES = 8  # problems that a message shows; all of them are in `FusionError.problems`
+MOST_LETTERS = 22  # of a name
 
 
 class FusionError(ValueError):
@@ -32,7 +42,7 @@ class FusionError(ValueError):
     headline : str
         One sentence: what could not be done.
     problems : sequence of str
-        Each thing that is wrong, all of them at once.
+        Each thing that is wrong, all of them at once. The message shows the first eight.
     hint : str, optional
         What to do about it.
 
@@ -48,7 +58,9 @@ class FusionError(ValueError):
         self.headline = headline
         self.problems = tuple(problems)
         self.hint = hint
-        lines = [headline, *(f"  x {problem}" for problem in self.problems)]
+        lines = [headline, *(f"  x {problem}" for problem in self.problems[:MOST_LINES])]
+        if len(self.problems) > MOST_LINES:
+            lines.append(f"  x ... and {len(self.problems) - MOST_LINES} more.")
         if hint:
             lines.append(f"  i {hint}")
         super().__init__("\n".join(lines))
@@ -113,9 +125,86 @@ def few(names: Iterable[object], quote: str = "'", most: int = 5) -> str:
     >>> few(["a", "b"]), few("abcdefg", quote="`")
     ("'a', 'b'", '`a`, `b`, `c`, `d`, `e` and 2 more')
     """
-    every = [f"{quote}{name}{quote}" for name in names]
-    shown = ", ".join(every[:most])
-    return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
+    every = [f"{quote}{_short(str(name))}{quote}" for name in names]
+    listed = ", ".join(every[:most])
+    return listed if len(every) <= most else f"{listed} and {len(every) - most} more"
+
+
+def _short(name: str) -> str:
+    """Keep a name on one line, and on a part of it."""
+    name = name if name.isprintable() else repr(name)[1:-1]
+    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 3]}..."
+
+
+def grouped(found: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Tell what is wrong with columns, once for all those with which the same is wrong.
+
+    Parameters
+    ----------
+    found : iterable of (role, name, problem)
+        An empty role is not told.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> grouped([("predictor", "a", "not in `data`"), ("", "c", "no"), ("predictor", "b", "not in `data`")])
+    ['predictors `a`, `b`: not in `data`.', '`c`: no.']
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for role, name, problem in found:
+        groups.setdefault((role, problem), []).append(name)
+    return [
+        f"{role}{'s' if len(names) > 1 and role else ''} {few(names, '`')}: {problem}.".lstrip()
+        for (role, problem), names in groups.items()
+    ]
+
+
+def counted(n: int, thing: str) -> str:
+    """Count things.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1200, "missing value")
+    ('1 row', '1,200 missing values')
+    """
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+def meant(name: str, known: Iterable[str], quote: str = "`") -> str:
+    """Ask whether another name is meant that is much like this one; nothing if there is none.
+
+    Examples
+    --------
+    >>> meant("incme", ["income", "age"]), meant("size", ["income", "age"])
+    (' (is `income` meant?)', '')
+    """
+    found = difflib.get_close_matches(name, list(known), 1, 0.75)
+    return f" (is {few(found, quote)} meant?)" if found else ""
+
+
+def shown(value: object) -> str:
+    """Show an argument as it was given, on part of a line.
+
+    Examples
+    --------
+    >>> shown("5"), shown([1, 2, 3, 4, 5, 6, 7]), shown(Exception)
+    ("'5'", '[1, 2, 3, 4, ...]', 'type')
+    """
+    value = value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+    if value is not None and not isinstance(value, str | int | float | list | tuple | dict | set):
+        return type(value).__name__
+    brief = reprlib.Repr()
+    brief.maxlist = brief.maxtuple = brief.maxdict = brief.maxset = 4
+    brief.maxlevel, brief.maxstring, brief.maxlong, brief.maxother = (
+        2,
+        MOST_LETTERS,
+        MOST_LETTERS,
+        MOST_LETTERS,
+    )
+    return brief.repr(value)
 
 
 def is_whole(value: object, low: int) -> bool:
@@ -133,8 +222,18 @@ def is_whole(value: object, low: int) -> bool:
     return isinstance(value, Integral) and int(value) >= low
 
 
-def settle_seed(seed: object) -> int:
+def settle_seed(seed: Any, problems: Problems | None = None) -> int:
     """Check a seed, or draw one.
+
+    Parameters
+    ----------
+    seed : int or None
+    problems : Problems, optional
+        Where to note what is wrong with it, instead of raising.
+
+    Returns
+    -------
+    int
 
     Raises
     ------
@@ -143,8 +242,12 @@ def settle_seed(seed: object) -> int:
     """
     if seed is None:
         return secrets.randbelow(2**31)
-    if not is_whole(seed, 0) or int(seed) >= 2**63:  # type: ignore[call-overload]
-        raise ArgumentError(
-            f"`seed` must be a whole number from 0 to 2**63 - 1, not {seed!r}.", hint="Leave it out to draw one."
-        )
-    return int(seed)  # type: ignore[call-overload, no-any-return]
+    if is_whole(seed, 0) and int(seed) < 2**63:
+        return int(seed)
+    problem = (
+        f"`seed` must be a whole number from 0 to 2**63 - 1, not {shown(seed)}; leave it out to draw one."
+    )
+    if problems is None:
+        raise ArgumentError("The seed cannot be used.", [problem])
+    problems.add(problem)
+    return 0

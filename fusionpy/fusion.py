@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
 from typing import Any
@@ -14,13 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.drawing import draw_weights, simulate
-from fusionpy.errors import ArgumentError, Problems, SchemaError, few, is_whole, settle_seed
+from fusionpy.errors import ArgumentError, Problems, SchemaError, few, is_whole, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
 from fusionpy.formats.implicates import with_metadata, write_parquet
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.progress import announce, track
-from fusionpy.schema import Table, as_table, return_table
+from fusionpy.schema import Table, Unreadable, as_table, return_table
 
 __all__ = ["fuse"]
 
@@ -57,7 +57,7 @@ def fuse(
     M : int
         Implicates.
     retain : str or sequence of str, optional
-        Columns of `data` to carry along, an identifier for instance.
+        Columns of `data` to carry along just as they are, an identifier for instance.
     kblock : int
         Nearest donors (5 to 30) that make a block's pool.
     margin : float
@@ -77,10 +77,10 @@ def fuse(
     Returns
     -------
     the kind of table that `data` is
-        ``M * n`` rows: column `M` (1 to M, ascending), the retained columns, the fusion variables in the model's
-        order, with the donor's types and levels. Rows of an implicate are in the recipient's order. With
-        `fsd`: the file's path, as a string. Seed, M, offset and method are kept in ``.attrs["fusionpy"]`` (pandas), the
-        schema metadata (pyarrow) or the file's (Parquet).
+        ``M * n`` rows: column `M` (1 to M, ascending), the retained columns, the fusion variables in the
+        model's order, with the donor's types and levels. Rows of an implicate are in the recipient's order.
+        With `fsd`: the file's path, as a string. Seed, M, offset and method are kept in
+        ``.attrs["fusionpy"]`` (pandas), the schema metadata (pyarrow) or the file's (Parquet).
 
     Raises
     ------
@@ -95,9 +95,9 @@ def fuse(
 
     Notes
     -----
-    Ummel et al. (2024), "General strategy". Draws are a function of seed, implicate, step and row number alone: they do
-    not depend on cores, chunks, on M, or on what else is drawn. Continuous values are always values of
-    donors; a block's values always come from one donor.
+    Ummel et al. (2024), "General strategy". Draws are a function of seed, implicate, step and row number
+    alone: they do not depend on cores, chunks, on M, or on what else is drawn. Continuous values are always
+    values of donors; a block's values always come from one donor.
 
     Examples
     --------
@@ -108,15 +108,26 @@ def fuse(
     >>> fused.columns.to_list(), fused["M"].to_list()
     (['M', 'hid', 'electricity'], [1, 1, 1, 2, 2, 2])
     """
-    _check_arguments(M, kblock, margin, cores, offset, chunk)
+    problems = Problems(
+        ArgumentError, "`fuse()` cannot start.", "See `help(fusionpy.fuse)` for what it takes."
+    )
+    _check_arguments(M, kblock, margin, cores, offset, chunk, problems)
+    kept = _retained(retain, problems)
     seed_given = seed is not None
-    seed = settle_seed(seed)
+    seed = settle_seed(seed, problems)
+    problems.stop()
     target = check_writable(fsd, "fsd", (".parquet",)) if fsd is not None else None
     model = fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
     table = as_table(data)
     x_names = [variable.name for variable in model.schema.x]
-    model.schema.check_recipient(table, x_names, "the model" if isinstance(fsn, FusionModel) else f"'{fsn}'")
-    kept = _check_retained(table, retain, model)
+    clashes = _check_retained(table, kept, model, target is not None)
+    model.schema.check_recipient(
+        table, x_names, "the model" if isinstance(fsn, FusionModel) else f"'{fsn}'", clashes
+    )
+    if clashes:
+        raise SchemaError(
+            "`retain` cannot be carried along.", clashes, "Rename or recode these columns, or leave them out."
+        )
     attributes: dict[str, object] = {
         "seed": seed,
         "M": int(M),
@@ -128,7 +139,8 @@ def fuse(
     if not seed_given:
         announce(f"fuse: seed {seed} was drawn; give it again to repeat this result", quiet)
     x = model.schema.encode(table, x_names)
-    retained = table.arrow(kept)
+    # A table that is returned gets the retained columns as they are, at the end.
+    retained = table.arrow(kept if target is not None else [])
     rows = _chunk_rows(table.n_rows, len(model.schema.names), margin, cores, chunk)
     schema = with_metadata(_result_schema(model, retained), attributes)
 
@@ -144,28 +156,28 @@ def fuse(
             weight=draw_weights(model, seed, implicate),
         )
 
-    work = list(product(range(int(M)), range(0, table.n_rows, rows)))
-    with track("fuse", len(work), quiet) as tick:
+    starts = range(0, table.n_rows, rows)
+    with track("fuse", int(M) * len(starts), quiet) as tick:
+        work = product(range(int(M)), starts)
+        drawn = in_order(draw, product(range(int(M)), starts), int(cores), tick)
         pieces = (
-            _piece(model, schema, implicate, drawn, retained.slice(start, len(drawn)))
-            for (implicate, start), drawn in zip(work, in_order(draw, work, int(cores), tick), strict=True)
+            _piece(model, schema, implicate, values, retained.slice(start, len(values)))
+            for (implicate, start), values in zip(work, drawn, strict=True)
         )
         if target is not None:
             with write_parquet(target, schema) as write:
                 for piece in pieces:
                     write(piece)
             return str(target)
-        return return_table(pa.Table.from_batches([*_batches(pieces)], schema), table.kind, attributes)
-
-
-def _batches(pieces: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
-    for piece in pieces:
-        yield from piece.to_batches()
+        # An empty piece keeps the levels even if there are no recipients.
+        empty = _piece(model, schema, 0, np.empty((0, len(model.schema.y))), retained.slice(0, 0))
+        fused = pa.concat_tables([empty, *pieces])
+    return return_table(fused, table.kind, attributes, table, kept, int(M))
 
 
 def in_order(
     draw: Callable[[int, int], NDArray[np.float64]],
-    work: Sequence[tuple[int, int]],
+    work: Iterable[tuple[int, int]],
     cores: int,
     tick: Callable[[], None],
 ) -> Iterator[NDArray[np.float64]]:
@@ -175,7 +187,7 @@ def in_order(
     ----------
     draw : callable
         Of an implicate and a first row.
-    work : sequence of (implicate, first row)
+    work : iterable of (implicate, first row)
     cores : int
     tick : callable
         Called when a piece is done.
@@ -201,34 +213,58 @@ def in_order(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _check_arguments(M: int, kblock: int, margin: float, cores: int, offset: int, chunk: int | None) -> None:
-    problems = Problems(ArgumentError, "`fuse()` cannot start.", "See `help(fusionpy.fuse)` for what it takes.")
-    for name, value, low in (("M", M, 1), ("cores", cores, 1), ("offset", offset, 0), ("chunk", chunk, 1)):
-        if value is not None and not is_whole(value, low):
-            problems.add(f"`{name}` must be a whole number of at least {low}, not {value!r}.")
+def _check_arguments(
+    M: int, kblock: int, margin: float, cores: int, offset: int, chunk: int | None, problems: Problems
+) -> None:
+    """Note impossible values."""
+    for name, value, low, high in (
+        ("M", M, 1, 2**31),
+        ("cores", cores, 1, 2**31),
+        ("offset", offset, 0, 2**62),
+    ):
+        if not is_whole(value, low):
+            problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
+        elif value >= high:
+            problems.add(f"`{name}` is too large: {shown(value)}.")
+    if chunk is not None and not is_whole(chunk, 1):
+        problems.add(f"`chunk` must be a number of rows, at least 1, not {shown(chunk)}.")
     if not is_whole(kblock, 5) or kblock > BLOCK_POOL:
-        problems.add(f"`kblock` must be a whole number from 5 to {BLOCK_POOL}, not {kblock!r}.")
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not np.isfinite(margin) or margin == 0:
-        problems.add(f"`margin` must be a number other than 0, not {margin!r}.")
+        problems.add(f"`kblock` must be a whole number from 5 to {BLOCK_POOL}, not {shown(kblock)}.")
+    is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
+    if not is_number or not 0 < abs(margin) < 1e300:
+        problems.add(f"`margin` must be a number other than 0, not {shown(margin)}.")
     elif margin < 0 and not float(margin).is_integer():
-        problems.add(f"`margin`, if negative, must be a whole number of chunks, not {margin!r}.")
-    problems.stop()
+        problems.add(f"`margin`, if negative, must be a whole number (of chunks), not {shown(margin)}.")
 
 
-def _check_retained(table: Table, retain: str | Sequence[str] | None, model: FusionModel) -> list[str]:
-    names = [retain] if isinstance(retain, str) else list(retain or [])
-    problems = Problems(SchemaError, "`retain` cannot be carried along.", "Rename or leave out these columns.")
-    unknown = [name for name in names if name not in table.names]
-    if unknown:
-        problems.add(f"There are no columns {few(unknown, '`')}.")
-    taken = [name for name in names if name == "M" or name in {v.name for v in model.schema.y}]
-    if taken:
-        problems.add(f"The result has columns {few(taken, '`')} of its own.")
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    if twice:
-        problems.add(f"{few(twice, '`')} is named more than once.")
-    problems.stop()
+def _retained(retain: str | Sequence[str] | None, problems: Problems) -> list[str]:
+    """Take names of columns to carry along, or note what else was given."""
+    if retain is None or isinstance(retain, str):
+        return [] if retain is None else [retain]
+    is_list = isinstance(retain, Sequence | np.ndarray) or hasattr(retain, "to_list")
+    names: list[Any] = list(retain) if is_list else [retain]
+    if not all(isinstance(name, str) for name in names):
+        problems.add(f"`retain` must be a column name or a list of them, not {shown(retain)}.")
+        return []
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        problems.add(f"`retain` names {few(twice, '`')} more than once.")
     return names
+
+
+def _check_retained(table: Table, names: Sequence[str], model: FusionModel, to_file: bool) -> list[str]:
+    """Say which columns cannot be carried along, and why."""
+    taken = {"M", *(variable.name for variable in model.schema.y)}
+    unknown = [name for name in names if name not in table.names and name not in taken]
+    found = [f"`retain` names {few(unknown, '`')}, not in `data`."] if unknown else []
+    if both := [name for name in names if name in taken]:
+        found.append(f"`retain` names {few(both, '`')}, which the result has of its own.")
+    for name in names if to_file else ():
+        try:
+            if name in table.names:
+                table.column(name)
+        except Unreadable as error:
+            found.append(f"`retain` names `{name}`: a file cannot hold its {error}.")
+    return found
 
 
 def _chunk_rows(n: int, columns: int, margin: float, cores: int, chunk: int | None) -> int:

@@ -265,9 +265,7 @@ def _pose(
     columns = [schema.names.index(name) for name in plan.predictors]
     nominal = [j for j, name in enumerate(plan.predictors) if schema[name].kind == "nominal"]
     own = weight[rows]
-    problem = Problem(
-        target, matrix[rows][:, columns], label, own / own.mean(), plan.predictors, nominal
-    )
+    problem = Problem(target, matrix[rows][:, columns], label, own / own.mean(), plan.predictors, nominal)
     u = uniforms(seed, FOLD, len(weight), step=number)[0]
     stratum = strata_of(label, target.objective in ("binary", "multiclass"))
     fold = np.full(len(weight), -1, dtype=np.intp)

@@ -61,9 +61,9 @@ class Options:
     crossfit: bool = True
     refits: int = 10
     redraw: bool = True
-    rank_scale: bool = True
+    rank_scale: bool = False
     calibrate: bool = True
-    tolerant: bool = True
+    tolerant: bool = False
     sort_quantiles: bool = True
     integer_weights: bool = False
 
@@ -92,14 +92,12 @@ METHODS = {
         "2024",
         nclusters=0,
         krange=(1, 500),
-        hyper={**_BOOSTING, "num_leaves": [16, 32, 64], "max_depth": -1},
+        hyper={**_BOOSTING, "num_leaves": [16, 32, 64], "max_depth": -1, "min_data_in_leaf": None},
         patience=2,
         crossfit=False,
         refits=0,
         redraw=False,
-        rank_scale=False,
         calibrate=False,
-        tolerant=False,
     ),
     "fusionModel": Options(
         "fusionModel",
@@ -109,8 +107,8 @@ METHODS = {
         crossfit=False,
         refits=0,
         redraw=False,
-        rank_scale=False,
         calibrate=False,
+        tolerant=True,
         integer_weights=True,
     ),
 }
@@ -285,7 +283,7 @@ class FusionModel:
             f"FusionModel: {len(self.steps)} steps from {self.n_donors:,} donors and "
             f"{len(self.schema.x)} predictors (method {options.method}, {refits}, seed {self.seed}, "
             f"{self.seconds:.1f} s)",
-            f"  {'step':<5}{'variable':<22}{'type':<28}{'models: rounds (loss)':<44}pools",
+            f"  {'step':<5}{'variable':<22}{'type':<28}{'models: rounds (loss)':<44}  pools",
         ]
         rows = self.summary()
         for number, step in enumerate(self.steps, 1):
@@ -293,7 +291,7 @@ class FusionModel:
                 mine = [row for row in rows if row["step"] == number and row["variable"] == variable]
                 models = ", ".join(f"{row['model']}: {row['rounds']} ({row['loss']:.3g})" for row in mine)
                 lines.append(
-                    f"  {number:<5}{variable:<22}{mine[0]['type']:<28}{models:<44}{_pool_text(mine[0])}"
+                    f"  {number:<5}{variable:<22}{mine[0]['type']:<28}{models:<44}  {_pool_text(mine[0])}"
                 )
         return "\n".join(lines)
 

@@ -1,13 +1,14 @@
 """The one place where a data frame becomes arrays and back.
 
-A column is continuous (a number), ordered or nominal (levels, coded from 0), or logical. pandas, polars and pyarrow
-tables are read through narwhals and Arrow; a result comes back as the kind of table that went in.
+A column is continuous (a number), ordered or nominal (levels, coded from 0), or logical. pandas, polars and
+pyarrow tables are read through narwhals and Arrow; a result comes back as the kind of table that went in.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -18,18 +19,45 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.errors import FusionWarning, Problems, SchemaError, few
+from fusionpy.errors import (
+    FusionWarning,
+    Problems,
+    SchemaError,
+    counted,
+    few,
+    grouped,
+    meant,
+    shown,
+)
 
-__all__ = ["Kind", "Schema", "Table", "Variable", "as_table", "return_table"]
+__all__ = [
+    "Kind",
+    "Schema",
+    "Table",
+    "Unreadable",
+    "Variable",
+    "as_table",
+    "describe",
+    "is_number",
+    "return_table",
+]
 
 Kind = Literal["continuous", "ordered", "nominal", "logical"]
 RESERVED = ("M", "W..", "R..")
 _R_NAME = re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*", re.UNICODE)
+_R_DOTS = re.compile(r"\.\.(\.|\d+)")
 _R_WORDS = frozenset(
-    "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_character_ "
-    "NA_complex_ in".split()
+    "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ "
+    "NA_character_ NA_complex_ in".split()
 )
 _MANY_LEVELS = 1000
+UNFIT, RECODE = "`data` cannot be trained on.", "Mend these columns, or leave them out."
+NO_COLUMN = "not in `data`"
+EMPTY = "no values at all"
+LOGICAL = "logical (True or False)"
+INSTEAD = "only numbers, categories, text and booleans can be used"
+_MOST = 1e100  # of a fusion variable: squared distances stay finite
+_MOST_WHOLE = 2**53  # beyond, whole numbers are not exact in floating point
 
 
 def is_r_name(name: str) -> bool:
@@ -40,7 +68,11 @@ def is_r_name(name: str) -> bool:
     >>> is_r_name("home.type_2"), is_r_name("2nd home"), is_r_name(".5x"), is_r_name("for")
     (True, False, False, False)
     """
-    return bool(_R_NAME.fullmatch(name)) and name not in _R_WORDS
+    return bool(_R_NAME.fullmatch(name)) and name not in _R_WORDS and not _R_DOTS.fullmatch(name)
+
+
+class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of the column)
+    """A column that cannot be had in Arrow's form; the message says what it holds."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +85,35 @@ class Table:
     names: tuple[str, ...]
 
     def column(self, name: str) -> pa.Array:
-        """Fetch one column; floating-point NaN becomes null, ordered levels keep their flag."""
+        """Fetch one column; ordered levels keep their flag.
+
+        Raises
+        ------
+        Unreadable
+            If Arrow cannot hold it.
+        """
         series = self.frame[name]
-        array = series.to_arrow()
-        if isinstance(array, pa.ChunkedArray):
-            array = array.combine_chunks()
+        if series.dtype == nw.Object and self.kind == "polars":
+            raise Unreadable("Python objects")
+        try:
+            array = series.to_arrow()
+            if isinstance(array, pa.ChunkedArray):
+                array = array.combine_chunks()
+        except (pa.ArrowException, OverflowError) as error:
+            native = str(getattr(series.to_native(), "dtype", "object"))
+            mixed = native in ("object", "category") and not isinstance(error, pa.ArrowNotImplementedError)
+            raise Unreadable("values of different types" if mixed else f"values of type {native}") from None
+        array = _without_views(array)
         if self.kind == "polars" and isinstance(series.dtype, nw.Enum):
-            array = _enum_array(array, list(series.dtype.categories))
-        elif pa.types.is_dictionary(array.type) and self.kind == "polars":
-            array = array.cast(array.type.value_type)
+            return _levels_array(array, list(series.dtype.categories), ordered=True)
+        if self.infers_levels(name):  # their physical order is arbitrary
+            values = pc.unique(array.cast(pa.string())).drop_null()
+            return _levels_array(array, sorted(values.to_pylist()), ordered=False)
         return array
+
+    def infers_levels(self, name: str) -> bool:
+        """Tell whether a column is categorical but has no levels beyond its values: polars' Categorical."""
+        return self.kind == "polars" and self.frame[name].dtype == nw.Categorical
 
     def arrow(self, names: Iterable[str]) -> pa.Table:
         """Fetch several columns."""
@@ -70,12 +121,24 @@ class Table:
         return pa.table([self.column(name) for name in chosen], names=chosen)
 
 
-def _enum_array(array: pa.Array, levels: list[str]) -> pa.Array:
-    """Give a polars Enum column all its levels in their order, as an ordered dictionary."""
-    values = array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+def _without_views(array: pa.Array) -> pa.Array:
+    """Replace Arrow's string views, which most of its functions do not take, by strings."""
+    if pa.types.is_dictionary(array.type) and pa.types.is_string_view(array.type.value_type):
+        levels = _without_views(array.dictionary)
+        return pa.DictionaryArray.from_arrays(array.indices, levels, ordered=array.type.ordered)
+    if not pa.types.is_string_view(array.type):
+        return array
+    try:
+        return array.cast(pa.large_string())
+    except pa.ArrowNotImplementedError:  # pyarrow 17
+        return pa.array(array.to_pylist(), pa.large_string())
+
+
+def _levels_array(array: pa.Array, levels: list[str], ordered: bool) -> pa.Array:
+    """Give a polars column all its levels in their order, as a dictionary."""
     known = pa.array(levels, type=pa.string())
-    codes = pc.index_in(values.cast(pa.string()), value_set=known)
-    return pa.DictionaryArray.from_arrays(codes.cast(pa.int32()), known, ordered=True)
+    codes = pc.index_in(array.cast(pa.string()), value_set=known)
+    return pa.DictionaryArray.from_arrays(codes.cast(pa.int32()), known, ordered=ordered)
 
 
 def as_table(data: object, argument: str = "data") -> Table:
@@ -97,23 +160,33 @@ def as_table(data: object, argument: str = "data") -> Table:
     SchemaError
         For another kind of object, or columns of the same name.
     """
-    headline = f"`{argument}` cannot be used."
-    hint = "Pass a pandas or polars DataFrame or a pyarrow Table with uniquely named columns."
+    problems = Problems(
+        SchemaError, f"`{argument}` cannot be used.", "Pass a pandas or polars DataFrame or a pyarrow Table."
+    )
     try:
         frame = nw.from_native(cast(Any, data), eager_only=True)
-    except TypeError:
-        problem = f"It must be a data frame, not {type(data).__name__}."
-        raise SchemaError(headline, [problem], hint) from None
-    names = [str(name) for name in _native_names(data)]
-    twice = sorted({name for name in names if names.count(name) > 1})
+        names = list(_native_names(data))
+    except (TypeError, AttributeError):
+        problems.add(f"It must be a data frame, not {shown(data)}.")
+        if hasattr(data, "collect"):
+            problems.hint = "Call its `.collect()` first."
+    except nw.exceptions.DuplicateError:
+        names = list(_native_names(data))
+    problems.stop()
+    strange = [name for name in names if not isinstance(name, str)]
+    if strange:
+        problems.add(f"Column names must be text: {few(strange, quote='')} are not.")
+        problems.hint = "Rename them: `data.columns = data.columns.map(str)` in pandas."
+    twice = _repeated(names)
     if twice:
-        raise SchemaError(headline, [f"Duplicate columns: {few(twice, '`')}."], hint)
+        problems.add(f"Several columns have the same name: {few(twice, '`')}.")
+        problems.hint = "Rename or drop them."
+    problems.stop()
     implementation = str(frame.implementation).lower()
     kind = next((k for k in ("pandas", "polars", "pyarrow") if k in implementation), None)
     if kind is None:
-        raise SchemaError(headline, [f"It must be a data frame, not {type(data).__name__}."], hint)
-    if not all(isinstance(name, str) for name in _native_names(data)):
-        raise SchemaError(headline, ["Column names must be strings."], hint)
+        problems.add(f"It must be a pandas, polars or pyarrow table, not one of {frame.implementation}.")
+    problems.stop()
     return Table(cast(Any, kind), frame, len(frame), tuple(names))
 
 
@@ -121,7 +194,19 @@ def _native_names(data: Any) -> list[Any]:
     return list(data.column_names if hasattr(data, "column_names") else data.columns)
 
 
-def return_table(table: pa.Table, kind: str, attributes: Mapping[str, object]) -> Any:
+def _repeated(names: Iterable[Any]) -> list[Any]:
+    """Names that occur more than once, in order."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def return_table(
+    table: pa.Table,
+    kind: str,
+    attributes: Mapping[str, object],
+    carried: Table | None = None,
+    names: Sequence[str] = (),
+    times: int = 1,
+) -> Any:
     """Turn an Arrow table into the caller's kind of table.
 
     Parameters
@@ -130,28 +215,52 @@ def return_table(table: pa.Table, kind: str, attributes: Mapping[str, object]) -
     kind : str
         "pandas", "polars" or "pyarrow".
     attributes : mapping
-        What to remember of how it was made: ``attrs`` of a pandas frame. A pyarrow table carries the same in its
-        schema metadata already; polars has no place for it.
+        What to remember of how it was made: ``attrs`` of a pandas frame. A pyarrow table carries the same in
+        its schema metadata already; polars has no place for it.
+    carried : Table, optional
+        The caller's table, some columns of which come along just as they are.
+    names : sequence of str
+        Which; they come after the first column.
+    times : int
+        How often `table` holds the rows of `carried`.
 
     Returns
     -------
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
     """
+    order = [table.column_names[0], *names, *table.column_names[1:]]
+    part = carried.frame.select(*names).to_native() if carried is not None and names else None
     if kind == "pyarrow":
-        return table
+        if part is not None:
+            part = pa.concat_tables([part] * times)
+            for name in names:
+                table = table.append_column(part.schema.field(name), part.column(name))
+        return table.select(order)
     if kind == "pandas":
+        import pandas as pd
+
         frame = table.to_pandas()
-        frame.attrs["fusionpy"] = dict(attributes)
+        if part is not None:
+            frame = pd.concat([frame, pd.concat([part] * times, ignore_index=True)], axis=1)[order]
+        frame.attrs = {"fusionpy": dict(attributes)}
         return frame
     import polars as pl
 
-    frame = pl.from_arrow(table)
-    enums = {
-        field.name: pl.Enum(table.column(field.name).chunk(0).dictionary.to_pylist())
-        for field in table.schema
-        if pa.types.is_dictionary(field.type) and field.type.ordered and table.num_rows
-    }
-    return frame.with_columns([pl.col(name).cast(pl.String).cast(enum) for name, enum in enums.items()])
+    polars = cast(pl.DataFrame, pl.from_arrow(table))
+    enums = [_polars_enum(table, field.name) for field in table.schema if _is_ordered_text(field.type)]
+    polars = polars.with_columns(enums)
+    return polars if part is None else polars.hstack(pl.concat([part] * times)).select(order)
+
+
+def _is_ordered_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind) and kind.ordered and _is_text(kind.value_type))
+
+
+def _polars_enum(table: pa.Table, name: str) -> Any:
+    import polars as pl
+
+    levels = table.column(name).combine_chunks().dictionary.to_pylist()
+    return pl.col(name).cast(pl.String).cast(pl.Enum(levels))
 
 
 @dataclass(frozen=True)
@@ -222,50 +331,79 @@ def _learn_variable(name: str, array: pa.Array) -> Variable | str:
     kind = array.type
     if pa.types.is_boolean(kind):
         return Variable(name, "logical", storage="bool")
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    if is_number(kind):
         return Variable(name, "continuous", storage=str(kind))
     if pa.types.is_dictionary(kind):
-        levels = tuple(array.dictionary.to_pylist())
-        if None in levels:
-            return "has a missing value among its levels"
+        levels = array.dictionary.to_pylist()
+        if not _is_level_type(kind.value_type):
+            return f"categories whose levels are {_plain_type(kind.value_type)}; make the levels text"
+        if None in levels or any(level != level for level in levels):
+            return "a missing value among the levels; drop that level"
+        if _repeated(levels):
+            return f"the same level more than once: {few(_repeated(levels))}"
         value_type = "string" if _is_text(kind.value_type) else str(kind.value_type)
-        try:
-            pa.type_for_alias(value_type)
-        except ValueError:
-            return f"has levels of type {value_type}, which is not supported"
-        return Variable(name, "ordered" if kind.ordered else "nominal", levels, value_type)
+        return Variable(name, "ordered" if kind.ordered else "nominal", tuple(levels), value_type)
     if _is_text(kind):
-        levels = tuple(sorted(value for value in pc.unique(array).to_pylist() if value is not None))
-        return Variable(name, "nominal", levels, "string", text=True)
+        levels = sorted(pc.unique(array).drop_null().to_pylist())
+        return Variable(name, "nominal", tuple(levels), "string", text=True)
     if pa.types.is_null(kind):
-        return "has no values at all"
-    return f"has type {kind}, which is neither a number, a category, text nor a boolean"
+        return EMPTY
+    return f"{_plain_type(kind)}; {INSTEAD}"
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _describe(array: pa.Array) -> str:
+def _is_level_type(kind: pa.DataType) -> bool:
+    return _is_text(kind) or any(
+        test(kind)
+        for test in (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64, pa.types.is_boolean)
+    )
+
+
+def _plain_type(kind: pa.DataType) -> str:
+    """Name a type that is not supported."""
+    if pa.types.is_temporal(kind):
+        return "dates or times"
+    if pa.types.is_decimal(kind):
+        return "decimal numbers (Arrow's decimal type)"
+    if pa.types.is_nested(kind):
+        return "lists or records"
+    if isinstance(kind, pa.BaseExtensionType):
+        return f"values of type '{kind.extension_name}'"
+    return f"values of type '{kind}'"
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Tell whether an Arrow type is one of numbers."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def describe(array: pa.Array) -> str:
+    """Name a column's kind, for errors."""
+    if _is_text(array.type):
+        return "text"
     learned = _learn_variable("", array)
     if isinstance(learned, str):
-        return str(array.type)
-    return {"continuous": "numeric", "ordered": "ordered categories", "nominal": "unordered categories"}.get(
-        learned.kind, "logical"
-    )
+        return _plain_type(array.type)
+    return _wanted(learned)
 
 
 def _codes(variable: Variable, array: pa.Array) -> NDArray[np.float64]:
     """Values, or level codes, as float64 with NaN for missing."""
-    if variable.kind in ("continuous", "logical"):
-        numbers = array.cast(pa.float64()) if not pa.types.is_boolean(array.type) else array.cast(pa.int8())
-        return np.asarray(numbers.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    if len(array) == 0:
+        return np.empty(0)
     if pa.types.is_dictionary(array.type):
-        codes = array.indices
-    else:
-        levels = pa.array(list(variable.levels), type=array.type)
-        codes = pc.index_in(array, value_set=levels)
-    return np.asarray(codes.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        places = pc.index_in(
+            array.dictionary, value_set=pa.array(list(variable.levels), type=array.type.value_type)
+        )
+        array = places.take(array.indices)
+    elif pa.types.is_boolean(array.type):
+        array = array.cast(pa.int8())
+    elif variable.kind == "nominal":
+        array = pc.index_in(array, value_set=pa.array(list(variable.levels), type=array.type))
+    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -291,7 +429,9 @@ class Schema:
         return tuple(variable.name for variable in (*self.x, *self.y))
 
     @classmethod
-    def learn(cls, table: Table, x: Sequence[str], y: Sequence[str]) -> Schema:
+    def learn(
+        cls, table: Table, x: Sequence[str], y: Sequence[str], problems: Problems | None = None
+    ) -> Schema:
         """Learn the columns of a donor survey.
 
         Parameters
@@ -299,6 +439,8 @@ class Schema:
         table : Table
         x, y : sequence of str
             Predictors and fusion variables.
+        problems : Problems, optional
+            What has been found wrong with the table already, to be raised together with what is found here.
 
         Returns
         -------
@@ -318,22 +460,17 @@ class Schema:
         -----
         Reference, section 1.
         """
-        problems = Problems(
-            SchemaError, "`data` cannot be trained on.", "Recode these columns or leave them out of `x` and `y`."
-        )
+        problems = problems or Problems(SchemaError, UNFIT, RECODE)
         learned: dict[str, Variable] = {}
+        found: list[tuple[str, str, str]] = []
         for name in (*x, *y):
-            role = "y" if name in y else "x"
-            for problem in _name_problems(name, role):
-                problems.add(f"{role} `{name}`: {problem}.")
-            if name not in table.names:
-                problems.add(f"{role} `{name}`: there is no such column.")
-                continue
-            variable, found = _check_donor_column(table, name, role)
-            for problem in found:
-                problems.add(f"{role} `{name}`: {problem}.")
+            role = "fusion variable" if name in y else "predictor"
+            variable, wrong = _check_donor_column(table, name, role)
+            found += [(role, name, problem) for problem in wrong]
             if variable is not None:
                 learned[name] = variable
+        for problem in grouped(found):
+            problems.add(problem)
         problems.stop()
         text = [variable.name for variable in learned.values() if variable.text]
         if text:
@@ -359,7 +496,9 @@ class Schema:
             matrix[:, j] = _codes(self[name], table.column(name))
         return matrix
 
-    def check_recipient(self, table: Table, names: Sequence[str], model: str) -> None:
+    def check_recipient(
+        self, table: Table, names: Sequence[str], model: str, more: Sequence[str] = ()
+    ) -> None:
         """Refuse recipients whose columns are not what the donors' were.
 
         Parameters
@@ -369,6 +508,8 @@ class Schema:
             The predictors needed.
         model : str
             What to call the model in the error.
+        more : sequence of str
+            Other problems, to be told after those that are found here.
 
         Raises
         ------
@@ -379,105 +520,147 @@ class Schema:
         -----
         Same kind, and for categories identical levels in identical order (reference, section 1).
         """
-        problems = Problems(
-            SchemaError,
-            f"`data` does not match the predictors of {model}.",
-            "Recode these columns, or train again on data that has them.",
-        )
-        for name in names:
-            if name not in table.names:
-                problems.add(f"x `{name}`: there is no such column.")
-                continue
-            try:
-                array = table.column(name)
-            except (pa.ArrowInvalid, pa.ArrowTypeError):
-                problems.add(f"x `{name}`: holds values of mixed types.")
-                continue
-            problem = _mismatch(self[name], array)
-            if problem:
-                problems.add(f"x `{name}`: {problem}.")
-        problems.stop()
+        found = [("", name, problem) for name in names if (problem := _check_column(self[name], table))]
+        if found:
+            raise SchemaError(
+                f"`data` does not match the predictors of {model}.",
+                [*grouped(found), *more],
+                "Recode these columns, or train again on data that has them.",
+            )
 
 
-def _name_problems(name: str, role: str) -> list[str]:
-    found = []
-    if name in RESERVED and role == "y":
-        found.append(f"the name is reserved ({few(RESERVED, '`')})")
-    elif not is_r_name(name):
-        found.append("the name is not a valid R name (letters, digits, '.', '_'; beginning with a letter)")
-    return found
+def _check_name(name: str, role: str) -> list[str]:
+    if name in RESERVED and role != "predictor":
+        return ["the name is reserved for the result; rename it"]
+    if not is_r_name(name):
+        return ["not a name for R; rename it with letters, digits, '.' and '_' only, a letter first"]
+    return []
 
 
 def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | None, list[str]]:
     """Learn one donor column and say all that is wrong with it."""
+    problems = _check_name(name, role)
+    if name not in table.names:
+        return None, [NO_COLUMN + meant(name, table.names)]
     try:
         array = table.column(name)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return None, ["holds values of mixed types; make it a number, a category, text or a boolean"]
+    except Unreadable as error:
+        return None, [*problems, f"{error}; {INSTEAD}"]
+    if array.null_count == len(array):
+        return None, [*problems, EMPTY]
     variable = _learn_variable(name, array)
     if isinstance(variable, str):
-        return None, [variable]
-    problems = []
-    n_missing = array.null_count
+        return None, [*problems, variable]
     values = _codes(variable, array)
-    if variable.kind == "continuous":
-        n_missing = int(np.isnan(values).sum())
-        n_infinite = int(np.isinf(values).sum())
-        if n_infinite:
-            problems.append(f"{n_infinite} infinite values")
-    if role == "y":
+    n_missing = int(np.isnan(values).sum())
+    problems += _check_numbers(variable, array, values)
+    if n_missing == len(values):
+        return variable, [*problems, EMPTY]
+    if role == "fusion variable":
         if n_missing:
-            problems.append(f"{n_missing} missing values; a fusion variable needs them all (see `impute()`)")
+            missing = counted(n_missing, "missing value")
+            problems.append(f"{missing}; drop those donors, or impute their values first")
         seen = np.unique(values[~np.isnan(values)])
         if len(seen) == 1:
-            problems.append(f"constant: every donor has {_show(variable, seen[0])}")
-    elif n_missing == len(array):
-        problems.append("has no values at all")
-    if variable.text and variable.n_classes > _MANY_LEVELS:
-        problems.append(f"text with {variable.n_classes} distinct values; group them or leave it out")
+            problems.append("the same value for every donor; there is nothing to learn")
+        elif variable.kind == "continuous" and np.abs(seen[np.isfinite(seen)]).max(initial=0) > _MOST:
+            problems.append(f"values beyond {_MOST:g}, which no model can be made of")
+    if variable.n_classes > _MANY_LEVELS and (variable.text or role == "fusion variable"):
+        what = "texts" if variable.text else "levels"
+        problems.append(f"{variable.n_classes:,} different {what}; group them, or leave the variable out")
     return variable, problems
 
 
-def _show(variable: Variable, code: float) -> str:
-    if variable.kind == "continuous":
-        return f"{code:g}"
-    return repr(bool(code)) if variable.kind == "logical" else repr(variable.levels[int(code)])
+def _check_numbers(variable: Variable, array: pa.Array, values: NDArray[np.float64]) -> list[str]:
+    """Refuse numbers that floating point cannot hold."""
+    if variable.kind != "continuous":
+        return []
+    problems = []
+    if n_infinite := int(np.isinf(values).sum()):
+        problems.append(f"{counted(n_infinite, 'infinite value')}, which cannot be used")
+    if pa.types.is_integer(array.type) and not _is_exact(array):
+        problems.append("whole numbers beyond 2**53, too long to be kept exactly (an identifier?)")
+    return problems
+
+
+def _is_exact(array: pa.Array) -> bool:
+    """Tell whether floating point holds every one of these whole numbers."""
+    ends = pc.min_max(array).as_py().values()
+    return all(end is None or abs(end) <= _MOST_WHOLE for end in ends)
+
+
+def _check_column(variable: Variable, table: Table) -> str | None:
+    """Say what is wrong with a recipient column."""
+    if variable.name not in table.names:
+        return NO_COLUMN + meant(variable.name, table.names)
+    try:
+        array = table.column(variable.name)
+    except Unreadable as error:
+        return f"must be {_wanted(variable)}, not {error}"
+    if table.infers_levels(variable.name):
+        if variable.kind == "ordered":
+            return "must be ordered categories: a polars Enum with the levels in order"
+        array = array.cast(array.type.value_type)
+    if pa.types.is_null(array.type) or array.null_count == len(array):
+        return EMPTY if len(array) else None
+    return _mismatch(variable, array)
 
 
 def _mismatch(variable: Variable, array: pa.Array) -> str | None:
     """Say how a recipient column differs from what was learned."""
-    if pa.types.is_null(array.type) or array.null_count == len(array) > 0:
-        return "has no values at all"
     if variable.kind == "continuous":
-        if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
-            return f"must be numeric, not {_describe(array)}"
-        n_infinite = int(np.isinf(_codes(variable, array)).sum())
-        return f"{n_infinite} infinite values" if n_infinite else None
+        if not is_number(array.type):
+            return f"must be {_wanted(variable)}, not {describe(array)}"
+        values = _codes(variable, array)
+        if np.isnan(values).all():
+            return EMPTY
+        return next(iter(_check_numbers(variable, array, values)), None)
     if variable.kind == "logical":
-        return None if pa.types.is_boolean(array.type) else f"must be logical, not {_describe(array)}"
+        return (
+            None if pa.types.is_boolean(array.type) else f"must be {_wanted(variable)}, not {describe(array)}"
+        )
     if _is_text(array.type) and variable.kind == "nominal":
-        known = set(variable.levels)
-        unseen = [v for v in pc.unique(array).to_pylist() if v is not None and v not in known]
-        return _unseen(unseen, variable) if unseen else None
+        return _unseen(pc.unique(array).drop_null().to_pylist(), variable)
     if not pa.types.is_dictionary(array.type):
-        return f"must be {variable.kind} categories, not {_describe(array)}"
-    return _level_mismatch(variable, array)
+        return f"must be {_wanted(variable)}, not {describe(array)}"
+    learned = _learn_variable(variable.name, array)
+    return learned if isinstance(learned, str) else _level_mismatch(variable, learned)
 
 
-def _level_mismatch(variable: Variable, array: pa.Array) -> str | None:
-    levels = tuple(array.dictionary.to_pylist())
-    unseen = [level for level in levels if level not in variable.levels]
+def _wanted(variable: Variable) -> str:
+    """Name what a column must be."""
+    if variable.text:
+        return "text"
+    kinds = {"continuous": "numeric", "ordered": "ordered categories", "nominal": "unordered categories"}
+    return kinds.get(variable.kind, LOGICAL)
+
+
+def _level_mismatch(variable: Variable, found: Variable) -> str | None:
+    unseen = _unseen(found.levels, variable)
     if unseen:
-        return _unseen(unseen, variable)
-    if array.type.ordered != (variable.kind == "ordered"):
-        return f"must be {variable.kind} categories, not {_describe(array)}"
-    if levels == variable.levels:
-        return None
-    absent = [level for level in variable.levels if level not in levels]
+        return unseen
+    if found.kind != variable.kind:
+        kinds = {"ordered": "ordered", "nominal": "unordered"}
+        return f"its categories must be {kinds[variable.kind]}, not {kinds[found.kind]}"
+    absent = [level for level in variable.levels if level not in found.levels]
     if absent:
-        return f"levels {few(absent)} of training are not among its levels (it may have them without any rows)"
-    return f"its levels are in another order: {few(levels)}, in training {few(variable.levels)}"
+        return f"levels {few(absent)} are missing; declare all of training's, even those that no row has"
+    if found.levels != variable.levels:
+        new, old = next(
+            pair for pair in zip(found.levels, variable.levels, strict=True) if pair[0] != pair[1]
+        )
+        return f"levels in another order: {few([new])} where training has {few([old])}"
+    return None
 
 
-def _unseen(levels: Sequence[object], variable: Variable) -> str:
-    return f"levels {few(levels)} were not in training ({variable.n_classes} levels)"
+def _unseen(levels: Sequence[Any], variable: Variable) -> str | None:
+    """Say which levels training did not have."""
+    known = set(variable.levels)
+    unseen = [level for level in levels if level not in known]
+    if not unseen:
+        return None
+    if isinstance(unseen[0], str) != isinstance(variable.levels[0], str):
+        kinds = ("text", "numbers") if isinstance(unseen[0], str) else ("numbers", "text")
+        return f"its levels are {kinds[0]}, in training {kinds[1]} (such as {few(variable.levels[:2])})"
+    some = f"level {few(unseen)} was" if len(unseen) == 1 else f"levels {few(unseen)} were"
+    return f"{some} not in training ({variable.n_classes} levels)"

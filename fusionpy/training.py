@@ -5,21 +5,27 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.boosting import HYPERPARAMETERS, ONE_VALUE
+from fusionpy.engines.boosting import ONE_VALUE
+from fusionpy.engines.hyper import check_hyper
 from fusionpy.errors import (
     ArgumentError,
     FusionWarning,
     Problems,
     SchemaError,
+    counted,
     few,
+    grouped,
     is_whole,
+    meant,
     settle_seed,
+    shown,
 )
 from fusionpy.formats.archive import library_versions, write_fsn
 from fusionpy.formats.aside import check_writable
@@ -27,7 +33,7 @@ from fusionpy.kernels.scaling import integerize_weights
 from fusionpy.learning import Plan, count_models, learn_steps, refit_counts
 from fusionpy.model import METHODS, FusionModel, Options
 from fusionpy.progress import track
-from fusionpy.schema import Schema, Table, as_table
+from fusionpy.schema import NO_COLUMN, RECODE, UNFIT, Schema, Table, Unreadable, as_table, describe, is_number
 
 __all__ = ["train"]
 
@@ -56,7 +62,7 @@ def train(
     crossfit: bool | None = None,
     redraw: bool | None = None,
     rank_scale: bool | None = None,
-    temper: bool | None = None,
+    calibrate: bool | None = None,
     tolerant: bool | None = None,
     quiet: bool = False,
 ) -> FusionModel:
@@ -76,12 +82,14 @@ def train(
     fsn : path, optional
         Write the model to this `.fsn` archive too.
     weight : str, optional
-        Column of survey weights. Missing: all are 1. Negative ones count as 0; donors of weight 0 play no part.
+        Column of survey weights. Missing: all are 1. Negative ones count as 0; donors of weight 0 play no
+        part.
     nfolds : float, optional
-        Cross-validation folds (at least 2), or, between 0 and 1, the share of donors that trains against the rest.
-        Default 5.
+        Cross-validation folds (at least 2), or, between 0 and 1, the share of donors that trains against the
+        rest. Default 5.
     nquantiles : int, optional
-        Conditional percentiles, equally spaced: 3 (the default) gives 1/6, 1/2, 5/6; method "fusionModel" has 2.
+        Conditional percentiles, equally spaced: 3 (the default) gives 1/6, 1/2, 5/6; method "fusionModel"
+        has 2.
     nclusters : int, optional
         Clusters of conditional expectations; 0 for none. Default 2000; method "2024": 0.
     krange : (int, int), optional
@@ -93,8 +101,8 @@ def train(
     seed : int, optional
         Same seed, same model. Missing: drawn, and kept in the model.
     method : {"default", "2024", "fusionModel"}
-        "2024": as in the paper. "fusionModel": as version 2.4.0 of the R package. "default": ours (see Notes). Each
-        of their differences can be set by the argument of its own that follows, or by `hyper`.
+        "2024": as in the paper. "fusionModel": as version 2.4.0 of the R package. "default": ours (see
+        Notes). Each of their differences can be set by an argument of its own, or by `hyper`.
     refits : int, optional
         Refits on bootstraps of the donors, one per implicate in turn, so that margins of error include the
         model's own uncertainty. Default 10; 0 for none.
@@ -107,9 +115,10 @@ def train(
     redraw : bool, optional
         Redraw donor weights within pools for every implicate (Bayesian bootstrap).
     rank_scale : bool, optional
-        Boost skewed continuous variables on their rank-normal scale. Drawn values are observed ones regardless.
-    temper : bool, optional
-        Temper class probabilities on donors that the models did not see.
+        Boost skewed continuous variables on their rank-normal scale. Drawn values are observed ones
+        regardless.
+    calibrate : bool, optional
+        Calibrate class probabilities on donors that the models did not see.
     tolerant : bool, optional
         Choose pool sizes with fusionModel's tolerance rule (True), or by least divergence (False).
     quiet : bool
@@ -138,21 +147,32 @@ def train(
     -----
     Ummel et al. (2024), *Scientific Data* 11:142, doi 10.1038/s41597-023-02788-7. For every step: gradient
     boosting of conditional means, percentiles and class probabilities; donors clustered on them; for each
-    cluster a pool of the donors nearest to it, as many as reproduce its expected mean and percentiles best. The
-    default adds, each measured in ``validation/holdout``: plain gradient boosting with more patience, cross-fitted
-    expectations, bootstrap refits and redrawn pool weights.
+    cluster a pool of the donors nearest to it, as many as reproduce its expected mean and percentiles best.
+    The default adds, each measured in ``validation/holdout``: plain gradient boosting with more patience,
+    cross-fitted expectations, bootstrap refits and redrawn pool weights.
 
     Examples
     --------
     >>> import fusionpy
     >>> donor = fusionpy.datasets.load_donor()
-    >>> model = fusionpy.train(donor, y=["insulation", "electricity"], x=["region", "rooms", "income"],
-    ...                        weight="weight", refits=0, seed=1, quiet=True)
+    >>> model = fusionpy.train(
+    ...     donor,
+    ...     y=["insulation", "electricity"],
+    ...     x=["region", "rooms", "income"],
+    ...     weight="weight",
+    ...     refits=0,
+    ...     seed=1,
+    ...     quiet=True,
+    ... )
     >>> [step.variables for step in model.steps]
     [('insulation',), ('electricity',)]
     """
     began = time.monotonic()
-    options = _check_arguments(
+    problems = Problems(
+        ArgumentError, "`train()` cannot start.", "See `help(fusionpy.train)` for what it takes."
+    )
+    options = _check_options(
+        problems,
         method,
         cores,
         nfolds=nfolds,
@@ -165,21 +185,24 @@ def train(
         crossfit=crossfit,
         redraw=redraw,
         rank_scale=rank_scale,
-        temper=temper,
+        calibrate=calibrate,
         tolerant=tolerant,
     )
-    seed = settle_seed(seed)
-    plans, predictors = _plan_steps(y, x)
+    seed = settle_seed(seed, problems)
+    plans, predictors = _plan_steps(y, x, problems)
+    outcomes = [name for plan in plans for name in plan.variables]
+    _check_roles(predictors, outcomes, weight, replicate_weights, problems)
+    problems.stop()
     target = check_writable(fsn, "fsn", (".fsn",)) if fsn is not None else None
     table = as_table(data)
-    outcomes = [name for plan in plans for name in plan.variables]
-    _check_roles(predictors, outcomes, weight, replicate_weights)
-    schema = Schema.learn(table, predictors, outcomes)
-    weights, replicates = _weights(table, weight, replicate_weights)
+    _check_rows(table)
+    unfit = Problems(SchemaError, UNFIT, RECODE)
+    weights, replicates = _weights(table, weight, replicate_weights, unfit)
+    schema = Schema.learn(table, predictors, outcomes, unfit)
     used = np.flatnonzero(weights > 0)
     weights = weights[used] / weights[used].mean()
     matrix = schema.encode(table, schema.names)[used]
-    _check_enough(schema, matrix)
+    _check_enough(schema, matrix, options)
     options = _settle(options, len(used))
 
     counts = refit_counts(len(used), options.refits, seed, None if replicates is None else replicates[used])
@@ -204,60 +227,53 @@ def train(
     return model
 
 
-def _check_arguments(method: str, cores: int, **given: Any) -> Options:
-    """Refuse impossible values, all at once; lay the given ones over the method's."""
-    problems = Problems(ArgumentError, "`train()` cannot start.", "See `help(fusionpy.train)` for what it takes.")
-    if method not in METHODS:
-        problems.add(f"`method` must be one of {few(METHODS)}, not {method!r}.")
-        problems.stop()
+def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **given: Any) -> Options:
+    """Note impossible values; lay the others over the method's."""
+    known = METHODS.get(method) if isinstance(method, str) else None
+    if known is None:
+        problems.add(f"`method` must be one of {few(METHODS)}, not {shown(method)}.")
+        known = METHODS["default"]
     if not is_whole(cores, 1):
-        problems.add(f"`cores` must be a whole number of at least 1, not {cores!r}.")
-    nfolds = given["nfolds"]
-    if nfolds is not None and not (is_whole(nfolds, 2) or _is_share(nfolds)):
-        problems.add(f"`nfolds` must be a whole number of at least 2, or between 0 and 1, not {nfolds!r}.")
+        problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
+    settled: dict[str, Any] = {}
+    if (nfolds := given["nfolds"]) is not None:
+        settled["nfolds"] = int(nfolds) if is_whole(nfolds, 2) else nfolds
+        if not is_whole(nfolds, 2) and not _is_share(nfolds):
+            wanted = "a whole number of folds (2 or more), or a share of donors between 0 and 1"
+            problems.add(f"`nfolds` must be {wanted}, not {shown(nfolds)}.")
     for name, low in (("nquantiles", 2), ("nclusters", 0), ("refits", 0), ("patience", 1)):
         value = given[name]
-        if name == "nclusters" and value == float("inf"):
-            given[name] = 0
-        elif value is not None and not is_whole(value, low):
-            problems.add(f"`{name}` must be a whole number of at least {low}, not {value!r}.")
-    for name in ("crossfit", "redraw", "rank_scale", "temper", "tolerant"):
+        if name == "nclusters" and isinstance(value, float) and value == float("inf"):
+            settled[name] = 0
+        elif is_whole(value, low):
+            settled[name] = int(value)
+        elif value is not None:
+            problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
+    for name in ("crossfit", "redraw", "rank_scale", "calibrate", "tolerant"):
+        settled[name] = given[name]
         if given[name] is not None and not isinstance(given[name], bool):
-            problems.add(f"`{name}` must be True or False, not {given[name]!r}.")
-    krange = given["krange"]
-    if krange is not None:
-        pair = list(krange) if isinstance(krange, list | tuple) else []
-        if len(pair) != 2 or not all(is_whole(k, 1) for k in pair) or pair[0] > pair[1]:
-            problems.add(f"`krange` must be two whole numbers, the least and the most donors, not {krange!r}.")
+            problems.add(f"`{name}` must be True or False, not {shown(given[name])}.")
+    if (krange := given["krange"]) is not None:
+        pair = list(krange) if isinstance(krange, list | tuple | np.ndarray) else []
+        if len(pair) == 2 and all(is_whole(k, 1) for k in pair) and pair[0] <= pair[1]:
+            settled["krange"] = (int(pair[0]), int(pair[1]))
         else:
-            given["krange"] = (int(pair[0]), int(pair[1]))
-    hyper = given.pop("hyper")
-    found = METHODS[method]
-    if hyper is not None:
-        found = found.having(hyper={**found.hyper, **_check_hyper(hyper, problems)})
-    problems.stop()
-    return found.having(**given)
+            wanted = "two whole numbers, the least and the most donors of a pool, such as (10, 500)"
+            problems.add(f"`krange` must be {wanted}, not {shown(krange)}.")
+    settled["hyper"] = None if hyper is None else {**known.hyper, **_settle_hyper(hyper, problems)}
+    return known.having(**settled)
 
 
-def _check_hyper(hyper: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    if not isinstance(hyper, Mapping):
-        problems.add(f"`hyper` must be a mapping of LightGBM's parameters, not {type(hyper).__name__}.")
-        return {}
-    unknown = [name for name in hyper if name not in HYPERPARAMETERS]
-    if unknown:
-        problems.add(f"`hyper` has unknown entries {few(unknown)}; known are {few(HYPERPARAMETERS, most=50)}.")
-    out = {}
-    for name, value in hyper.items():
-        values = list(value) if isinstance(value, list | tuple | np.ndarray) else [value]
-        if not values:
-            problems.add(f"`hyper` entry {name!r} has no value.")
-        elif name in ONE_VALUE and len(values) > 1:
-            message = f"`hyper` entry {name!r} takes one value only: the first, {values[0]!r}, is used."
+def _settle_hyper(hyper: Any, problems: Problems) -> dict[str, Any]:
+    many, wrong = check_hyper(hyper)
+    for problem in wrong:
+        problems.add(problem)
+    for name, values in many.items():
+        if name in ONE_VALUE and len(values) > 1:
+            message = f"`hyper` entry '{name}' takes one value only: the first, {values[0]}, is used."
             warnings.warn(message, FusionWarning, stacklevel=4)
-            out[name] = values[0]
-        else:
-            out[name] = values if len(values) > 1 else values[0]
-    return out
+            del values[1:]
+    return {name: values if len(values) > 1 else values[0] for name, values in many.items()}
 
 
 def _is_share(value: object) -> bool:
@@ -274,144 +290,196 @@ def _settle(options: Options, n: int) -> Options:
     return options
 
 
-def _plan_steps(y: Any, x: Any) -> tuple[list[Plan], list[str]]:
-    """Order the steps, and say what predicts each of them."""
-    problems = Problems(ArgumentError, "The steps cannot be planned.", "Name each variable once, as a string.")
-    blocks = [(name,) if isinstance(name, str) else tuple(name) for name in _listed(y, "y", problems)]
+def _plan_steps(y: Any, x: Any, problems: Problems) -> tuple[list[Plan], list[str]]:
+    """Order the steps, and say what predicts each of them; nothing if they cannot be planned."""
+    blocks = [(step,) if isinstance(step, str) else _names(step) for step in _listed(y, "y", problems)]
     given = _listed(x, "x", problems)
-    problems.stop()
-    outcomes = [name for block in blocks for name in block]
-    wrong = [name for name in outcomes if not isinstance(name, str)]
-    if wrong:
-        problems.add(f"`y` must hold names, not {few(wrong)}.")
-    if not outcomes or not all(blocks):
-        problems.add("`y` is empty, or holds an empty block.")
-    twice = sorted({str(name) for name in outcomes if outcomes.count(name) > 1})
-    if twice:
+    shared = any(isinstance(each, str) for each in given)
+    lists = [_names(given)] * len(blocks) if shared else [_names(each) for each in given]
+    wrong = []
+    if None in blocks:
+        wrong.append("`y` must hold names, and blocks (lists) of names, only.")
+    if () in blocks:
+        wrong.append("`y` holds an empty block.")
+    if None in lists:
+        wrong.append("`x` must hold names only, or a list of names for every step.")
+    if () in lists:
+        wrong.append("`x` holds an empty list.")
+    elif blocks and given and None not in lists and len(lists) != len(blocks):
+        wanted = f"a list of names for each step of `y`, so {len(blocks)} of them, not {len(lists)}"
+        wrong.append(f"`x` must hold {wanted}.")
+    for problem in wrong:
+        problems.add(problem)
+    if wrong or not blocks or not given:
+        return [], []
+    steps = [(block or (), names or ()) for block, names in zip(blocks, lists, strict=True)]
+    outcomes = [name for block, _ in steps for name in block]
+    if twice := _repeated(outcomes):
         problems.add(f"`y` names {few(twice, '`')} more than once.")
-    problems.stop()
-    per_step = bool(given) and not any(isinstance(each, str) for each in given)
-    lists = [list(each) for each in given] if per_step else [list(given)] * len(blocks)
-    if not given or not all(lists):
-        problems.add("`x` is empty, or holds an empty list.")
-    if len(lists) != len(blocks):
-        problems.add(f"`x` has {len(lists)} lists for {len(blocks)} steps.")
-    problems.stop()
-    plans = [
-        _plan_step(i, blocks, lists[i], per_step, problems) for i in range(len(blocks))
-    ]
-    problems.stop()
-    predictors = list(dict.fromkeys(name for each in lists for name in each if name not in outcomes))
+    for i in range(len(steps)):
+        _check_step(i, steps, shared, problems)
+    predictors = list(dict.fromkeys(name for _, names in steps for name in names if name not in outcomes))
     if not predictors:
-        problems.add("`x` names no column of the recipient: only fusion variables.")
-    problems.stop()
-    return plans, predictors
-
-
-def _plan_step(
-    i: int, blocks: Sequence[tuple[str, ...]], names: list[Any], per_step: bool, problems: Problems
-) -> Plan:
-    earlier = [name for block in blocks[:i] for name in block]
-    later = [name for block in blocks[i:] for name in block]
-    where = f"`x` of step {i + 1} ({few(blocks[i], '`')})" if per_step else "`x`"
-    wrong = [name for name in names if not isinstance(name, str)]
-    if wrong:
-        problems.add(f"{where} must hold names, not {few(wrong)}.")
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    if twice:
-        problems.add(f"{where} names {few(twice, '`')} more than once.")
-    both = [name for name in names if name in later or (name in earlier and not per_step)]
-    if both:
-        reason = "which are not known by then" if per_step else "which are in `y`"
-        problems.add(f"{where} names {few(both, '`')}, {reason}.")
+        problems.add("`x` names fusion variables only; name columns that the recipient has.")
+    if not shared:
+        return [Plan(block, names) for block, names in steps], predictors
     # Earlier fusion variables come first, as in the reference's archives.
-    return Plan(blocks[i], tuple(names) if per_step else (*earlier, *names))
+    earlier = [tuple(name for block, _ in steps[:i] for name in block) for i in range(len(steps))]
+    return [Plan(block, (*earlier[i], *names)) for i, (block, names) in enumerate(steps)], predictors
+
+
+def _check_step(
+    i: int, steps: Sequence[tuple[tuple[str, ...], tuple[str, ...]]], shared: bool, problems: Problems
+) -> None:
+    """Note what a step's predictors cannot be; `shared` if `x` is one list for all steps."""
+    block, names = steps[i]
+    where = "`x`" if shared else f"`x` of step {i + 1} ({few(block, '`')})"
+    if twice := _repeated(names):
+        problems.add(f"{where} names {few(twice, '`')} more than once.")
+    own = [name for name in names if name in block]
+    later = [name for step, _ in steps[i + 1 :] for name in step if name in names]
+    outcomes = {name for step, _ in steps for name in step}
+    both = [name for name in names if name in outcomes]
+    if shared and both:
+        problems.add(f"`x` and `y` both name {few(both, '`')}; give each column one role.")
+    if not shared and own:
+        problems.add(f"{where} names {few(own, '`')}, which that step is to simulate.")
+    if not shared and later:
+        problems.add(f"{where} names {few(later, '`')}, which only a later step simulates.")
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    """Names in a list, or None if it is something else."""
+    is_list = isinstance(value, Sequence | np.ndarray) or hasattr(value, "to_list")
+    names = tuple(value) if is_list and not isinstance(value, str) else (None,)
+    return None if any(not isinstance(name, str) for name in names) else names
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _listed(value: Any, argument: str, problems: Problems) -> list[Any]:
     if isinstance(value, str):
         return [value]
-    if isinstance(value, Sequence | np.ndarray) or hasattr(value, "to_list"):
-        return list(value)
-    problems.add(f"`{argument}` must be a name or a list of names, not {type(value).__name__}.")
-    return []
+    if not isinstance(value, Sequence | np.ndarray) and not hasattr(value, "to_list"):
+        problems.add(f"`{argument}` must be a name or a list of names, not {shown(value)}.")
+        return []
+    every = list(value)
+    if not every:
+        what = "fusion variable" if argument == "y" else "predictor"
+        problems.add(f"`{argument}` is empty: name at least one {what}.")
+    return every
 
 
 def _check_roles(
-    x: Sequence[str], y: Sequence[str], weight: str | None, replicate_weights: Sequence[str] | None
+    x: Sequence[str], y: Sequence[str], weight: Any, replicate_weights: Any, problems: Problems
 ) -> None:
-    problems = Problems(ArgumentError, "The roles of the columns clash.", "Give each column one role.")
-    if weight is not None and not isinstance(weight, str):
-        problems.add(f"`weight` must be the name of a column, not {type(weight).__name__}.")
-        problems.stop()
-    if isinstance(replicate_weights, str):
-        problems.add("`replicate_weights` must be a list of names, not one name.")
-        problems.stop()
-    for argument, names in (("weight", [weight]), ("replicate_weights", replicate_weights or [])):
-        both = [name for name in names if name in x or name in y]
-        if both:
-            problems.add(f"`{argument}` names {few(both, '`')}, also in `x` or `y`.")
-    if replicate_weights is not None and weight is None:
-        problems.add("`replicate_weights` needs `weight`, the full-sample weight they belong to.")
-    problems.stop()
+    """Note weights that are not names, or columns that are something else too."""
+    named: dict[str, list[str]] = {}
+    if weight is not None:
+        named["weight"] = [weight] if isinstance(weight, str) else []
+        if not isinstance(weight, str):
+            problems.add(f"`weight` must be the name of a column, not {shown(weight)}.")
+    if replicate_weights is not None:
+        names = named["replicate_weights"] = list(_names(replicate_weights) or ())
+        if not names:
+            problems.add(
+                f"`replicate_weights` must be a list of column names, not {shown(replicate_weights)}."
+            )
+        if weight is None:
+            problems.add("`replicate_weights` needs `weight`, the full-sample weight they belong to.")
+        if twice := _repeated(names):
+            problems.add(f"`replicate_weights` names {few(twice, '`')} more than once.")
+        if isinstance(weight, str) and weight in names:
+            problems.add(f"`replicate_weights` names `{weight}`, which is `weight`.")
+    for argument, names in named.items():
+        for other, columns in (("x", x), ("y", y)):
+            if both := [name for name in names if name in columns]:
+                problems.add(
+                    f"`{argument}` and `{other}` both name {few(both, '`')}; give each column one role."
+                )
+
+
+def _check_rows(table: Table) -> None:
+    if table.n_rows < FEWEST_DONORS:
+        problem = f"It has {counted(table.n_rows, 'row')}; at least {FEWEST_DONORS} donors are needed."
+        raise SchemaError(UNFIT, [problem], "Pass the whole donor survey.")
 
 
 def _weights(
-    table: Table, weight: str | None, replicate_weights: Sequence[str] | None
+    table: Table, weight: str | None, replicate_weights: Sequence[str] | None, problems: Problems
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Survey weights, and replicate weights relative to them."""
+    """Survey weights, and replicate weights relative to them; what is wrong with them is noted."""
     if weight is None:
         return np.ones(table.n_rows), None
-    problems = Problems(SchemaError, "The weights cannot be used.", "Mend the weights, or drop those rows.")
-    columns = {name: _weight_column(table, name, problems) for name in (weight, *(replicate_weights or []))}
-    problems.stop()
-    full = columns.pop(weight)
-    negative = int((full < 0).sum())
-    if negative:
-        message = f"{negative} negative weights in `{weight}` count as 0."
+    roles = {weight: "weight", **dict.fromkeys(replicate_weights or (), "replicate weight")}
+    columns = {name: _weight_column(table, name) for name in roles}
+    wrong = [(roles[name], name, each) for name, each in columns.items() if isinstance(each, str)]
+    for problem in grouped(wrong):
+        problems.add(problem)
+    if wrong:
+        return np.ones(table.n_rows), None
+    full, *replicates = (each for each in columns.values() if not isinstance(each, str))
+    n_negative = int((full < 0).sum())
+    full = np.maximum(full, 0)
+    if not full.any():
+        problems.add(f"weight `{weight}`: no weight is positive.")
+    elif n_negative:
+        message = f"{counted(n_negative, 'negative weight')} in `{weight}`: taken as 0."
         warnings.warn(message, FusionWarning, stacklevel=3)
-        full = np.maximum(full, 0)
-    if not (full > 0).any():
-        problems.add(f"`weight` `{weight}`: no weight is positive.")
-    problems.stop()
-    if not columns:
+    if not replicates or not full.any():
         return full, None
-    ratio = np.stack(list(columns.values()), axis=1) / np.where(full > 0, full, 1)[:, None]
+    ratio = np.stack(replicates, axis=1) / np.where(full > 0, full, 1)[:, None]
     if np.abs(ratio[full > 0] - 1).max() == 0:
-        problems.add("`replicate_weights` are all equal to the full-sample weight.")
-    problems.stop()
+        problems.add(
+            "The replicate weights all equal the full-sample weight: they say nothing of the design."
+        )
     return full, ratio
 
 
-def _weight_column(table: Table, name: str, problems: Problems) -> NDArray[np.float64]:
+def _weight_column(table: Table, name: str) -> NDArray[np.float64] | str:
+    """Fetch a column of weights, or say why it cannot be had."""
     if name not in table.names:
-        problems.add(f"weight `{name}`: there is no such column.")
-        return np.ones(table.n_rows)
+        return NO_COLUMN + meant(name, table.names)
     try:
-        values = np.asarray(table.column(name).cast("double").to_numpy(zero_copy_only=False), dtype=np.float64)
-    except (ValueError, TypeError, NotImplementedError):
-        problems.add(f"weight `{name}`: must be numeric.")
-        return np.ones(table.n_rows)
-    bad = int((~np.isfinite(values)).sum())
-    if bad:
-        problems.add(f"weight `{name}`: {bad} missing or infinite values.")
+        array = table.column(name)
+    except Unreadable as error:
+        return f"{error}; weights must be numeric"
+    if not is_number(array.type):
+        return f"weights must be numeric, not {describe(array)}"
+    values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    if n_missing := int(np.isnan(values).sum()):
+        return f"{counted(n_missing, 'missing value')}; drop those donors, or give them a weight"
+    if n_infinite := int(np.isinf(values).sum()):
+        return f"{counted(n_infinite, 'infinite value')}, which cannot be used"
     return values
 
 
-def _check_enough(schema: Schema, matrix: NDArray[np.float64]) -> None:
-    """Refuse surveys too small to learn from."""
-    problems = Problems(
-        SchemaError, "`data` is too small to be trained on.", "Merge rare classes, or leave the variable out of `y`."
-    )
-    if len(matrix) < FEWEST_DONORS:
-        problems.add(f"{len(matrix)} donors of positive weight: at least {FEWEST_DONORS} are needed.")
+def _check_enough(schema: Schema, matrix: NDArray[np.float64], options: Options) -> None:
+    """Refuse donors too few, or too alike, to learn from."""
+    hint = "Pass more donors of positive weight, or leave these variables out of `y`."
+    problems = Problems(SchemaError, UNFIT, hint)
+    n, n_folds = len(matrix), int(options.nfolds)
+    if n < max(FEWEST_DONORS, n_folds):
+        needed = f"at least {max(FEWEST_DONORS, n_folds)} are needed"
+        folds = f" for {n_folds} folds" if n_folds > FEWEST_DONORS else ""
+        problems.add(f"{counted(n, 'donor')} of positive weight; {needed}{folds}.")
         problems.stop()
+    found = []
     for variable in schema.y:
         values = matrix[:, schema.names.index(variable.name)]
+        n_nonzero = int((values != 0).sum())
+        fewest = max(FEWEST_NONZERO, n_folds)
         if (values == values[0]).all():
-            problems.add(f"y `{variable.name}`: constant among donors of positive weight.")
-        elif variable.kind == "continuous" and 0 < (values != 0).sum() < FEWEST_NONZERO:
-            problems.add(f"y `{variable.name}`: only {int((values != 0).sum())} values are not zero.")
+            problem = "all donors of positive weight have the same value; there is nothing to learn"
+            found.append((variable.name, problem))
+        elif variable.kind == "continuous" and n_nonzero < fewest:
+            folds = f" for {n_folds} folds" if n_folds > FEWEST_NONZERO else ""
+            problem = f"only {counted(n_nonzero, 'value')} other than 0; at least {fewest} are needed{folds}"
+            found.append((variable.name, problem))
+    for problem in grouped(("fusion variable", name, problem) for name, problem in found):
+        problems.add(problem)
     problems.stop()
 
 

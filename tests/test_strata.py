@@ -48,6 +48,11 @@ def test_bootstrap_counts_are_poisson():
         assert (count == k).mean() == pytest.approx(poisson.pmf(k, 1), abs=0.007)
 
 
+@given(st.floats(0, 1 - 2**-53))
+def test_bootstrap_counts_are_poisson_quantiles(u):
+    assert bootstrap_counts(np.array([u]))[0] == max(poisson.ppf(u, 1), 0)
+
+
 def half_samples(n_strata, per_unit, rng):
     """Balanced half samples: two units a stratum, Fay's rho 0.5."""
     n_reps = 64
@@ -73,7 +78,7 @@ def test_bootstrap_follows_the_design():
 
 
 def test_bootstrap_variance_is_that_of_the_replicates():
-    """The variance of a total over bootstraps is near the replicate formula's, though the design is clustered."""
+    """A total varies over bootstraps as the replicate formula says, clusters and all."""
     ratio, stratum, unit = half_samples(30, 4, np.random.default_rng(0))
     rng = np.random.default_rng(9)
     cluster = rng.normal(size=(30, 2))

@@ -1,19 +1,18 @@
 """The `.fsn` model archive: a ZIP of LightGBM text models, Parquet tables and a JSON manifest.
 
 Members that the R package knows (``<step>/<variable>_<kind>.txt``) stand where it expects them; what only
-fusionpy needs lies under ``fusionpy/``, with ``manifest.json``. Nothing in an archive is ever executed.
+fusionpy needs lies under ``fusionpy/``, with ``manifest.json``. Nothing in an archive is ever executed, and
+every number that is used without looking later on is checked here.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import platform
 import stat
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,19 +23,31 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fusionpy.engines import boosting
-from fusionpy.engines.boosting import Booster, Target, Tuning
-from fusionpy.errors import ArchiveError
-from fusionpy.formats.aside import written_aside
-from fusionpy.model import FusionModel, Options, Pools, Step
-from fusionpy.schema import Schema, Variable
+from fusionpy.engines.boosting import Booster, Target
+from fusionpy.errors import ArchiveError, ArgumentError, shown
+from fusionpy.formats.aside import check_writable, shown_path, written_aside
+from fusionpy.formats.manifest import (
+    FORMAT_VERSION,
+    MANIFEST,
+    PoolsEntry,
+    StepEntry,
+    damaged,
+    read_manifest,
+    write_manifest,
+)
+from fusionpy.formats.model_text import check_model_text
+from fusionpy.model import FusionModel, Pools, Step
+from fusionpy.schema import Schema
 
 __all__ = ["FORMAT_VERSION", "library_versions", "read_fsn", "write_fsn"]
 
-FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
+DONORS, COUNTS = "fusionpy/donor.parquet", "fusionpy/counts.parquet"
 MOST_MEMBERS = 200_000
 MOST_BYTES = 16 * 2**30  # of all members, unpacked
 MOST_RATIO = 400  # unpacked over packed: model text and tables stay far below
+MOST_CELLS = 2**30  # of all tables: Parquet can hold as many equal ones as it likes in a few bytes
+MOST_SCALED = 1e150  # of a cluster centre: squares of distances stay finite
+WEIGHTS = (1e-100, 1e100)
 _LIBRARIES = ("fusionpy", "lightgbm", "numpy", "scipy", "numba", "pyarrow")
 
 
@@ -52,28 +63,33 @@ def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
     ----------
     model : FusionModel
     path : path
-        Replaced only when the archive is complete.
+        Ends with ``.fsn``. Replaced only when the archive is complete.
 
     Raises
     ------
+    ArgumentError
+        If `model` is something else.
     OutputError
         If it cannot be written.
 
     Notes
     -----
-    The same model gives the same bytes. `metadata.rds` and `donor.fst`, by which the R package reads an archive,
-    come with the R bridge.
+    The same model gives the same bytes. `metadata.rds` and `donor.fst`, by which the R package reads an
+    archive, come with the R bridge.
     """
+    if not isinstance(model, FusionModel):
+        raise ArgumentError(f"`model` must be what `train()` returned, not {shown(model)}.")
+    target = check_writable(path, "path", (".fsn",))
     width = len(str(len(model.steps)))
     with (
-        written_aside(Path(path)) as aside,
+        written_aside(target) as aside,
         zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
     ):
-        _add(archive, MANIFEST, json.dumps(_manifest(model), indent=1, sort_keys=True))
+        _add(archive, MANIFEST, write_manifest(model))
         donors = {name: model.donors[:, j] for j, name in enumerate(model.donor_columns)}
-        _add(archive, "fusionpy/donor.parquet", _table(donors | {"W..": model.weight}))
+        _add(archive, DONORS, _table(donors | {"W..": model.weight}))
         counts = {f"refit{b}": each.astype(np.uint8) for b, each in enumerate(model.counts)}
-        _add(archive, "fusionpy/counts.parquet", _table(counts))
+        _add(archive, COUNTS, _table(counts))
         for number, step in enumerate(model.steps, 1):
             folder = f"{number:0{width}d}"
             for name, booster in step.final.items():
@@ -106,46 +122,6 @@ def _add_pools(archive: zipfile.ZipFile, folder: str, pools: Pools) -> None:
     _add(archive, f"{folder}/pools.parquet", _table({"donor": pools.member.astype(np.int32)}))
 
 
-def _manifest(model: FusionModel) -> dict[str, Any]:
-    return {
-        "format": "fusionpy model",
-        "format_version": FORMAT_VERSION,
-        "options": {**asdict(model.options), "hyper": dict(model.options.hyper)},
-        "seed": model.seed,
-        "seconds": model.seconds,
-        "versions": dict(model.versions),
-        "x": [_variable(v) for v in model.schema.x],
-        "y": [_variable(v) for v in model.schema.y],
-        "donor_columns": list(model.donor_columns),
-        "n_refits": len(model.counts),
-        "steps": [_step(step) for step in model.steps],
-    }
-
-
-def _variable(variable: Variable) -> dict[str, Any]:
-    return {**asdict(variable), "levels": list(variable.levels)}
-
-
-def _step(step: Step) -> dict[str, Any]:
-    pools = step.pools
-    return {
-        "variables": list(step.variables),
-        "predictors": list(step.predictors),
-        "targets": [asdict(target) for target in step.targets],
-        "n_members": len(step.members),
-        "temperatures": dict(step.temperatures),
-        "ranked": list(step.ranked),
-        "tuning": {name: asdict(tuning) for name, tuning in step.tuning.items()},
-        "pools": pools
-        and {
-            "columns": list(pools.columns),
-            "centre": [None if np.isnan(v) else float(v) for v in pools.centre],
-            "scale": [None if np.isnan(v) else float(v) for v in pools.scale],
-            "r2": None if np.isnan(pools.r2) else pools.r2,
-        },
-    }
-
-
 def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
     """Read a model from a `.fsn` archive.
 
@@ -159,6 +135,8 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
 
     Raises
     ------
+    ArgumentError
+        If `path` is not a path.
     ArchiveError
         If it is not such an archive, is damaged, was written by a newer version, or is built to harm.
 
@@ -166,45 +144,67 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
     -----
     Nothing is unpacked to disk or executed. Member names and declared sizes are checked first.
     """
-    source = Path(path).expanduser()
-    headline = f"'{path}' cannot be read as a model archive."
+    if not isinstance(path, str | os.PathLike):
+        wanted = "a FusionModel or the path of a `.fsn` archive"
+        raise ArgumentError(
+            f"`fsn` must be {wanted}, not {shown(path)}.", hint="Pass what `train()` returned, or wrote."
+        )
+    headline = f"'{shown_path(path)}' cannot be read as a model archive."
     hint = "Pass the file that `train(fsn=...)` wrote, whole and unchanged."
     try:
-        with zipfile.ZipFile(source) as archive:
+        with zipfile.ZipFile(Path(path).expanduser()) as archive:
             problem = _suspicious(archive)
             if problem:
-                raise ArchiveError(headline, [problem], "Use archives from people you trust only.")
+                raise ArchiveError("", [problem], "Use archives from people you trust only.")
             return _read(_Members(archive))
     except ArchiveError as error:
-        raise ArchiveError(headline, error.problems or [error.headline], error.hint or hint) from None
+        raise ArchiveError(headline, error.problems, error.hint or hint) from None
     except FileNotFoundError:
-        raise ArchiveError(headline, ["There is no such file."], hint) from None
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        raise ArchiveError(headline, [f"{str(error).rstrip('.')}."], hint) from None
-    except (KeyError, TypeError, ValueError, IndexError, pa.ArrowException, NotImplementedError, RuntimeError) as error:
-        raise ArchiveError(headline, [f"Its content is damaged ({type(error).__name__}: {error})."], hint) from None
+        raise ArchiveError(headline, ["There is no such file."], "Check the path and the folder.") from None
+    except zipfile.BadZipFile:
+        raise ArchiveError(headline, ["It is damaged, cut off, or another kind of file."], hint) from None
+    except IsADirectoryError:
+        raise ArchiveError(headline, ["It is a folder."], "Name the file in it.") from None
+    except OSError as error:
+        raise ArchiveError(
+            headline, [f"{error.strerror or 'It cannot be opened'}."], "Check the path."
+        ) from None
+    except Exception as error:
+        # Whatever a damaged archive makes zlib, pyarrow or LightGBM raise.
+        raise ArchiveError(headline, [f"It is damaged ({type(error).__name__})."], hint) from None
 
 
 def _suspicious(archive: zipfile.ZipFile) -> str | None:
     """Say what makes an archive unsafe to open."""
     infos = archive.infolist()
     if len(infos) > MOST_MEMBERS:
-        return f"It has {len(infos)} members."
+        return f"It has {len(infos):,} members: no model needs as many."
     names = [info.filename for info in infos]
     if len(set(names)) < len(names):
         return "It has several members of the same name."
     for info in infos:
+        name = _quoted(info.filename)
         parts = PurePosixPath(info.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in info.filename or "\x00" in info.filename:
-            return f"Member name {info.filename!r} points outside of it."
+        if parts.is_absolute() or ".." in parts.parts or ":" in info.filename:
+            return f"Member {name} points outside of it."
         if stat.S_ISLNK(info.external_attr >> 16):
-            return f"Member {info.filename!r} is a link."
+            return f"Member {name} is a link."
         if info.flag_bits & 0x1:
-            return f"Member {info.filename!r} is encrypted."
+            return f"Member {name} is encrypted."
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return f"Member {name} is compressed in an unusual way."
         if info.file_size > 2**20 and info.file_size > MOST_RATIO * max(info.compress_size, 1):
-            return f"Member {info.filename!r} claims to unpack to {info.file_size:,} bytes."
+            return (
+                f"Member {name} claims to unpack to {info.file_size:,} bytes: no model is packed as tightly."
+            )
     total = sum(info.file_size for info in infos)
-    return f"It claims to unpack to {total:,} bytes." if total > MOST_BYTES else None
+    return f"It claims to unpack to {total:,} bytes: no model is as large." if total > MOST_BYTES else None
+
+
+def _quoted(name: str) -> str:
+    """Show a member's name on part of a line."""
+    name = name if name.isprintable() else repr(name)[1:-1]
+    return f"'{name}'" if len(name) <= 80 else f"'{name[:40]}...{name[-37:]}'"
 
 
 class _Members:
@@ -212,118 +212,148 @@ class _Members:
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
+        self.names = set(archive.namelist())
+        self.cells = 0
 
     def read(self, name: str) -> bytes:
+        if name not in self.names:
+            raise damaged(f"{_quoted(name)} is missing from it")
+        info = self.archive.getinfo(name)
         try:
-            info = self.archive.getinfo(name)
-        except KeyError:
-            raise ArchiveError("", [f"Member '{name}' is missing."]) from None
-        with self.archive.open(info) as member:
-            content = member.read(info.file_size + 1)
+            with self.archive.open(info) as member:
+                content = member.read(info.file_size + 1)
+        except Exception:  # zlib, zipfile
+            raise damaged(f"{_quoted(name)} cannot be unpacked") from None
         if len(content) != info.file_size:
-            raise ArchiveError("", [f"Member '{name}' is not of the size it declares."])
+            raise damaged(f"{_quoted(name)} is not of the size it declares")
         return content
 
-    def table(self, name: str) -> pa.Table:
-        return pq.read_table(io.BytesIO(self.read(name)))
+    def table(self, name: str, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Read a table that has these columns, of finite numbers."""
+        content = self.read(name)
+        try:
+            file = pq.ParquetFile(io.BytesIO(content))
+            self.cells += file.metadata.num_rows * len(file.schema_arrow)
+            if self.cells > MOST_CELLS:
+                raise damaged(
+                    f"{_quoted(name)} claims to hold {file.metadata.num_rows:,} rows: no model has as many"
+                )
+            found = file.schema_arrow
+            table = file.read() if found.names == list(columns) else None
+        except ArchiveError:
+            raise
+        except Exception:  # pyarrow
+            raise damaged(f"{_quoted(name)} is not a Parquet table") from None
+        if table is None:
+            raise damaged(f"{_quoted(name)} does not have the columns it should have")
+        numbers = {column: table.column(column).combine_chunks() for column in columns}
+        if any(array.null_count or not _is_plain(array.type) for array in numbers.values()):
+            raise damaged(f"{_quoted(name)} does not hold plain numbers")
+        values = {column: array.to_numpy(zero_copy_only=False) for column, array in numbers.items()}
+        if not all(np.isfinite(each).all() for each in values.values()):
+            raise damaged(f"{_quoted(name)} holds numbers that are missing or infinite")
+        return values
 
-    def booster(self, name: str) -> Booster:
-        return boosting.parse(self.read(name).decode())
+    def booster(self, name: str, target: Target, n_features: int) -> Booster:
+        content = self.read(name)
+        try:
+            model = content.decode()
+            check_model_text(model, n_features, target.objective, target.n_classes)
+            return boosting.parse(model)
+        except UnicodeDecodeError:
+            raise damaged(f"{_quoted(name)} is not a model of LightGBM: it is not text") from None
+        except ValueError as error:
+            raise damaged(f"{_quoted(name)} is not a model of LightGBM: {error}") from None
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_float64(kind) or pa.types.is_int32(kind) or pa.types.is_uint8(kind))
 
 
 def _read(members: _Members) -> FusionModel:
-    if "metadata.rds" in members.archive.namelist() and MANIFEST not in members.archive.namelist():
+    if MANIFEST not in members.names and "metadata.rds" in members.names:
         hint = "Archives written by R open with the R bridge, which this version does not have yet."
         raise ArchiveError("", ["It was written by R's fusionModel."], hint)
-    manifest = json.loads(members.read(MANIFEST))
-    if not isinstance(manifest, dict) or manifest.get("format") != "fusionpy model":
-        raise ArchiveError("", ["Its manifest is not that of a fusionpy model."])
-    if manifest.get("format_version") != FORMAT_VERSION:
-        found = manifest.get("format_version")
-        hint = "Upgrade fusionpy to read archives of newer versions."
-        raise ArchiveError("", [f"Its format version is {found!r}; this fusionpy reads {FORMAT_VERSION}."], hint)
-    schema = Schema(
-        tuple(_read_variable(v) for v in manifest["x"]), tuple(_read_variable(v) for v in manifest["y"])
-    )
-    given = manifest["options"]
-    options = Options(**{**given, "krange": tuple(given["krange"])})
-    donor = members.table("fusionpy/donor.parquet")
-    columns = tuple(manifest["donor_columns"])
-    weight = donor.column("W..").to_numpy()
-    donors = np.stack([donor.column(c).to_numpy() for c in columns], axis=1) if columns else np.empty((len(weight), 0))
-    counts = members.table("fusionpy/counts.parquet")
-    refits = np.empty((manifest["n_refits"], len(weight)))
-    for b in range(len(refits)):
-        refits[b] = counts.column(f"refit{b}").to_numpy()
-    width = len(str(len(manifest["steps"])))
+    manifest = read_manifest(members.read(MANIFEST), len(members.names))
+    donor = members.table(DONORS, [*manifest.donor_columns, "W.."])
+    weight = donor.pop("W..").astype(np.float64)
+    if len(weight) == 0 or weight.min() < WEIGHTS[0] or weight.max() > WEIGHTS[1]:
+        raise damaged("its donors' weights are not all positive")
+    donors = np.stack([*donor.values()], axis=1).astype(np.float64) if donor else np.empty((len(weight), 0))
+    _check_donors(manifest.schema, manifest.donor_columns, donors)
+    counts = members.table(COUNTS, [f"refit{b}" for b in range(manifest.n_refits)])
+    refits = np.stack([*counts.values()]).astype(np.float64) if counts else np.empty((0, len(weight)))
+    if refits.shape[1] != len(weight) or (refits < 0).any():
+        raise damaged("its refits are not of its donors")
+    width = len(str(len(manifest.steps)))
     steps = tuple(
-        _read_step(members, f"{number:0{width}d}", each, len(weight))
-        for number, each in enumerate(manifest["steps"], 1)
+        _read_step(members, f"{number:0{width}d}", entry, len(weight))
+        for number, entry in enumerate(manifest.steps, 1)
     )
-    model = FusionModel(
-        schema, steps, options, manifest["seed"], donors, columns, weight, refits, manifest["seconds"], manifest["versions"]
+    return FusionModel(
+        manifest.schema,
+        steps,
+        manifest.options,
+        manifest.seed,
+        donors,
+        manifest.donor_columns,
+        weight,
+        refits,
+        manifest.seconds,
+        manifest.versions,
     )
-    _check_consistent(model)
-    return model
 
 
-def _read_variable(entry: Mapping[str, Any]) -> Variable:
-    variable = Variable(**{**entry, "levels": tuple(entry["levels"])})
-    if variable.kind not in ("continuous", "ordered", "nominal", "logical"):
-        raise ValueError(f"unknown kind {variable.kind!r}")
-    return variable
+def _check_donors(schema: Schema, columns: Sequence[str], donors: NDArray[np.float64]) -> None:
+    """Donors' classes must be codes of their levels."""
+    for name, values in zip(columns, donors.T, strict=True):
+        variable = schema[name]
+        codes = np.floor(values)
+        if (
+            variable.is_categorical
+            and not ((codes == values) & (codes >= 0) & (codes < variable.n_classes)).all()
+        ):
+            raise damaged(f"donors have values of {_quoted(name)} that are none of its levels")
 
 
-def _read_step(members: _Members, folder: str, entry: Mapping[str, Any], n_donors: int) -> Step:
-    targets = tuple(Target(**target) for target in entry["targets"])
-    names = [target.name for target in targets]
+def _read_step(members: _Members, folder: str, entry: StepEntry, n_donors: int) -> Step:
+    def models(folder: str) -> dict[str, Booster]:
+        return {
+            target.name: members.booster(f"{folder}/{target.name}.txt", target, len(entry.predictors))
+            for target in entry.targets
+        }
+
+    pools = None
+    if entry.pools is not None:
+        pools = _read_pools(members, f"fusionpy/{folder}", entry.pools, n_donors)
+        if len(entry.variables) > 1 and pools.sizes.min() < pools.sizes.max():
+            raise damaged(f"the donor pools in 'fusionpy/{folder}' are not of one size")
     return Step(
-        tuple(entry["variables"]),
-        tuple(entry["predictors"]),
-        targets,
-        {name: members.booster(f"{folder}/{name}.txt") for name in names},
-        tuple(
-            {name: members.booster(f"fusionpy/{folder}/{m}/{name}.txt") for name in names}
-            for m in range(entry["n_members"])
-        ),
-        entry["temperatures"],
-        entry["pools"] and _read_pools(members, f"fusionpy/{folder}", entry["pools"], n_donors),
-        {name: Tuning(**entry["tuning"][name]) for name in names},
-        tuple(entry["ranked"]),
+        entry.variables,
+        entry.predictors,
+        entry.targets,
+        models(folder),
+        tuple(models(f"fusionpy/{folder}/{m}") for m in range(entry.n_members)),
+        entry.calibrations,
+        pools,
+        entry.tuning,
+        entry.ranked,
     )
 
 
-def _read_pools(members: _Members, folder: str, entry: Mapping[str, Any], n_donors: int) -> Pools:
-    table = members.table(f"{folder}/centres.parquet")
-    columns = tuple(entry["columns"])
-    sizes = table.column("N..").to_numpy().astype(np.intp)
-    member = members.table(f"{folder}/pools.parquet").column("donor").to_numpy().astype(np.intp)
+def _read_pools(members: _Members, folder: str, entry: PoolsEntry, n_donors: int) -> Pools:
+    table = members.table(f"{folder}/centres.parquet", [*entry.columns, "N.."])
+    sizes = table.pop("N..").astype(np.intp)
+    member = members.table(f"{folder}/pools.parquet", ["donor"])["donor"].astype(np.intp)
     start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
     # The kernels index by these without looking: a wrong number here would read foreign memory.
-    if (sizes < 1).any() or start[-1] != len(member) or (member < 0).any() or (member >= n_donors).any():
-        raise ArchiveError("", [f"The donor pools in '{folder}' do not fit its {n_donors} donors."])
-    numbers = [np.array([np.nan if v is None else v for v in entry[k]]) for k in ("centre", "scale")]
-    if {len(number) for number in numbers} != {len(columns)}:
-        raise ArchiveError("", [f"The scales in '{folder}' do not fit its expectations."])
-    centres = np.stack([table.column(name).to_numpy() for name in columns], axis=1)
-    r2 = float("nan") if entry["r2"] is None else float(entry["r2"])
-    return Pools(columns, numbers[0], numbers[1], centres, start, member, r2)
+    if not len(sizes) or (sizes < 1).any() or start[-1] != len(member) or not _within(member, n_donors):
+        raise damaged(f"the donor pools in '{folder}' do not fit its {n_donors:,} donors")
+    centres = np.stack([*table.values()], axis=1).astype(np.float64)
+    if np.abs(centres).max() > MOST_SCALED:
+        raise damaged(f"the cluster centres in '{folder}' are impossible")
+    return Pools(entry.columns, entry.centre, entry.scale, centres, start, member, entry.r2)
 
 
-def _check_consistent(model: FusionModel) -> None:
-    """Refuse archives whose parts contradict each other."""
-    known = set(model.schema.names)
-    for number, step in enumerate(model.steps, 1):
-        strange = [name for name in (*step.variables, *step.predictors) if name not in known]
-        if strange:
-            raise ArchiveError("", [f"Step {number} names unknown variables {strange[:5]}."])
-        for booster in (*step.final.values(), *(b for member in step.members for b in member.values())):
-            if booster.num_feature() != len(step.predictors):
-                raise ArchiveError("", [f"A model of step {number} has not as many predictors as the step."])
-        taken = step.variables if step.pools is not None else ()
-        if not set(taken) <= set(model.donor_columns):
-            raise ArchiveError("", [f"Donors' values for step {number} are missing."])
-    if sorted(name for step in model.steps for name in step.variables) != sorted(v.name for v in model.schema.y):
-        raise ArchiveError("", ["Its steps do not make its fusion variables."])
-    if model.options.refits != len(model.counts):
-        raise ArchiveError("", ["Its refits are not as many as it says."])
+def _within(rows: NDArray[np.intp], number: int) -> bool:
+    return bool(((rows >= 0) & (rows < number)).all())

@@ -81,7 +81,7 @@ def cluster_centres(
     Returns
     -------
     (k, d) float64
-        ``k = n_clusters``, or the number of distinct rows where there are no more than that.
+        In ascending order: `n_clusters` of them, or all distinct rows where there are no more than that.
 
     Notes
     -----
@@ -92,7 +92,7 @@ def cluster_centres(
     Examples
     --------
     >>> cluster_centres(np.array([[0.0], [0.2], [5.0], [5.2], [5.4]]), 2).tolist()
-    [[5.2], [0.1]]
+    [[0.1], [5.2]]
     """
     distinct = np.unique(points, axis=0)
     if n_clusters == 0 or len(distinct) <= n_clusters:

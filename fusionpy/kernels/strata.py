@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
-from scipy.stats import poisson
+from scipy.special import ndtr, ndtri, pdtr
 
 __all__ = ["assign_folds", "assign_split", "bootstrap_counts", "strata_of"]
 
@@ -95,12 +94,18 @@ def bootstrap_counts(
     [0.0, 1.0, 2.0, 4.0]
     """
     if replicate_ratio is None:
-        return np.asarray(poisson.ppf(np.maximum(u, 1e-300), 1.0), dtype=np.float64)
+        return _poisson_quantile(u)
     normal = ndtri(np.clip(u[: replicate_ratio.shape[1]], 1e-12, 1 - 1e-12))
     deviation = replicate_ratio - 1.0
     scale = 1.0 / np.sqrt((deviation**2).sum(axis=1).mean())
     z = scale * (deviation @ normal)
-    return np.asarray(poisson.ppf(np.clip(ndtr(z), 1e-300, 1 - 1e-12), 1.0), dtype=np.float64)
+    return _poisson_quantile(ndtr(z))
+
+
+def _poisson_quantile(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smallest count whose Poisson(1) distribution function reaches u."""
+    reached = pdtr(np.arange(18), 1.0)  # the 18th differs from 1 by less than 2**-53
+    return np.searchsorted(reached, u, side="left").astype(np.float64)
 
 
 def assign_split(stratum: NDArray[np.intp], share: float, u: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -96,8 +96,9 @@ def one_replication(
                 found.append(
                     {
                         "donors": n, "times": times, "replication": number, "refits": each, "redraw": redraw,
-                        "measure": measure, "domain": domain, "n": len(index), "estimate": estimate, "margin": margin,
-                        "truth": target, "covered": abs(estimate - target) <= margin, "seconds": model.seconds,
+                        "measure": measure, "domain": domain, "n": len(index), "estimate": estimate,
+                        "margin": margin, "truth": target, "covered": abs(estimate - target) <= margin,
+                        "seconds": model.seconds,
                     }
                 )  # fmt: skip
     return found
@@ -139,11 +140,8 @@ def main() -> None:
     result = pd.DataFrame(found)
     summary = summarise(result, complete)
     summary.to_csv(arguments.out / "summary.csv", index=False, float_format="%.4f")
-    by_measure = (
-        result.groupby(["donors", "times", "refits", "redraw", "measure"])["covered"]
-        .mean()
-        .unstack("measure")
-    )
+    way = ["donors", "times", "refits", "redraw"]
+    by_measure = result.pivot_table("covered", index=way, columns="measure")
     by_measure.to_csv(arguments.out / "by_measure.csv", float_format="%.3f")
     about = (
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, fusionpy {fusionpy.__version__}, seeds 0 to "

@@ -2,9 +2,10 @@
 
     python validation/holdout/run.py [--splits 0 1 2] [--ways default fusionModel ...] [--out FOLDER]
 
-Needs ../shared beside the checkout: the survey, the judge (`bench/score.py`), and R's scores (`holdout.json`). A split
-trains on 80 % of the households and fuses the rest (M = 20). Every way is scored on the same splits; the summary gives its
-mean ratio to R's score, and the standard error of that over the splits.
+Needs ../shared beside the checkout: the survey, the judge (`bench/score.py`), and R's scores
+(`holdout.json`). A split trains on 80 % of the households and fuses the rest (M = 20). Every way is scored
+on the same splits; the summary gives its mean ratio to R's score, and the standard error of that over the
+splits.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ import fusionpy
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 FUSED = [
-    "heat_fuel", "ac_type", "window_ac", "ceiling_fans", "kwh", "disconnect_notice", "no_heat", "energy_assistance",
+    "heat_fuel", "ac_type", "window_ac", "ceiling_fans", "kwh", "disconnect_notice", "no_heat",
+    "energy_assistance",
 ]  # fmt: skip
 PREDICTORS = [
-    "income_rank", "age", "hh_size", "children", "renter", "home_type", "year_built", "rooms", "female", "race",
-    "education", "division", "hdd", "cdd",
+    "income_rank", "age", "hh_size", "children", "renter", "home_type", "year_built", "rooms", "female",
+    "race", "education", "division", "hdd", "cdd",
 ]  # fmt: skip
 M = 20
 WAYS: dict[str, dict[str, Any]] = {
@@ -36,12 +38,12 @@ WAYS: dict[str, dict[str, Any]] = {
     "without refits": {"refits": 0},
     "without redrawn weights": {"redraw": False},
     "without calibration": {"calibrate": False},
-    "without rank scale": {"rank_scale": False},
+    "rank scale": {"rank_scale": True},
     "in-sample expectations, no refits": {"crossfit": False, "refits": 0},
     "2 percentiles": {"nquantiles": 2},
     "patience 2": {"patience": 2},
     "GOSS": {"hyper": {"data_sample_strategy": "goss"}},
-    "least divergence": {"tolerant": False},
+    "tolerance rule": {"tolerant": True},
     "2024": {"method": "2024"},
     "fusionModel": {"method": "fusionModel"},
 }
@@ -98,7 +100,9 @@ def main() -> None:
             fused = fusionpy.fuse(recipient, model, M=M, cores=2, seed=100 + seed, quiet=True)
             score = flatten(judge.score(recipient, fused, FUSED, PREDICTORS, "weight"))
             rows.append({"way": way, "split": seed, **score, "train_seconds": model.seconds})
-            print(f"split {seed}, {way}: energy {score['energy']:.4f}, kwh {score['crps kwh']:.4f}", flush=True)
+            print(
+                f"split {seed}, {way}: energy {score['energy']:.4f}, kwh {score['crps kwh']:.4f}", flush=True
+            )
     scores = pd.DataFrame(rows)
     scores.to_csv(arguments.out / "scores.csv", index=False, float_format="%.5f")
     summary = summarise(scores)
