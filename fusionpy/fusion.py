@@ -18,9 +18,9 @@ from fusionpy.errors import ArgumentError, Problems, SchemaError, few, is_whole,
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
 from fusionpy.formats.implicates import with_metadata, write_parquet
+from fusionpy.frames import Table, Unreadable, as_table, return_table
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.progress import announce, track
-from fusionpy.schema import Table, Unreadable, as_table, return_table
 
 __all__ = ["fuse"]
 

@@ -27,22 +27,14 @@ from fusionpy.kernels.scaling import (
 )
 from fusionpy.kernels.strata import assign_folds, assign_split, bootstrap_counts, strata_of
 from fusionpy.kernels.uniforms import BOOSTER_SEED, BOOTSTRAP, FOLD, MEMBER, uniforms
-from fusionpy.model import BLOCK_POOL, Options, Pools, Step
+from fusionpy.model import BLOCK_POOL, Options, Plan, Pools, Step
 from fusionpy.progress import Ticker
 from fusionpy.schema import Schema
 
-__all__ = ["Plan", "count_models", "learn_steps", "refit_counts", "run_all"]
+__all__ = ["count_models", "learn_steps", "refit_counts", "run_all"]
 
 SKEWED = 1.0  # |skewness| beyond which a variable is boosted on its rank-normal scale
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One step to learn: its variables, and its predictors in the boosters' order."""
-
-    variables: tuple[str, ...]
-    predictors: tuple[str, ...]
 
 
 @dataclass

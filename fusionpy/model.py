@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fusionpy.engines.boosting import Booster, Target, Tuning
 from fusionpy.schema import Schema
 
-__all__ = ["METHODS", "FusionModel", "Options", "Pools", "Step"]
+__all__ = ["METHODS", "FusionModel", "Options", "Plan", "Pools", "Step"]
 
 BLOCK_POOL = 30  # donors kept for each centre of a block; `fuse(kblock=)` uses the first of them
 
@@ -112,6 +112,14 @@ METHODS = {
         integer_weights=True,
     ),
 }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One step to learn: its variables, and its predictors in the boosters' order."""
+
+    variables: tuple[str, ...]
+    predictors: tuple[str, ...]
 
 
 @dataclass(frozen=True)

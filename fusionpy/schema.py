@@ -1,19 +1,16 @@
-"""The one place where a data frame becomes arrays and back.
+"""The one place where columns become arrays and back.
 
-A column is continuous (a number), ordered or nominal (levels, coded from 0), or logical. pandas, polars and
-pyarrow tables are read through narwhals and Arrow; a result comes back as the kind of table that went in.
+A column is continuous (a number), ordered or nominal (levels, coded from 0), or logical.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,20 +24,10 @@ from fusionpy.errors import (
     few,
     grouped,
     meant,
-    shown,
 )
+from fusionpy.frames import Table, Unreadable, is_text, repeated
 
-__all__ = [
-    "Kind",
-    "Schema",
-    "Table",
-    "Unreadable",
-    "Variable",
-    "as_table",
-    "describe",
-    "is_number",
-    "return_table",
-]
+__all__ = ["Kind", "Schema", "Variable", "describe", "is_number"]
 
 Kind = Literal["continuous", "ordered", "nominal", "logical"]
 RESERVED = ("M", "W..", "R..")
@@ -69,198 +56,6 @@ def is_r_name(name: str) -> bool:
     (True, False, False, False)
     """
     return bool(_R_NAME.fullmatch(name)) and name not in _R_WORDS and not _R_DOTS.fullmatch(name)
-
-
-class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of the column)
-    """A column that cannot be had in Arrow's form; the message says what it holds."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A user's data frame, column by column in Arrow's form."""
-
-    kind: Literal["pandas", "polars", "pyarrow"]
-    frame: Any
-    n_rows: int
-    names: tuple[str, ...]
-
-    def column(self, name: str) -> pa.Array:
-        """Fetch one column; ordered levels keep their flag.
-
-        Raises
-        ------
-        Unreadable
-            If Arrow cannot hold it.
-        """
-        series = self.frame[name]
-        if series.dtype == nw.Object and self.kind == "polars":
-            raise Unreadable("Python objects")
-        try:
-            array = series.to_arrow()
-            if isinstance(array, pa.ChunkedArray):
-                array = array.combine_chunks()
-        except (pa.ArrowException, OverflowError) as error:
-            native = str(getattr(series.to_native(), "dtype", "object"))
-            mixed = native in ("object", "category") and not isinstance(error, pa.ArrowNotImplementedError)
-            raise Unreadable("values of different types" if mixed else f"values of type {native}") from None
-        array = _without_views(array)
-        if self.kind == "polars" and isinstance(series.dtype, nw.Enum):
-            return _levels_array(array, list(series.dtype.categories), ordered=True)
-        if self.infers_levels(name):  # their physical order is arbitrary
-            values = pc.unique(array.cast(pa.string())).drop_null()
-            return _levels_array(array, sorted(values.to_pylist()), ordered=False)
-        return array
-
-    def infers_levels(self, name: str) -> bool:
-        """Tell whether a column is categorical but has no levels beyond its values: polars' Categorical."""
-        return self.kind == "polars" and self.frame[name].dtype == nw.Categorical
-
-    def arrow(self, names: Iterable[str]) -> pa.Table:
-        """Fetch several columns."""
-        chosen = list(names)
-        return pa.table([self.column(name) for name in chosen], names=chosen)
-
-
-def _without_views(array: pa.Array) -> pa.Array:
-    """Replace Arrow's string views, which most of its functions do not take, by strings."""
-    if pa.types.is_dictionary(array.type) and pa.types.is_string_view(array.type.value_type):
-        levels = _without_views(array.dictionary)
-        return pa.DictionaryArray.from_arrays(array.indices, levels, ordered=array.type.ordered)
-    if not pa.types.is_string_view(array.type):
-        return array
-    try:
-        return array.cast(pa.large_string())
-    except pa.ArrowNotImplementedError:  # pyarrow 17
-        return pa.array(array.to_pylist(), pa.large_string())
-
-
-def _levels_array(array: pa.Array, levels: list[str], ordered: bool) -> pa.Array:
-    """Give a polars column all its levels in their order, as a dictionary."""
-    known = pa.array(levels, type=pa.string())
-    codes = pc.index_in(array.cast(pa.string()), value_set=known)
-    return pa.DictionaryArray.from_arrays(codes.cast(pa.int32()), known, ordered=ordered)
-
-
-def as_table(data: object, argument: str = "data") -> Table:
-    """Take a pandas, polars or pyarrow table.
-
-    Parameters
-    ----------
-    data : object
-        The user's table.
-    argument : str
-        What to call it in errors.
-
-    Returns
-    -------
-    Table
-
-    Raises
-    ------
-    SchemaError
-        For another kind of object, or columns of the same name.
-    """
-    problems = Problems(
-        SchemaError, f"`{argument}` cannot be used.", "Pass a pandas or polars DataFrame or a pyarrow Table."
-    )
-    try:
-        frame = nw.from_native(cast(Any, data), eager_only=True)
-        names = list(_native_names(data))
-    except (TypeError, AttributeError):
-        problems.add(f"It must be a data frame, not {shown(data)}.")
-        if hasattr(data, "collect"):
-            problems.hint = "Call its `.collect()` first."
-    except nw.exceptions.DuplicateError:
-        names = list(_native_names(data))
-    problems.stop()
-    strange = [name for name in names if not isinstance(name, str)]
-    if strange:
-        problems.add(f"Column names must be text: {few(strange, quote='')} are not.")
-        problems.hint = "Rename them: `data.columns = data.columns.map(str)` in pandas."
-    twice = _repeated(names)
-    if twice:
-        problems.add(f"Several columns have the same name: {few(twice, '`')}.")
-        problems.hint = "Rename or drop them."
-    problems.stop()
-    implementation = str(frame.implementation).lower()
-    kind = next((k for k in ("pandas", "polars", "pyarrow") if k in implementation), None)
-    if kind is None:
-        problems.add(f"It must be a pandas, polars or pyarrow table, not one of {frame.implementation}.")
-    problems.stop()
-    return Table(cast(Any, kind), frame, len(frame), tuple(names))
-
-
-def _native_names(data: Any) -> list[Any]:
-    return list(data.column_names if hasattr(data, "column_names") else data.columns)
-
-
-def _repeated(names: Iterable[Any]) -> list[Any]:
-    """Names that occur more than once, in order."""
-    return [name for name, count in Counter(names).items() if count > 1]
-
-
-def return_table(
-    table: pa.Table,
-    kind: str,
-    attributes: Mapping[str, object],
-    carried: Table | None = None,
-    names: Sequence[str] = (),
-    times: int = 1,
-) -> Any:
-    """Turn an Arrow table into the caller's kind of table.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-    kind : str
-        "pandas", "polars" or "pyarrow".
-    attributes : mapping
-        What to remember of how it was made: ``attrs`` of a pandas frame. A pyarrow table carries the same in
-        its schema metadata already; polars has no place for it.
-    carried : Table, optional
-        The caller's table, some columns of which come along just as they are.
-    names : sequence of str
-        Which; they come after the first column.
-    times : int
-        How often `table` holds the rows of `carried`.
-
-    Returns
-    -------
-    pandas.DataFrame, polars.DataFrame or pyarrow.Table
-    """
-    order = [table.column_names[0], *names, *table.column_names[1:]]
-    part = carried.frame.select(*names).to_native() if carried is not None and names else None
-    if kind == "pyarrow":
-        if part is not None:
-            part = pa.concat_tables([part] * times)
-            for name in names:
-                table = table.append_column(part.schema.field(name), part.column(name))
-        return table.select(order)
-    if kind == "pandas":
-        import pandas as pd
-
-        frame = table.to_pandas()
-        if part is not None:
-            frame = pd.concat([frame, pd.concat([part] * times, ignore_index=True)], axis=1)[order]
-        frame.attrs = {"fusionpy": dict(attributes)}
-        return frame
-    import polars as pl
-
-    polars = cast(pl.DataFrame, pl.from_arrow(table))
-    enums = [_polars_enum(table, field.name) for field in table.schema if _is_ordered_text(field.type)]
-    polars = polars.with_columns(enums)
-    return polars if part is None else polars.hstack(pl.concat([part] * times)).select(order)
-
-
-def _is_ordered_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_dictionary(kind) and kind.ordered and _is_text(kind.value_type))
-
-
-def _polars_enum(table: pa.Table, name: str) -> Any:
-    import polars as pl
-
-    levels = table.column(name).combine_chunks().dictionary.to_pylist()
-    return pl.col(name).cast(pl.String).cast(pl.Enum(levels))
 
 
 @dataclass(frozen=True)
@@ -339,11 +134,11 @@ def _learn_variable(name: str, array: pa.Array) -> Variable | str:
             return f"categories whose levels are {_plain_type(kind.value_type)}; make the levels text"
         if None in levels or any(level != level for level in levels):
             return "a missing value among the levels; drop that level"
-        if _repeated(levels):
-            return f"the same level more than once: {few(_repeated(levels))}"
-        value_type = "string" if _is_text(kind.value_type) else str(kind.value_type)
+        if repeated(levels):
+            return f"the same level more than once: {few(repeated(levels))}"
+        value_type = "string" if is_text(kind.value_type) else str(kind.value_type)
         return Variable(name, "ordered" if kind.ordered else "nominal", tuple(levels), value_type)
-    if _is_text(kind):
+    if is_text(kind):
         levels = sorted(pc.unique(array).drop_null().to_pylist())
         return Variable(name, "nominal", tuple(levels), "string", text=True)
     if pa.types.is_null(kind):
@@ -351,12 +146,8 @@ def _learn_variable(name: str, array: pa.Array) -> Variable | str:
     return f"{_plain_type(kind)}; {INSTEAD}"
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def _is_level_type(kind: pa.DataType) -> bool:
-    return _is_text(kind) or any(
+    return is_text(kind) or any(
         test(kind)
         for test in (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64, pa.types.is_boolean)
     )
@@ -382,7 +173,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 def describe(array: pa.Array) -> str:
     """Name a column's kind, for errors."""
-    if _is_text(array.type):
+    if is_text(array.type):
         return "text"
     learned = _learn_variable("", array)
     if isinstance(learned, str):
@@ -619,7 +410,7 @@ def _mismatch(variable: Variable, array: pa.Array) -> str | None:
         return (
             None if pa.types.is_boolean(array.type) else f"must be {_wanted(variable)}, not {describe(array)}"
         )
-    if _is_text(array.type) and variable.kind == "nominal":
+    if is_text(array.type) and variable.kind == "nominal":
         return _unseen(pc.unique(array).drop_null().to_pylist(), variable)
     if not pa.types.is_dictionary(array.type):
         return f"must be {_wanted(variable)}, not {describe(array)}"

@@ -18,7 +18,8 @@ from polars.testing import assert_frame_equal as assert_polars_equal
 
 import fusionpy
 from fusionpy.errors import SchemaError
-from fusionpy.schema import Schema, Unreadable, Variable, as_table, describe, is_r_name, return_table
+from fusionpy.frames import Unreadable, as_table, return_table
+from fusionpy.schema import Schema, Variable, describe, is_r_name
 
 N = 60
 RNG = np.random.default_rng(9)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
+
+from fusionpy.errors import FusionError
 
 __all__ = [
     "HYPERPARAMETERS",
@@ -202,6 +205,16 @@ def _parameters(problem: Problem, hyper: Mapping[str, Any], seed: int) -> dict[s
     return params
 
 
+@contextmanager
+def _refusals_told(target: Target) -> Iterator[None]:
+    """Say in our words which model LightGBM refused to fit."""
+    try:
+        yield
+    except lgb.basic.LightGBMError as error:
+        headline = f"LightGBM refused to fit a model of `{target.variable}`."
+        raise FusionError(headline, [str(error)], "Check the entries of `hyper`.") from None
+
+
 def tune(
     problem: Problem,
     grid: Sequence[Mapping[str, Any]],
@@ -244,14 +257,15 @@ def tune(
     best: tuple[float, int, dict[str, Any], Any] | None = None
     for hyper in grid:
         params = _parameters(problem, hyper, seed)
-        history: dict[str, Any] = lgb.cv(
-            params,
-            problem.dataset(params),
-            num_boost_round=int(hyper.get("num_iterations", 2500)),
-            folds=[(np.asarray(a), np.asarray(b)) for a, b in folds],
-            callbacks=[lgb.early_stopping(patience, verbose=False), check],
-            return_cvbooster=True,
-        )
+        with _refusals_told(problem.target):
+            history: dict[str, Any] = lgb.cv(
+                params,
+                problem.dataset(params),
+                num_boost_round=int(hyper.get("num_iterations", 2500)),
+                folds=[(np.asarray(a), np.asarray(b)) for a, b in folds],
+                callbacks=[lgb.early_stopping(patience, verbose=False), check],
+                return_cvbooster=True,
+            )
         losses = next(v for k, v in history.items() if k.endswith("-mean"))
         rounds = int(np.argmin(losses)) + 1
         loss = float(losses[rounds - 1])
@@ -296,13 +310,14 @@ def fit(
             raise Cancelled
 
     params = _parameters(problem, tuning.params, seed)
-    data = problem.dataset(params)
-    if count is not None:
-        rows = np.flatnonzero(count)
-        weight = problem.weight[rows] * count[rows]
-        data = data.subset(rows.tolist()).construct()
-        data.set_weight(weight / weight.mean())
-    booster = lgb.train(params, data, num_boost_round=tuning.rounds, callbacks=[check])
+    with _refusals_told(problem.target):
+        data = problem.dataset(params)
+        if count is not None:
+            rows = np.flatnonzero(count)
+            weight = problem.weight[rows] * count[rows]
+            data = data.subset(rows.tolist()).construct()
+            data.set_weight(weight / weight.mean())
+        booster = lgb.train(params, data, num_boost_round=tuning.rounds, callbacks=[check])
     return parse(text(booster))
 
 

@@ -1,0 +1,213 @@
+"""A user's data frame in Arrow's form, and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fusionpy.errors import Problems, SchemaError, few, shown
+
+__all__ = ["Table", "Unreadable", "as_table", "is_text", "repeated", "return_table"]
+
+
+class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of the column)
+    """A column that cannot be had in Arrow's form; the message says what it holds."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A user's data frame, column by column in Arrow's form."""
+
+    kind: Literal["pandas", "polars", "pyarrow"]
+    frame: Any
+    n_rows: int
+    names: tuple[str, ...]
+
+    def column(self, name: str) -> pa.Array:
+        """Fetch one column; ordered levels keep their flag.
+
+        Raises
+        ------
+        Unreadable
+            If Arrow cannot hold it.
+        """
+        series = self.frame[name]
+        if series.dtype == nw.Object and self.kind == "polars":
+            raise Unreadable("Python objects")
+        try:
+            array = series.to_arrow()
+            if isinstance(array, pa.ChunkedArray):
+                array = array.combine_chunks()
+        except (pa.ArrowException, OverflowError) as error:
+            native = str(getattr(series.to_native(), "dtype", "object"))
+            mixed = native in ("object", "category") and not isinstance(error, pa.ArrowNotImplementedError)
+            raise Unreadable("values of different types" if mixed else f"values of type {native}") from None
+        array = _without_views(array)
+        if self.kind == "polars" and isinstance(series.dtype, nw.Enum):
+            return _levels_array(array, list(series.dtype.categories), ordered=True)
+        if self.infers_levels(name):  # their physical order is arbitrary
+            values = pc.unique(array.cast(pa.string())).drop_null()
+            return _levels_array(array, sorted(values.to_pylist()), ordered=False)
+        return array
+
+    def infers_levels(self, name: str) -> bool:
+        """Tell whether a column is categorical but has no levels beyond its values: polars' Categorical."""
+        return self.kind == "polars" and self.frame[name].dtype == nw.Categorical
+
+    def arrow(self, names: Iterable[str]) -> pa.Table:
+        """Fetch several columns."""
+        chosen = list(names)
+        return pa.table([self.column(name) for name in chosen], names=chosen)
+
+
+def _without_views(array: pa.Array) -> pa.Array:
+    """Replace Arrow's string views, which most of its functions do not take, by strings."""
+    if pa.types.is_dictionary(array.type) and pa.types.is_string_view(array.type.value_type):
+        levels = _without_views(array.dictionary)
+        return pa.DictionaryArray.from_arrays(array.indices, levels, ordered=array.type.ordered)
+    if not pa.types.is_string_view(array.type):
+        return array
+    try:
+        return array.cast(pa.large_string())
+    except pa.ArrowNotImplementedError:  # pyarrow 17
+        return pa.array(array.to_pylist(), pa.large_string())
+
+
+def _levels_array(array: pa.Array, levels: list[str], ordered: bool) -> pa.Array:
+    """Give a polars column all its levels in their order, as a dictionary."""
+    known = pa.array(levels, type=pa.string())
+    codes = pc.index_in(array.cast(pa.string()), value_set=known)
+    return pa.DictionaryArray.from_arrays(codes.cast(pa.int32()), known, ordered=ordered)
+
+
+def as_table(data: object, argument: str = "data") -> Table:
+    """Take a pandas, polars or pyarrow table.
+
+    Parameters
+    ----------
+    data : object
+        The user's table.
+    argument : str
+        What to call it in errors.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    SchemaError
+        For another kind of object, or columns of the same name.
+    """
+    problems = Problems(
+        SchemaError, f"`{argument}` cannot be used.", "Pass a pandas or polars DataFrame or a pyarrow Table."
+    )
+    try:
+        frame = nw.from_native(cast(Any, data), eager_only=True)
+        names = list(_native_names(data))
+    except (TypeError, AttributeError):
+        problems.add(f"It must be a data frame, not {shown(data)}.")
+        if hasattr(data, "collect"):
+            problems.hint = "Call its `.collect()` first."
+    except nw.exceptions.DuplicateError:
+        names = list(_native_names(data))
+    problems.stop()
+    strange = [name for name in names if not isinstance(name, str)]
+    if strange:
+        problems.add(f"Column names must be text: {few(strange, quote='')} are not.")
+        problems.hint = "Rename them: `data.columns = data.columns.map(str)` in pandas."
+    twice = repeated(names)
+    if twice:
+        problems.add(f"Several columns have the same name: {few(twice, '`')}.")
+        problems.hint = "Rename or drop them."
+    problems.stop()
+    implementation = str(frame.implementation).lower()
+    kind = next((k for k in ("pandas", "polars", "pyarrow") if k in implementation), None)
+    if kind is None:
+        problems.add(f"It must be a pandas, polars or pyarrow table, not one of {frame.implementation}.")
+    problems.stop()
+    return Table(cast(Any, kind), frame, len(frame), tuple(names))
+
+
+def _native_names(data: Any) -> list[Any]:
+    return list(data.column_names if hasattr(data, "column_names") else data.columns)
+
+
+def repeated(names: Iterable[Any]) -> list[Any]:
+    """Find the names that occur more than once, in order."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def return_table(
+    table: pa.Table,
+    kind: str,
+    attributes: Mapping[str, object],
+    carried: Table | None = None,
+    names: Sequence[str] = (),
+    times: int = 1,
+) -> Any:
+    """Turn an Arrow table into the caller's kind of table.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    kind : str
+        "pandas", "polars" or "pyarrow".
+    attributes : mapping
+        What to remember of how it was made: ``attrs`` of a pandas frame. A pyarrow table carries the same in
+        its schema metadata already; polars has no place for it.
+    carried : Table, optional
+        The caller's table, some columns of which come along just as they are.
+    names : sequence of str
+        Which; they come after the first column.
+    times : int
+        How often `table` holds the rows of `carried`.
+
+    Returns
+    -------
+    pandas.DataFrame, polars.DataFrame or pyarrow.Table
+    """
+    order = [table.column_names[0], *names, *table.column_names[1:]]
+    part = carried.frame.select(*names).to_native() if carried is not None and names else None
+    if kind == "pyarrow":
+        if part is not None:
+            part = pa.concat_tables([part] * times)
+            for name in names:
+                table = table.append_column(part.schema.field(name), part.column(name))
+        return table.select(order)
+    if kind == "pandas":
+        import pandas as pd
+
+        frame = table.to_pandas()
+        if part is not None:
+            frame = pd.concat([frame, pd.concat([part] * times, ignore_index=True)], axis=1)[order]
+        frame.attrs = {"fusionpy": dict(attributes)}
+        return frame
+    import polars as pl
+
+    polars = cast(pl.DataFrame, pl.from_arrow(table))
+    enums = [_polars_enum(table, field.name) for field in table.schema if _is_ordered_text(field.type)]
+    polars = polars.with_columns(enums)
+    return polars if part is None else polars.hstack(pl.concat([part] * times)).select(order)
+
+
+def _is_ordered_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind) and kind.ordered and is_text(kind.value_type))
+
+
+def _polars_enum(table: pa.Table, name: str) -> Any:
+    import polars as pl
+
+    levels = table.column(name).combine_chunks().dictionary.to_pylist()
+    return pl.col(name).cast(pl.String).cast(pl.Enum(levels))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether an Arrow type is one of text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
