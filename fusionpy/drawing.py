@@ -10,6 +10,7 @@ from fusionpy.engines.boosting import Target
 from fusionpy.kernels.clusters import nearest
 from fusionpy.kernels.draws import calibrate, draw_classes, draw_donors
 from fusionpy.kernels.scaling import scale_columns, sort_quantiles
+from fusionpy.kernels.strata import redraw_factors
 from fusionpy.kernels.uniforms import DRAW, REWEIGHT, uniforms
 from fusionpy.model import FusionModel, Pools, Step
 
@@ -31,15 +32,21 @@ def draw_weights(model: FusionModel, seed: int, implicate: int) -> NDArray[np.fl
     Returns
     -------
     (n,) float64
-        Positive. Survey weights; times standard exponentials if they are redrawn (Rubin 1981, "The
-        Bayesian bootstrap"); else times the counts of the implicate's refit.
+        Positive. Survey weights; times the counts of the implicate's refit; or, if they are redrawn, times
+        standard exponentials, which may follow those counts.
+
+    Notes
+    -----
+    Exponentials that follow the counts give margins a little wider and more honest (`validation/coverage`), and
+    implicates of one refit more alike: held-out CRPS of kwh rises by 0.9 %.
     """
+    refits = model.options.refits
+    counts = model.counts[implicate % refits] if refits else None
+    factor = np.ones(model.n_donors) if counts is None else counts
     if model.options.redraw:
         u = uniforms(seed, REWEIGHT, model.n_donors, implicate=implicate)[0]
-        return np.asarray(model.weight * np.maximum(-np.log1p(-u), NEVER))
-    if model.options.refits:
-        return np.asarray(model.weight * np.maximum(model.counts[implicate % model.options.refits], NEVER))
-    return model.weight
+        factor = redraw_factors(u, counts if model.options.follow else None)
+    return np.asarray(model.weight * np.maximum(factor, NEVER))
 
 
 def simulate(

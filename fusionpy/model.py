@@ -39,6 +39,8 @@ class Options:
         Refits on donor bootstraps; implicate m is drawn with refit ``(m - 1) % refits``.
     redraw : bool
         Donor weights are redrawn in the pools for every implicate (Bayesian bootstrap).
+    follow : bool
+        Redrawn weights follow the refit's resample, as they must where that has the survey's design in it.
     rank_scale : bool
         Skewed continuous variables are boosted on their rank-normal scale.
     calibrate : bool
@@ -61,9 +63,10 @@ class Options:
     crossfit: bool = True
     refits: int = 10
     redraw: bool = True
+    follow: bool = False
     rank_scale: bool = False
     calibrate: bool = True
-    tolerant: bool = False
+    tolerant: bool = True
     sort_quantiles: bool = True
     integer_weights: bool = False
 
@@ -98,6 +101,7 @@ METHODS = {
         refits=0,
         redraw=False,
         calibrate=False,
+        tolerant=False,
     ),
     "fusionModel": Options(
         "fusionModel",
@@ -108,7 +112,6 @@ METHODS = {
         refits=0,
         redraw=False,
         calibrate=False,
-        tolerant=True,
         integer_weights=True,
     ),
 }

@@ -114,7 +114,8 @@ def train(
     crossfit : bool, optional
         Take donors' expectations from models that did not see them.
     redraw : bool, optional
-        Redraw donor weights within pools for every implicate (Bayesian bootstrap).
+        Redraw donor weights within pools for every implicate (Bayesian bootstrap). With replicate weights
+        they follow the refits.
     rank_scale : bool, optional
         Boost skewed continuous variables on their rank-normal scale. Drawn values are observed ones
         regardless.
@@ -204,7 +205,7 @@ def train(
     weights = weights[used] / weights[used].mean()
     matrix = schema.encode(table, schema.names)[used]
     _check_enough(schema, matrix, options)
-    options = _settle(options, len(used))
+    options = _settle(options, len(used), replicates is not None)
 
     counts = refit_counts(len(used), options.refits, seed, None if replicates is None else replicates[used])
     draw_weight = integerize_weights(weights).astype(np.float64) if options.integer_weights else weights
@@ -281,14 +282,14 @@ def _is_share(value: object) -> bool:
     return isinstance(value, float) and 0 < value < 1
 
 
-def _settle(options: Options, n: int) -> Options:
+def _settle(options: Options, n: int, has_design: bool) -> Options:
     """Settle what depends on the data, or on other choices."""
     if "min_data_in_leaf" not in options.hyper or options.hyper["min_data_in_leaf"] is None:
         options = options.having(hyper={**options.hyper, "min_data_in_leaf": max(20, round(0.001 * n))})
     # With a split there are no fold models, so only refits can leave donors out.
     if options.nfolds < 1 and not options.refits:
         options = options.having(crossfit=False)
-    return options
+    return options.having(follow=bool(has_design and options.refits))
 
 
 def _check_rows(table: Table) -> None:

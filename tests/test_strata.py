@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest, poisson
 
-from fusionpy.kernels.strata import assign_folds, assign_split, bootstrap_counts, strata_of
+from fusionpy.kernels.strata import assign_folds, assign_split, bootstrap_counts, redraw_factors, strata_of
 
 
 @given(st.integers(0, 2**32), st.integers(2, 10), st.integers(10, 300))
@@ -89,6 +89,18 @@ def test_bootstrap_variance_is_that_of_the_replicates():
     assert np.var(draws) == pytest.approx(design, rel=0.15)
     plain = np.var([bootstrap_counts(np.random.default_rng(s).random(240)) @ y for s in range(3000)])
     assert plain < 0.6 * design  # resampling households alone misses the clusters
+
+
+def test_redrawn_weights_are_exponential_and_follow_the_refit():
+    rng = np.random.default_rng(6)
+    count = bootstrap_counts(rng.random(40_000))
+    for counts in (None, count):
+        factor = redraw_factors(rng.random(40_000), counts)
+        assert kstest(factor, "expon").pvalue > 1e-3
+    assert np.corrcoef(factor, count)[0, 1] > 0.9
+    assert factor[count == 0].max() < factor[count == 1].min() < factor[count == 2].min()
+    again = redraw_factors(rng.random(40_000), count)
+    assert not np.array_equal(again, factor)
 
 
 def test_uniform_share_of_first_fold():

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, pdtr
 
-__all__ = ["assign_folds", "assign_split", "bootstrap_counts", "strata_of"]
+__all__ = ["assign_folds", "assign_split", "bootstrap_counts", "redraw_factors", "strata_of"]
 
 
 def strata_of(values: NDArray[np.float64], categorical: bool) -> NDArray[np.intp]:
@@ -100,6 +100,39 @@ def bootstrap_counts(
     scale = 1.0 / np.sqrt((deviation**2).sum(axis=1).mean())
     z = scale * (deviation @ normal)
     return _poisson_quantile(ndtr(z))
+
+
+def redraw_factors(u: NDArray[np.float64], counts: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Factors that redraw donor weights for one implicate: a Bayesian bootstrap.
+
+    Parameters
+    ----------
+    u : (n,) float64
+        Uniforms, fresh for every implicate.
+    counts : (n,) float64, optional
+        The donors' counts in the implicate's refit, which the factors then follow.
+
+    Returns
+    -------
+    (n,) float64
+        Standard exponential.
+
+    Notes
+    -----
+    Rubin (1981), "The Bayesian bootstrap". A count c is a Poisson quantile of some uniform between F(c - 1)
+    and F(c); the factor is the exponential quantile of a fresh uniform in that interval. So it is exponential
+    whatever the refit, rises with the donor's count, and the errors of a refit and of its pools add
+    up as they do when both come from one resample of the survey.
+
+    Examples
+    --------
+    >>> redraw_factors(np.array([0.5, 0.5, 0.5]), np.array([0.0, 1.0, 2.0])).round(2).tolist()
+    [0.2, 0.79, 1.8]
+    """
+    if counts is not None:
+        low = np.where(counts > 0, pdtr(np.maximum(counts - 1, 0), 1.0), 0.0)
+        u = low + (pdtr(counts, 1.0) - low) * u
+    return np.asarray(-np.log1p(-u))
 
 
 def _poisson_quantile(u: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -82,8 +82,11 @@ def one_replication(
     ways = {}
     for each in (0, refits):
         model = fusionpy.train(donor, FUSED, PREDICTORS, refits=each, seed=number, cores=2, quiet=True)
-        for redraw in (False, True):
-            ways[each, redraw] = replace(model, options=replace(model.options, redraw=redraw))
+        for redraw, follow in (("no", False), ("yes", False), ("following", True)):
+            if follow and not each:
+                continue
+            options = replace(model.options, redraw=redraw != "no", follow=follow)
+            ways[each, redraw] = replace(model, options=options)
     found: list[dict[str, object]] = []
     for (each, redraw), model in ways.items():
         fused = fusionpy.fuse(recipient, model, M=M, seed=number, cores=2, quiet=True)
@@ -156,7 +159,7 @@ def summarise(result: pd.DataFrame, complete: dict[tuple[int, int], float]) -> p
     rows = []
     for key, group in result.groupby(["donors", "times", "refits", "redraw"]):
         donors, times, refits, redraw = key
-        base = result.query("donors == @donors and times == @times and refits == 0 and not redraw")
+        base = result.query("donors == @donors and times == @times and refits == 0 and redraw == 'no'")
         error = group["estimate"] - group["truth"]
         per_cell = group.assign(error=error).groupby(["measure", "domain"])
         by_replication = group.groupby("replication")["covered"].mean()

@@ -36,14 +36,14 @@ M = 20
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
     "without refits": {"refits": 0},
-    "without redrawn weights": {"redraw": False},
-    "without calibration": {"calibrate": False},
-    "rank scale": {"rank_scale": True},
     "in-sample expectations, no refits": {"crossfit": False, "refits": 0},
     "2 percentiles": {"nquantiles": 2},
     "patience 2": {"patience": 2},
     "GOSS": {"hyper": {"data_sample_strategy": "goss"}},
-    "tolerance rule": {"tolerant": True},
+    "least divergence": {"tolerant": False},
+    "least divergence, without calibration": {"tolerant": False, "calibrate": False},
+    "least divergence, without redrawn weights": {"tolerant": False, "redraw": False},
+    "least divergence, rank scale": {"tolerant": False, "rank_scale": True},
     "2024": {"method": "2024"},
     "fusionModel": {"method": "fusionModel"},
 }
