@@ -37,8 +37,8 @@ def draw_weights(model: FusionModel, seed: int, implicate: int) -> NDArray[np.fl
 
     Notes
     -----
-    Exponentials that follow the counts give margins a little wider and more honest (`validation/coverage`), and
-    implicates of one refit more alike: held-out CRPS of kwh rises by 0.9 %.
+    Exponentials that follow the counts give wider and more honest margins (`validation/coverage`), but
+    implicates of one refit are then more alike: the held-out CRPS of kwh rises by 0.9 %.
     """
     refits = model.options.refits
     counts = model.counts[implicate % refits] if refits else None
