@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = [
     "grouped",
     "is_whole",
     "meant",
+    "repeated",
     "settle_seed",
     "shown",
 ]
@@ -251,3 +253,14 @@ def settle_seed(seed: Any, problems: Problems | None = None) -> int:
         raise ArgumentError("The seed cannot be used.", [problem])
     problems.add(problem)
     return 0
+
+
+def repeated(names: Iterable[Any]) -> list[Any]:
+    """Find the names that occur more than once, in order.
+
+    Examples
+    --------
+    >>> repeated(["b", "a", "c", "a", "b"])
+    ['b', 'a']
+    """
+    return [name for name, count in Counter(names).items() if count > 1]

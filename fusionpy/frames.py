@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -11,9 +10,9 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fusionpy.errors import Problems, SchemaError, few, shown
+from fusionpy.errors import Problems, SchemaError, few, repeated, shown
 
-__all__ = ["Table", "Unreadable", "as_table", "is_text", "repeated", "return_table"]
+__all__ = ["Table", "Unreadable", "as_table", "is_text", "return_table"]
 
 
 class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of the column)
@@ -137,11 +136,6 @@ def as_table(data: object, argument: str = "data") -> Table:
 
 def _native_names(data: Any) -> list[Any]:
     return list(data.column_names if hasattr(data, "column_names") else data.columns)
-
-
-def repeated(names: Iterable[Any]) -> list[Any]:
-    """Find the names that occur more than once, in order."""
-    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def return_table(

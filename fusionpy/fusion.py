@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.drawing import draw_weights, simulate
-from fusionpy.errors import ArgumentError, Problems, SchemaError, few, is_whole, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, SchemaError, few, is_whole, repeated, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
 from fusionpy.formats.implicates import with_metadata, write_parquet
@@ -246,7 +246,7 @@ def _retained(retain: str | Sequence[str] | None, problems: Problems) -> list[st
     if not all(isinstance(name, str) for name in names):
         problems.add(f"`retain` must be a column name or a list of them, not {shown(retain)}.")
         return []
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    if twice := repeated(names):
         problems.add(f"`retain` names {few(twice, '`')} more than once.")
     return names
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fusionpy.errors import Problems, few, shown
+from fusionpy.errors import Problems, few, repeated, shown
 from fusionpy.model import Plan
 
 __all__ = ["check_roles", "plan_steps"]
@@ -38,7 +37,7 @@ def plan_steps(y: Any, x: Any, problems: Problems) -> tuple[list[Plan], list[str
         return [], []
     steps = [(block or (), names or ()) for block, names in zip(blocks, lists, strict=True)]
     outcomes = [name for block, _ in steps for name in block]
-    if twice := _repeated(outcomes):
+    if twice := repeated(outcomes):
         problems.add(f"`y` names {few(twice, '`')} more than once.")
     for i in range(len(steps)):
         _check_step(i, steps, shared, problems)
@@ -58,7 +57,7 @@ def _check_step(
     """Note what a step's predictors cannot be; `shared` if `x` is one list for all steps."""
     block, names = steps[i]
     where = "`x`" if shared else f"`x` of step {i + 1} ({few(block, '`')})"
-    if twice := _repeated(names):
+    if twice := repeated(names):
         problems.add(f"{where} names {few(twice, '`')} more than once.")
     own = [name for name in names if name in block]
     later = [name for step, _ in steps[i + 1 :] for name in step if name in names]
@@ -77,10 +76,6 @@ def _names(value: Any) -> tuple[str, ...] | None:
     is_list = isinstance(value, Sequence | np.ndarray) or hasattr(value, "to_list")
     names = tuple(value) if is_list and not isinstance(value, str) else (None,)
     return None if any(not isinstance(name, str) for name in names) else names
-
-
-def _repeated(names: Sequence[str]) -> list[str]:
-    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _listed(value: Any, argument: str, problems: Problems) -> list[Any]:
@@ -113,7 +108,7 @@ def check_roles(
             )
         if weight is None:
             problems.add("`replicate_weights` needs `weight`, the full-sample weight they belong to.")
-        if twice := _repeated(names):
+        if twice := repeated(names):
             problems.add(f"`replicate_weights` names {few(twice, '`')} more than once.")
         if isinstance(weight, str) and weight in names:
             problems.add(f"`replicate_weights` names `{weight}`, which is `weight`.")

@@ -24,8 +24,9 @@ from fusionpy.errors import (
     few,
     grouped,
     meant,
+    repeated,
 )
-from fusionpy.frames import Table, Unreadable, is_text, repeated
+from fusionpy.frames import Table, Unreadable, is_text
 
 __all__ = ["Kind", "Schema", "Variable", "describe", "is_number"]
 
