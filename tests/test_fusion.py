@@ -290,20 +290,19 @@ def test_interrupting_leaves_nothing_that_reads_as_complete(name, donor, tmp_pat
     out = tmp_path / "out"
     out.mkdir()
     target = out / "fused.parquet"
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(ENDLESS), str(tmp_path / "model.fsn"), str(target)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdout.readline() == b"ready\n"
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size > 10_000 for path in out.iterdir()):  # some chunks are on disk
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(getattr(signal, name))
-    process.wait(timeout=30)
-    process.stdout.close()
+    command = [sys.executable, "-c", textwrap.dedent(ENDLESS), str(tmp_path / "model.fsn"), str(target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            deadline = time.monotonic() + 180
+            while not any(path.stat().st_size > 10_000 for path in out.iterdir()):  # some chunks are on disk
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(getattr(signal, name))
+            process.wait(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode != 0
     assert not target.exists()
     left = list(out.iterdir())
