@@ -127,7 +127,7 @@ def redraw_factors(u: NDArray[np.float64], counts: NDArray[np.float64] | None = 
     Examples
     --------
     >>> redraw_factors(np.array([0.5, 0.5, 0.5]), np.array([0.0, 1.0, 2.0])).round(2).tolist()
-    [0.2, 0.79, 1.8]
+    [0.2, 0.8, 1.76]
     """
     if counts is not None:
         low = np.where(counts > 0, pdtr(np.maximum(counts - 1, 0), 1.0), 0.0)
