@@ -77,6 +77,13 @@ def test_refit_leaves_out_what_has_no_count(problem):
     assert np.array_equal(*(boosting.predict(fit, problem.matrix) for fit in fits))
 
 
+def test_refit_without_any_row_uses_them_all(problem):
+    tuning, _ = boosting.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
+    empty = boosting.fit(problem, tuning, 1, np.zeros(400))
+    whole = boosting.fit(problem, tuning, 1)
+    assert np.array_equal(boosting.predict(empty, problem.matrix), boosting.predict(whole, problem.matrix))
+
+
 def test_models_as_text_are_exact(problem):
     _, models = boosting.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     again = boosting.parse(boosting.text(models[0]))

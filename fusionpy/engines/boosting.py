@@ -312,7 +312,8 @@ def fit(
     params = _parameters(problem, tuning.params, seed)
     with _refusals_told(problem.target):
         data = problem.dataset(params)
-        if count is not None:
+        # A resample may hold none of a rare variable's few non-zero rows: then all of them are used.
+        if count is not None and count.any():
             rows = np.flatnonzero(count)
             weight = problem.weight[rows] * count[rows]
             data = data.subset(rows.tolist()).construct()
