@@ -7,6 +7,7 @@ over. The method is that of Ummel et al. (2024), *Scientific Data* 11:142, doi 1
 from importlib.metadata import version
 
 from fusionpy import datasets
+from fusionpy.analysis import analyze
 from fusionpy.errors import (
     ArchiveError,
     ArgumentError,
@@ -30,6 +31,7 @@ __all__ = [
     "FusionWarning",
     "OutputError",
     "SchemaError",
+    "analyze",
     "datasets",
     "fuse",
     "read_fsn",

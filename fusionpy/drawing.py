@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ from fusionpy.kernels.strata import redraw_factors
 from fusionpy.kernels.uniforms import DRAW, REWEIGHT, uniforms
 from fusionpy.model import FusionModel, Pools, Step
 
-__all__ = ["draw_weights", "simulate"]
+__all__ = ["draw_weights", "expected_by_others", "simulate"]
 
 NEVER = 1e-9  # weight of donors outside a refit's resample: drawn only if a pool holds no other
 
@@ -58,6 +60,7 @@ def simulate(
     first: int,
     kblock: int,
     weight: NDArray[np.float64],
+    expected: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients.
 
@@ -75,6 +78,9 @@ def simulate(
         Donors in a block's pools.
     weight : (d,) float64
         From `draw_weights`.
+    expected : (n, e) float64, optional
+        Filled with what each draw is on average, given those of the steps before it: a column per continuous
+        variable, one per class of the others.
 
     Returns
     -------
@@ -86,13 +92,72 @@ def simulate(
     work = np.empty((len(x), len(names)))
     work[:, :n_x] = x
     place = {name: j for j, name in enumerate(names)}
+    averages = _expected_columns(model) if expected is not None else {}
     for number, step in enumerate(model.steps):
         u = uniforms(seed, DRAW, len(x), implicate=implicate, step=number, first=first)
         predictors = np.ascontiguousarray(work[:, [place[name] for name in step.predictors]])
-        drawn = _draw_step(model, step, predictors, u, implicate, kblock, weight)
+        average = None
+        if expected is not None:
+            columns = np.concatenate([averages[variable] for variable in step.variables])
+            average = np.empty((len(x), len(columns)))
+        drawn = _draw_step(model, step, predictors, u, implicate, kblock, weight, average)
+        if expected is not None:
+            expected[:, columns] = average
         for j, variable in enumerate(step.variables):
             work[:, place[variable]] = drawn[:, j]
     return work[:, n_x:]
+
+
+def expected_by_others(
+    model: FusionModel, x: NDArray[np.float64], seed: int, cores: int
+) -> NDArray[np.float64]:
+    """Average what fusing each donor would give, by the refits that did not see it.
+
+    Parameters
+    ----------
+    model : FusionModel
+        With refits.
+    x : (n, p) float64
+        The donors' predictors.
+    seed, cores : int
+
+    Returns
+    -------
+    (n, e) float64
+        A column per continuous fusion variable, one per class of the others; NaN for a donor that all refits
+        saw.
+
+    Notes
+    -----
+    Donors outside a refit's resample have no weight in its pools, so none is drawn for itself.
+    """
+    n_columns = sum(len(columns) for columns in _expected_columns(model).values())
+
+    def average(refit: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        rows = np.flatnonzero(model.counts[refit] == 0)
+        expected = np.empty((len(rows), n_columns))
+        weight = model.weight * np.maximum(model.counts[refit], NEVER)
+        simulate(
+            model, x[rows], seed=seed, implicate=refit, first=0, kblock=10, weight=weight, expected=expected
+        )
+        return rows, expected
+
+    total, number = np.zeros((len(x), n_columns)), np.zeros(len(x))
+    with ThreadPoolExecutor(cores) as pool:
+        for rows, expected in pool.map(average, range(len(model.counts))):
+            total[rows] += expected
+            number[rows] += 1
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / np.where(number > 0, number, np.nan)[:, None])
+
+
+def _expected_columns(model: FusionModel) -> dict[str, NDArray[np.intp]]:
+    """Columns of the expectations of each fusion variable."""
+    sizes = [max(variable.n_classes, 1) for variable in model.schema.y]
+    ends = np.cumsum(sizes)
+    return {
+        v.name: np.arange(end - size, end) for v, size, end in zip(model.schema.y, sizes, ends, strict=True)
+    }
 
 
 def _predict(
@@ -126,46 +191,69 @@ def _draw_step(
     implicate: int,
     kblock: int,
     weight: NDArray[np.float64],
+    average: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
+    """Draw one step; fill `average`, if it is given, with what the draws are on average."""
     if step.pools is None:
         target = step.targets[0]
         p = _predict(model, step, target, predictors, u[2], implicate)
         if p.shape[1] == 1:
             p = np.hstack([1 - p, p])
-        classes = draw_classes(calibrate(p, step.calibrations.get(target.name, ())), u[0])
-        return np.asarray(classes, dtype=np.float64)[:, None]
+        p = calibrate(p, step.calibrations.get(target.name, ()))
+        if average is not None:
+            average[:] = p
+        return np.asarray(draw_classes(p, u[0]), dtype=np.float64)[:, None]
 
     out = np.zeros((len(predictors), len(step.variables)))
     rows = np.arange(len(predictors))
-    targets = step.targets
+    targets, chance = step.targets, np.ones(len(predictors))
     if not step.is_block and targets[0].kind == "z":
         p = _predict(model, step, targets[0], predictors, u[2], implicate)
         p = calibrate(np.hstack([1 - p, p]), step.calibrations.get(targets[0].name, ()))
         rows = np.flatnonzero(draw_classes(p, u[0]) == 0)
-        targets = targets[1:]
-    if len(rows) == 0:
+        targets, chance = targets[1:], p[:, 0]
+    wanted = rows if average is None else np.arange(len(predictors))
+    if len(wanted) == 0:
         return out
-    predictors, u = predictors[rows], u[:, rows]
-    expected = np.hstack([_predict(model, step, t, predictors, u[2], implicate) for t in targets])
+    known = predictors[wanted]
+    expected = np.hstack([_predict(model, step, t, known, u[2, wanted], implicate) for t in targets])
     if model.options.sort_quantiles:
         expected = sort_quantiles(expected, step.pools.columns)
-    donor = _draw_from_pools(step.pools, expected, weight, u[1], kblock if step.is_block else None)
-    columns = [model.donor_columns.index(variable) for variable in step.variables]
-    out[rows] = model.donors[donor][:, columns]
+    pools = step.pools
+    centre = nearest(scale_columns(expected, pools.centre, pools.scale), pools.centres, 1)[:, 0]
+    start, member = _members(pools, kblock if step.is_block else None)
+    if average is not None:
+        average[:] = chance[:, None] * _pool_means(model, step, start, member, weight)[centre]
+        centre = centre[rows]
+    if len(rows):
+        donor = draw_donors(centre, start, member, weight, u[1, rows])
+        columns = [model.donor_columns.index(variable) for variable in step.variables]
+        out[rows] = model.donors[donor][:, columns]
     return out
 
 
-def _draw_from_pools(
-    pools: Pools,
-    expected: NDArray[np.float64],
+def _members(pools: Pools, kblock: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Boundaries and donors of the pools, of a block's only the nearest donors."""
+    if kblock is None:
+        return pools.start, pools.member
+    size = int(pools.sizes[0])  # of a block all pools are of one size
+    first = pools.member.reshape(-1, size)[:, :kblock]
+    return np.arange(len(first) + 1) * first.shape[1], np.ascontiguousarray(first).ravel()
+
+
+def _pool_means(
+    model: FusionModel,
+    step: Step,
+    start: NDArray[np.intp],
+    member: NDArray[np.intp],
     weight: NDArray[np.float64],
-    u: NDArray[np.float64],
-    kblock: int | None,
-) -> NDArray[np.intp]:
-    centre = nearest(scale_columns(expected, pools.centre, pools.scale), pools.centres, 1)[:, 0]
-    start, member = pools.start, pools.member
-    if kblock is not None:
-        size = int(pools.sizes[0])  # of a block all pools are of one size
-        first = member.reshape(-1, size)[:, :kblock]
-        start, member = np.arange(len(first) + 1) * first.shape[1], np.ascontiguousarray(first).ravel()
-    return np.asarray(draw_donors(centre, start, member, weight, u))
+) -> NDArray[np.float64]:
+    """Average a step's variables over each pool: means, and shares of every class."""
+    total = np.add.reduceat(weight[member], start[:-1])
+    columns = []
+    for variable in step.variables:
+        values = model.donors[member, model.donor_columns.index(variable)]
+        n_classes = model.schema[variable].n_classes
+        each = [values == c for c in range(n_classes)] if n_classes else [values]
+        columns += [np.add.reduceat(weight[member] * value, start[:-1]) / total for value in each]
+    return np.stack(columns, axis=1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fusionpy.engines.boosting import Booster, Target, Tuning
 from fusionpy.schema import Schema
 
-__all__ = ["METHODS", "FusionModel", "Options", "Plan", "Pools", "Step"]
+__all__ = ["METHODS", "FusionModel", "Known", "Options", "Plan", "Pools", "Step"]
 
 BLOCK_POOL = 30  # donors kept for each centre of a block; `fuse(kblock=)` uses the first of them
 
@@ -203,6 +203,26 @@ class Step:
         return self.members[member] if self.members else self.final
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of the donors themselves, for estimates to be rectified by.
+
+    Attributes
+    ----------
+    x : (n, p) float64
+        Predictors: values or level codes, NaN where missing.
+    y : (n, q) float64
+        Fusion variables.
+    expected : (n, e) float64
+        What fusing the donor would give on average, by models that did not see it: a column per continuous
+        variable, one per class of the others. NaN for a donor that is in every refit's resample.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    expected: NDArray[np.float64]
+
+
 @dataclass(frozen=True, repr=False)
 class FusionModel:
     """A trained fusion: hand it to `fuse`, or write it to a `.fsn` archive.
@@ -228,10 +248,12 @@ class FusionModel:
         Time that training took.
     versions : dict
         Of fusionpy and the libraries behind it.
+    known : Known or None
+        The donors' predictors, values and out-of-fold expectations, for ``analyze(rectify=)``.
 
     Notes
     -----
-    It holds records of the donor survey's fusion variables: share it as you would share the survey.
+    It holds records of the donor survey: share it as you would share the survey.
     """
 
     schema: Schema
@@ -244,6 +266,7 @@ class FusionModel:
     counts: NDArray[np.float64]
     seconds: float
     versions: Mapping[str, str]
+    known: Known | None = None
 
     @property
     def n_donors(self) -> int:

@@ -6,11 +6,13 @@ import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionpy.drawing import expected_by_others
 from fusionpy.engines.boosting import ONE_VALUE
 from fusionpy.engines.hyper import check_hyper
 from fusionpy.errors import (
@@ -31,7 +33,7 @@ from fusionpy.formats.aside import check_writable
 from fusionpy.frames import Table, Unreadable, as_table
 from fusionpy.kernels.scaling import integerize_weights
 from fusionpy.learning import count_models, learn_steps, refit_counts
-from fusionpy.model import METHODS, FusionModel, Options, Plan
+from fusionpy.model import METHODS, FusionModel, Known, Options, Plan
 from fusionpy.planning import check_roles, plan_steps
 from fusionpy.progress import track
 from fusionpy.schema import NO_COLUMN, RECODE, UNFIT, Schema, describe, is_number
@@ -65,6 +67,7 @@ def train(
     rank_scale: bool | None = None,
     calibrate: bool | None = None,
     tolerant: bool | None = None,
+    keep_donors: bool = True,
     quiet: bool = False,
 ) -> FusionModel:
     """Learn the distribution of a donor survey's own variables given those it shares with a recipient.
@@ -123,6 +126,9 @@ def train(
         Calibrate class probabilities on donors that the models did not see.
     tolerant : bool, optional
         Choose pool sizes with fusionModel's tolerance rule (True), or by least divergence (False).
+    keep_donors : bool
+        Keep the donors' predictors, values and out-of-fold expectations in the model, which
+        ``analyze(rectify=)`` needs. They are microdata. Only models with refits have them.
     quiet : bool
         No progress.
 
@@ -190,6 +196,8 @@ def train(
         calibrate=calibrate,
         tolerant=tolerant,
     )
+    if not isinstance(keep_donors, bool):
+        problems.add(f"`keep_donors` must be True or False, not {shown(keep_donors)}.")
     seed = settle_seed(seed, problems)
     plans, predictors = plan_steps(y, x, problems)
     outcomes = [name for plan in plans for name in plan.variables]
@@ -221,9 +229,15 @@ def train(
         kept,
         draw_weight,
         counts,
-        time.monotonic() - began,
+        0.0,
         library_versions(),
     )
+    if keep_donors and options.refits and options.crossfit:
+        n_x = len(schema.x)
+        x_known, y_known = matrix[:, :n_x], matrix[:, n_x:]
+        expected = expected_by_others(model, x_known, seed, int(cores))
+        model = replace(model, known=Known(x_known, y_known, expected))
+    model = replace(model, seconds=time.monotonic() - began)
     if target is not None:
         write_fsn(model, target)
     return model

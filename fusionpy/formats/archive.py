@@ -36,12 +36,13 @@ from fusionpy.formats.manifest import (
     write_manifest,
 )
 from fusionpy.formats.model_text import check_model_text
-from fusionpy.model import FusionModel, Pools, Step
+from fusionpy.model import FusionModel, Known, Pools, Step
 from fusionpy.schema import Schema
 
 __all__ = ["FORMAT_VERSION", "library_versions", "read_fsn", "write_fsn"]
 
 DONORS, COUNTS = "fusionpy/donor.parquet", "fusionpy/counts.parquet"
+KNOWN = "fusionpy/known.parquet"
 MOST_MEMBERS = 200_000
 MOST_BYTES = 16 * 2**30  # of all members, unpacked
 MOST_RATIO = 400  # unpacked over packed: model text and tables stay far below
@@ -90,6 +91,8 @@ def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
         _add(archive, DONORS, _table(donors | {"W..": model.weight}))
         counts = {f"refit{b}": each.astype(np.uint8) for b, each in enumerate(model.counts)}
         _add(archive, COUNTS, _table(counts))
+        if model.known is not None:
+            _add(archive, KNOWN, _table(_known_columns(model.known)))
         for number, step in enumerate(model.steps, 1):
             folder = f"{number:0{width}d}"
             for name, booster in step.final.items():
@@ -106,6 +109,11 @@ def _add(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o644 << 16
     archive.writestr(info, content)
+
+
+def _known_columns(known: Known) -> dict[str, NDArray[np.float64]]:
+    parts = {"x": known.x, "y": known.y, "e": known.expected}
+    return {f"{part}{j}": values[:, j] for part, values in parts.items() for j in range(values.shape[1])}
 
 
 def _table(columns: Mapping[str, NDArray[Any]]) -> bytes:
@@ -228,8 +236,8 @@ class _Members:
             raise damaged(f"{_quoted(name)} is not of the size it declares")
         return content
 
-    def table(self, name: str, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Read a table that has these columns, of finite numbers."""
+    def table(self, name: str, columns: Sequence[str], missing: bool = False) -> dict[str, NDArray[Any]]:
+        """Read a table that has these columns, of finite numbers, or missing ones if that is allowed."""
         content = self.read(name)
         try:
             file = pq.ParquetFile(io.BytesIO(content))
@@ -250,7 +258,7 @@ class _Members:
         if any(array.null_count or not _is_plain(array.type) for array in numbers.values()):
             raise damaged(f"{_quoted(name)} does not hold plain numbers")
         values = {column: array.to_numpy(zero_copy_only=False) for column, array in numbers.items()}
-        if not all(np.isfinite(each).all() for each in values.values()):
+        if not all((np.isfinite(each) | (missing & np.isnan(each))).all() for each in values.values()):
             raise damaged(f"{_quoted(name)} holds numbers that are missing or infinite")
         return values
 
@@ -301,7 +309,24 @@ def _read(members: _Members) -> FusionModel:
         refits,
         manifest.seconds,
         manifest.versions,
+        _read_known(members, manifest.schema, len(weight)) if KNOWN in members.names else None,
     )
+
+
+def _read_known(members: _Members, schema: Schema, n_donors: int) -> Known:
+    sizes = {"x": len(schema.x), "y": len(schema.y), "e": sum(max(v.n_classes, 1) for v in schema.y)}
+    names = [f"{part}{j}" for part, size in sizes.items() for j in range(size)]
+    table = members.table(KNOWN, names, missing=True)
+    values = np.stack([*table.values()], axis=1).astype(np.float64)
+    if len(values) != n_donors:
+        raise damaged(f"{_quoted(KNOWN)} is not of its {n_donors:,} donors")
+    x, y, expected = np.split(values, np.cumsum([sizes["x"], sizes["y"]]), axis=1)
+    # Codes are looked up in the levels without a check.
+    for variable, column in zip((*schema.x, *schema.y), np.hstack([x, y]).T, strict=True):
+        codes = column[~np.isnan(column)]
+        if variable.is_categorical and not np.isin(codes, np.arange(variable.n_classes)).all():
+            raise damaged(f"donors have values of {_quoted(variable.name)} that are none of its levels")
+    return Known(x, y, expected)
 
 
 def _check_donors(schema: Schema, columns: Sequence[str], donors: NDArray[np.float64]) -> None:

@@ -231,7 +231,7 @@ def share_variance(shares: Shares) -> Array:
     Returns
     -------
     (k, levels) float64
-        NaN in groups of fewer than two records.
+        0 in a group of one record, as in the reference; NaN in one of none.
 
     Notes
     -----
@@ -245,4 +245,4 @@ def share_variance(shares: Shares) -> Array:
     p = shares.share
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = p * (1 - p) * (shares.squares / shares.total**2)[:, None]
-    return np.where(shares.n[:, None] > 1, variance, np.nan)
+    return np.asarray(variance)

@@ -1,0 +1,223 @@
+"""What `analyze` is asked for: a list of estimands, from a mapping or from text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fusionpy.errors import Problems, few, meant, shown
+
+__all__ = ["Estimand", "read_estimands"]
+
+STATISTICS = ("mean", "proportion", "sum", "count", "median", "quantile", "ratio", "share", "gini", "custom")
+OF_ONE = ("mean", "proportion", "sum", "count", "median", "share", "gini")
+_CALL = re.compile(r"(?:(?P<name>[^=()]+?)\s*=\s*)?(?P<how>[\w.]+)\s*\((?P<inside>.*)\)")
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Estimand:
+    """One quantity to be estimated in every group.
+
+    Attributes
+    ----------
+    how : str
+        One of `STATISTICS`; "proportion" and "count" are of categorical variables only, "mean" and "sum" of a
+        categorical variable are the same.
+    y : str
+        The variable; of a ratio its numerator; of a function of the user's, a name for it.
+    other : str
+        A ratio's denominator.
+    share : float
+        Which quantile.
+    function : callable, optional
+        The user's, of a group's records and their weights.
+    name : str, optional
+        What the user calls it.
+    """
+
+    how: str
+    y: str
+    other: str = ""
+    share: float = 0.5
+    function: Callable[[Any, Any], Any] | None = None
+    name: str | None = None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Columns that it needs; none stands for all."""
+        if self.how == "custom":
+            return ()
+        return (self.y, self.other) if self.other else (self.y,)
+
+    @property
+    def label(self) -> str:
+        """Its entry in column `y` of the result."""
+        return f"{self.y}/{self.other}" if self.other else self.y
+
+    @property
+    def type(self) -> str:
+        """Its entry in column `type` of the result, unless the variable turns out to be categorical."""
+        return f"p{self.share * 100:.10g}" if self.how == "quantile" else self.how
+
+
+def read_estimands(x: Any, problems: Problems) -> list[Estimand]:
+    """Understand `x` of `analyze`; what cannot be understood is noted.
+
+    Parameters
+    ----------
+    x : str, sequence of str, or mapping
+    problems : Problems
+
+    Returns
+    -------
+    list of Estimand
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> problems = Problems(ArgumentError, "No.")
+    >>> found = read_estimands({"mean": ["kwh", "fuel"], "p90": "kwh", "ratio": ("kwh", "rooms")}, problems)
+    >>> [(each.type, each.label) for each in found]
+    [('mean', 'kwh'), ('mean', 'fuel'), ('p90', 'kwh'), ('ratio', 'kwh/rooms')]
+    >>> read_estimands("bill = sum(electricity)", problems)[0].name
+    'bill'
+    """
+    found: list[Estimand] = []
+    if isinstance(x, Mapping):
+        for how, what in x.items():
+            found += _from_entry(how, what, problems)
+    elif isinstance(x, str):
+        found += _from_text(x, problems)
+    elif isinstance(x, Sequence) and all(isinstance(each, str) for each in x):
+        for each in x:
+            found += _from_text(each, problems)
+    else:
+        problems.add(
+            f"`x` must be a mapping such as {{'mean': ['a']}}, or text such as 'mean(a)', not {shown(x)}."
+        )
+        return []
+    if not found and not problems.found:
+        problems.add("`x` asks for nothing.")
+    return list(dict.fromkeys(found))
+
+
+def _from_entry(how: Any, what: Any, problems: Problems) -> Iterator[Estimand]:
+    """One entry of a mapping."""
+    known = _statistic(how) if isinstance(how, str) else None
+    if known is None:
+        problems.add(f"`x` has the entry {shown(how)}{meant(str(how), STATISTICS, chr(39))}: {_known()}.")
+        return
+    how, share = known
+    if how == "custom":
+        yield from _functions(what, problems)
+    elif how == "ratio":
+        pairs = [what] if _is_pair(what) else list(what) if isinstance(what, list | tuple) else [what]
+        for pair in pairs:
+            yield from _ratio(pair, problems)
+    elif how == "quantile" and share is None:
+        yield from _quantiles(what, problems)
+    else:
+        names = [what] if isinstance(what, str) else list(what) if isinstance(what, Iterable) else [None]
+        if not all(isinstance(name, str) for name in names):
+            problems.add(f"`x` entry '{how}' must be a column name or a list of them, not {shown(what)}.")
+            return
+        yield from (Estimand(how, str(name), share=0.5 if share is None else share) for name in names)
+
+
+def _from_text(text: str, problems: Problems) -> Iterator[Estimand]:
+    """One estimand in text: ``mean(a)``, ``total = sum(a)``, ``quantile(a, 0.9)``, ``ratio(a, b)``."""
+    found = _CALL.fullmatch(text.strip())
+    known = found and _statistic(found["how"])
+    if not found or not known or known[0] == "custom":
+        hint = meant(found["how"], STATISTICS, "'") if found else ""
+        problems.add(
+            f"`x`: '{text}' is not understood{hint}; write 'mean(a)', 'quantile(a, 0.9)' or 'name = sum(a)'."
+        )
+        return
+    how, share = known
+    name = found["name"].strip() if found["name"] else None
+    inside = [part.strip() for part in found["inside"].split(",")]
+    if how == "ratio":
+        parts = inside if len(inside) == 2 else found["inside"].split("/")
+        for each in _ratio(tuple(part.strip() for part in parts), problems):
+            yield Estimand("ratio", each.y, each.other, name=name)
+        return
+    if how == "quantile" and share is None:
+        share = _number(inside.pop()) if len(inside) == 2 else None
+        if share is None or not 0 < share < 1:
+            problems.add(f"`x`: '{text}' needs a share between 0 and 1, as in 'quantile(a, 0.9)'.")
+            return
+    if len(inside) != 1 or not inside[0]:
+        problems.add(f"`x`: '{text}' must name one column.")
+        return
+    yield Estimand(how, inside[0], share=0.5 if share is None else share, name=name)
+
+
+def _statistic(how: str) -> tuple[str, float | None] | None:
+    """Name of a statistic, and its share if the name tells it."""
+    if found := _PERCENTILE.fullmatch(how):
+        share = float(found[1]) / 100
+        return ("quantile", share) if 0 < share < 1 else None
+    return (how, None) if how in STATISTICS else None
+
+
+def _functions(what: Any, problems: Problems) -> Iterator[Estimand]:
+    functions = what if isinstance(what, Mapping) else {getattr(what, "__name__", "custom"): what}
+    for name, function in functions.items():
+        if not callable(function) or not isinstance(name, str):
+            problems.add(f"`x` entry 'custom' must be a function, or a mapping of them, not {shown(what)}.")
+        else:
+            yield Estimand("custom", name, function=function)
+
+
+def _quantiles(what: Any, problems: Problems) -> Iterator[Estimand]:
+    wanted = "a mapping of columns to shares, such as {'a': [0.1, 0.9]}, or pairs, such as ('a', 0.9)"
+    items = list(what.items()) if isinstance(what, Mapping) else [what] if _is_pair(what, float) else what
+    if not isinstance(items, Sequence) or isinstance(items, str):
+        problems.add(f"`x` entry 'quantile' must be {wanted}, not {shown(what)}.")
+        return
+    for item in items:
+        name, shares = item if isinstance(item, tuple | list) and len(item) == 2 else (None, ())
+        several = shares if isinstance(shares, list | tuple) else [shares]
+        if not isinstance(name, str) or not all(_is_share(share) for share in several) or not several:
+            problems.add(f"`x` entry 'quantile' must be {wanted}, shares between 0 and 1; not {shown(item)}.")
+        else:
+            yield from (Estimand("quantile", name, share=float(share)) for share in several)
+
+
+def _ratio(pair: Any, problems: Problems) -> Iterator[Estimand]:
+    parts = pair.split("/") if isinstance(pair, str) else pair
+    names = [part.strip() for part in parts] if _is_pair(parts) or isinstance(pair, str) else []
+    if len(names) == 2 and all(names):
+        yield Estimand("ratio", names[0], names[1])
+    else:
+        problems.add(
+            f"`x` entry 'ratio' must be pairs of columns, such as ('a', 'b') or 'a/b', not {shown(pair)}."
+        )
+
+
+def _is_pair(what: Any, second: type = str) -> bool:
+    return (
+        isinstance(what, tuple | list)
+        and len(what) == 2
+        and isinstance(what[0], str)
+        and isinstance(what[1], second)
+    )
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _known() -> str:
+    return f"known are {few(STATISTICS, most=20)} and percentiles such as 'p90'"
