@@ -189,6 +189,9 @@ def train(
     rank_scale: Annotated[bool | None, typer.Option(help="Boost skewed variables on a normal scale.")] = None,
     calibrate: Annotated[bool | None, typer.Option(help="Calibrate class probabilities.")] = None,
     tolerant: Annotated[bool | None, typer.Option(help="Pool sizes by fusionModel's tolerance rule.")] = None,
+    keep_donors: Annotated[
+        bool, typer.Option(help="Keep donors' records in the model, for `analyze --rectify`.")
+    ] = True,
     quiet: Quiet = False,
 ) -> None:
     """Learn a donor survey's own variables, and write the model.
@@ -241,6 +244,7 @@ def train(
         rank_scale=rank_scale,
         calibrate=calibrate,
         tolerant=tolerant,
+        keep_donors=keep_donors,
         quiet=quiet,
     )
     print(model)
