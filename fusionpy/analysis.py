@@ -194,16 +194,16 @@ def analyze(
     survey = _Survey(open_implicates(implicates), static, fun)
     needed = [*dict.fromkeys([*(v for each in estimands for v in each.variables), *groups.names])]
     survey.choose(needed, everything=any(each.how == "custom" for each in estimands))
-    w, replicates = _weights(survey, weight, replicate_names, scale)
+    w, replicates = _weights(survey, weight, replicate_names, scale, int(cores))
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
     rectifier = None
     answers: list[list[Answer]] = [[] for _ in estimands]
     kept: list[Measured] = []
     levels: dict[str, Levels] = {}
     with track("analyze", survey.implicates.M, quiet) as tick:
-        for implicate, columns in enumerate(survey.each(cores)):
+        for implicate, columns in enumerate(survey.each()):
             if implicate == 0:
-                _check_columns(columns, estimands, groups.names, fun is not None)
+                _check_columns(columns, [*survey.known, *columns], estimands, groups.names, fun is not None)
                 if model is not None:
                     check_rectifiable(model, estimands, groups.names, fun)
                     rectifier = Rectifier(model, len(estimands))
@@ -264,7 +264,12 @@ class _Survey:
             wanted = self.static.names if everything else [n for n in names if n in self.static.names]
             self.held = {name: _column(self.static, name) for name in wanted if name not in self.names}
 
-    def each(self, cores: int) -> Iterator[dict[str, pa.Array]]:
+    @property
+    def known(self) -> list[str]:
+        """Columns of the implicates and of the recipients."""
+        return [*self.implicates.names, *(self.static.names if self.static else ())]
+
+    def each(self) -> Iterator[dict[str, pa.Array]]:
         """Columns of one implicate after another; the next is read meanwhile."""
         with ThreadPoolExecutor(1) as pool:
 
@@ -313,9 +318,7 @@ class _Survey:
             array = implicate.get(name)
             if array is None and self.static is not None and name in self.static.names:
                 array = _column(self.static, name)
-            problem = _weight_problem(
-                array, [*(self.static.names if self.static else ()), *self.implicates.names], name
-            )
+            problem = _weight_problem(array, self.known, name)
             if problem is None and array is not None:
                 values.append(column_values(array))
             else:
@@ -356,13 +359,13 @@ def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str) -> 
 
 
 def _weights(
-    survey: _Survey, weight: str | None, replicate_names: Sequence[str], scale: float
+    survey: _Survey, weight: str | None, replicate_names: Sequence[str], scale: float, cores: int
 ) -> tuple[Array, Replicates | None]:
     w = survey.weights([weight], "weight")[0] if weight is not None else np.ones(survey.n_rows)
     if not replicate_names:
         return w, None
     columns = survey.weights(replicate_names, "replicate weight")
-    return w, Replicates(np.asfortranarray(np.stack(columns, axis=1)), scale / len(columns))
+    return w, Replicates(np.asfortranarray(np.stack(columns, axis=1)), scale / len(columns), cores)
 
 
 def _names(given: Any, argument: str, problems: Problems) -> list[str]:
@@ -419,18 +422,22 @@ def _check_arguments(weight: Any, fun: Any, pooling: Any, level: Any, cores: Any
 
 
 def _check_columns(
-    columns: Mapping[str, pa.Array], estimands: Sequence[Estimand], by: Sequence[str], has_fun: bool
+    columns: Mapping[str, pa.Array],
+    known: Sequence[str],
+    estimands: Sequence[Estimand],
+    by: Sequence[str],
+    has_fun: bool,
 ) -> None:
     """Refuse columns that are not there, or are not what a statistic is of."""
     places = "`implicates`, `static` or what `fun` returns" if has_fun else "`implicates` or `static`"
     found: list[tuple[str, str, str]] = []
     for name in by:
         if name not in columns:
-            found.append(("by", name, f"not in {places}" + meant(name, columns)))
+            found.append(("by", name, f"not in {places}" + meant(name, known)))
     for estimand in estimands:
         for name in estimand.variables:
             if name not in columns:
-                found.append(("variable", name, f"not in {places}" + meant(name, columns)))
+                found.append(("variable", name, f"not in {places}" + meant(name, known)))
                 continue
             kind = columns[name].type
             numeric = is_number(kind)
@@ -447,7 +454,7 @@ def _check_columns(
             elif estimand.how in OF_NUMBERS and not numeric and not pa.types.is_boolean(kind):
                 found.append(("variable", name, f"has levels, of which there is no {estimand.type}"))
     if found:
-        hint = f"Columns there are: {few(columns, '`', most=12)}."
+        hint = f"Columns there are: {few(dict.fromkeys(known), '`', most=12)}."
         raise SchemaError("`x` and `by` do not fit the data.", grouped(dict.fromkeys(found)), hint)
 
 
@@ -521,8 +528,8 @@ def _table(
 def _warn_of_zeros(moe: Array) -> None:
     if n_zero := int((moe == 0).sum()):
         message = (
-            f"{counted(n_zero, 'margin')} of {len(moe):,} are 0: all records of the group have the same "
-            "value, in every implicate."
+            f"{counted(n_zero, 'margin')} of {len(moe):,} {'is' if n_zero == 1 else 'are'} 0: nothing varies, "
+            "as where all records of a group have the same value in every implicate."
         )
         warnings.warn(message, FusionWarning, stacklevel=4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ __all__ = ["Answer", "Groups", "Levels", "Measured", "Replicates", "answer", "co
 Array = NDArray[np.float64]
 Cells = NDArray[np.intp]
 MOST_LOOKED_UP = 2**22  # combinations of levels that are found by table rather than by sorting
+QUANTILES = ("median", "quantile")
 MEDIAN_BOOTSTRAPS, MEDIAN_MOST = 200, 1000  # the reference's, section 5
 Z = 1.6448536269514722  # 95th percentile of the normal distribution, by which variances of quantiles are had
 
@@ -124,10 +126,13 @@ class Replicates:
     weights : (n, R) float64, one column after the other
     scale : float
         The variance is ``scale`` times the sum of squared differences from the full-sample estimate.
+    cores : int
+        Threads that work on them.
     """
 
     weights: Array
     scale: float
+    cores: int = 1
 
     def __len__(self) -> int:
         return int(self.weights.shape[1])
@@ -186,17 +191,19 @@ class Measured:
         """Moments by group of the variable, or of another in its place."""
         if x is not None and x is not self.x:
             return group_moments(self.cell, self.n_cells, w, x)
-        if self._moments is None or self._moments[0] is not w:
-            self._moments = w, group_moments(self.cell, self.n_cells, w, self.x)
-        return self._moments[1]
+        found = self._moments  # threads share this: what is looked at must be what is returned
+        if found is None or found[0] is not w:
+            found = self._moments = w, group_moments(self.cell, self.n_cells, w, self.x)
+        return found[1]
 
     def shares(self, w: Array) -> Shares:
         """Weights of the levels by group."""
         assert self.levels is not None
-        if self._shares is None or self._shares[0] is not w:
-            found = group_shares(self.cell, self.n_cells, w, self.x, len(self.levels.labels))
-            self._shares = w, found
-        return self._shares[1]
+        found = self._shares
+        if found is None or found[0] is not w:
+            levels = len(self.levels.labels)
+            found = self._shares = w, group_shares(self.cell, self.n_cells, w, self.x, levels)
+        return found[1]
 
 
 class Answer(NamedTuple):
@@ -315,10 +322,14 @@ def _validity(data: Measured) -> Array:
 def _replicate_variance(data: Measured, estimate: Array, replicates: Replicates) -> Array:
     """Scaled sum of squared differences; a replicate without a value for a group is left out of it."""
     total, number = np.zeros_like(estimate), np.zeros_like(estimate)
-    for r in range(len(replicates)):
-        difference = evaluate(data, replicates.weights[:, r])[:, : estimate.shape[1]] - estimate
-        total += np.nan_to_num(difference) ** 2
-        number += ~np.isnan(difference)
+    cores = 1 if data.estimand.how == "custom" else replicates.cores  # the user's function may have a state
+    if data.estimand.how in (*QUANTILES, "gini"):
+        _ = data.order  # once, for all threads
+    with ThreadPoolExecutor(cores) as pool:
+        for found in pool.map(lambda r: evaluate(data, replicates.weights[:, r]), range(len(replicates))):
+            difference = found[:, : estimate.shape[1]] - estimate
+            total += np.nan_to_num(difference) ** 2
+            number += ~np.isnan(difference)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(replicates.scale * len(replicates) * total / number)
 
@@ -360,7 +371,7 @@ def _variance(data: Measured, w: Array, estimate: Array, rule: Rule, implicate: 
             return np.asarray(cochran_variance(moments) * moments.total**2 / below**2)[:, None]
     if how == "gini":
         return np.asarray(gini_variance(*data.order, data.x, w, estimate[:, 0]))[:, None]
-    if how in ("median", "quantile"):
+    if how in QUANTILES:
         return _quantile_variance(data, w, estimate[:, 0], rule, implicate, seed)[:, None]
     moments = data.moments(w)
     if how == "mean":
