@@ -87,12 +87,22 @@ class Groups:
         self.names = tuple(names)
         self.levels = [Levels() for _ in names]
         self.numbers: dict[tuple[int, ...], int] = {} if names else {(): 0}
+        self._last: tuple[list[pa.Array], Cells] | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def cells(self, columns: Sequence[pa.Array], n_rows: int) -> Cells:
         """Find the group of every record: (n,) intp; a missing level makes a group of its own."""
+        before, cells = self._last or ([], np.empty(0, dtype=np.intp))
+        is_same = len(cells) == n_rows and len(before) == len(columns)
+        if is_same and all(new is old for new, old in zip(columns, before, strict=True)):
+            return cells  # static columns are the same in every implicate
+        cells = self._cells(columns, n_rows)
+        self._last = list(columns), cells
+        return cells
+
+    def _cells(self, columns: Sequence[pa.Array], n_rows: int) -> Cells:
         if not self.names:
             return np.zeros(n_rows, dtype=np.intp)
         codes = [levels.codes(column) for levels, column in zip(self.levels, columns, strict=True)]
