@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from fusionpy import datasets
 from fusionpy.analysis import analyze
+from fusionpy.crossval import cross_score
 from fusionpy.errors import (
     ArchiveError,
     ArgumentError,
@@ -18,8 +19,12 @@ from fusionpy.errors import (
 )
 from fusionpy.formats.archive import read_fsn, write_fsn
 from fusionpy.fusion import fuse
+from fusionpy.importances import importance
 from fusionpy.model import FusionModel
+from fusionpy.reporting import report
+from fusionpy.scoring import Scorecard, score
 from fusionpy.training import train
+from fusionpy.validity import Validation, plot_valid, validate
 
 __version__ = version("fusionpy")
 
@@ -31,10 +36,18 @@ __all__ = [
     "FusionWarning",
     "OutputError",
     "SchemaError",
+    "Scorecard",
+    "Validation",
     "analyze",
+    "cross_score",
     "datasets",
     "fuse",
+    "importance",
+    "plot_valid",
     "read_fsn",
+    "report",
+    "score",
     "train",
+    "validate",
     "write_fsn",
 ]

@@ -153,7 +153,7 @@ class Rectifier:
         inference (Angelopoulos et al. 2023, *Science* 382:669), which for surveys is the difference
         estimator (Särndal, Swensson and Wretman 1992, chapter 6; Breidt and Opsomer 2017). What models
         have wrong cancels between the two terms, so the variance between implicates is not counted; degrees
-        of freedom are Satterthwaite's.
+        of freedom are Satterthwaite's. Shares that would be negative are set to 0, those above 1 to 1.
         """
         n_cells = len(groups)
         cell = self._donor_cells(groups, fun, kind)
@@ -215,6 +215,8 @@ class Rectifier:
                     "moe": margin_of_error(se, np.nan_to_num(df), level),
                     "fmi": donors / variance,
                 }
+            if data.levels is not None:  # no share is negative, nor above one
+                better["est"] = np.clip(better["est"], 0, factor)
             for name, values in better.items():
                 fields[name][known, j] = values[known]
         return Piece(piece.n, piece.n_eff, Pooled(**fields))
