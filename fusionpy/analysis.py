@@ -54,6 +54,10 @@ class Estimates(pd.DataFrame):  # type: ignore[misc]
     def _constructor(self) -> type[Estimates]:
         return Estimates
 
+    def _constructor_from_mgr(self, mgr: Any, axes: Any) -> Estimates:
+        made: Estimates = Estimates._from_mgr(mgr, axes)  # pandas 2.2.0 warns of its own way
+        return made
+
     def _shown(self) -> pd.DataFrame:
         return readable(self)
 
@@ -179,7 +183,7 @@ def analyze(
     >>> fused = fusionpy.fuse(recipient, model, M=5, seed=1, quiet=True)
     >>> found = fusionpy.analyze("mean(electricity)", fused, static=recipient, weight="weight", by="tenure")
     >>> found[["tenure", "n", "y", "type"]].values.tolist()[0]
-    ['owner', 13020, 'electricity', 'mean']
+    ['owner', 12575, 'electricity', 'mean']
     """
     problems = Problems(
         ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.analyze)` for what it takes."
@@ -528,8 +532,8 @@ def _table(
 def _warn_of_zeros(moe: Array) -> None:
     if n_zero := int((moe == 0).sum()):
         message = (
-            f"{counted(n_zero, 'margin')} of {len(moe):,} {'is' if n_zero == 1 else 'are'} 0: nothing varies, "
-            "as where all records of a group have the same value in every implicate."
+            f"{counted(n_zero, 'margin')} of {len(moe):,} {'is' if n_zero == 1 else 'are'} 0: nothing "
+            "varies, as where all records of a group have the same value in every implicate."
         )
         warnings.warn(message, FusionWarning, stacklevel=4)
 

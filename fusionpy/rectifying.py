@@ -152,8 +152,9 @@ class Rectifier:
         :math:`\bar f` over recipients plus that of :math:`\bar e` over donors: prediction-powered
         inference (Angelopoulos et al. 2023, *Science* 382:669), which for surveys is the difference
         estimator (Särndal, Swensson and Wretman 1992, chapter 6; Breidt and Opsomer 2017). What models
-        have wrong cancels between the two terms, so the variance between implicates is not counted; degrees
-        of freedom are Satterthwaite's. Shares that would be negative are set to 0, those above 1 to 1.
+        have wrong cancels between the two terms, so of the variance between implicates only its Mth part is
+        counted, the simulation error of their mean; degrees of freedom are Satterthwaite's. Shares that would
+        be negative are set to 0, those above 1 to 1.
         """
         n_cells = len(groups)
         cell = self._donor_cells(groups, fun, kind)
@@ -200,7 +201,9 @@ class Rectifier:
             donors = cochran_variance(moments) * factor**2
             recipients = found.variance[:, 0]
             with np.errstate(invalid="ignore", divide="ignore"):
-                variance = recipients + donors
+                # What refits and redrawn weights do to all recipients of an implicate at once.
+                simulation = np.nan_to_num(piece.pooled.between[:, j]) / self.M
+                variance = recipients + donors + simulation
                 df = variance**2 / (
                     recipients**2 / np.maximum(found.n_eff - 1, 1)
                     + donors**2 / np.maximum(moments.n_eff - 1, 1)
@@ -209,11 +212,11 @@ class Rectifier:
                 better = {
                     "est": piece.pooled.est[:, j] + factor * moments.mean,
                     "within": recipients,
-                    "between": donors,
+                    "between": donors + simulation,
                     "se": se,
                     "df": df,
                     "moe": margin_of_error(se, np.nan_to_num(df), level),
-                    "fmi": donors / variance,
+                    "fmi": (donors + simulation) / variance,
                 }
             if data.levels is not None:  # no share is negative, nor above one
                 better["est"] = np.clip(better["est"], 0, factor)

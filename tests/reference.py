@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from scipy.stats import norm
@@ -106,3 +107,85 @@ def lloyd(points, centres, rounds=30):
             break
         centres = np.array(new)
     return centres
+
+
+def moments(w, x):
+    """Sums of one group's moments, straight from their definitions, in exact arithmetic where it matters."""
+    kept = [(float(a), float(b)) for a, b in zip(w, x, strict=True) if a > 0 and not math.isnan(b)]
+    if not kept:
+        return {
+            "n": 0,
+            "total": 0.0,
+            "squares": 0.0,
+            "mean": math.nan,
+            "spread": math.nan,
+            "spread2": math.nan,
+        }
+    total = math.fsum(a for a, _ in kept)
+    mean = sum(Fraction(a) * Fraction(b) for a, b in kept) / sum(Fraction(a) for a, _ in kept)
+    return {
+        "n": len(kept),
+        "total": total,
+        "squares": math.fsum(a * a for a, _ in kept),
+        "mean": float(mean),
+        "spread": math.fsum(a * float(Fraction(b) - mean) ** 2 for a, b in kept),
+        "spread2": math.fsum((a * float(Fraction(b) - mean)) ** 2 for a, b in kept),
+    }
+
+
+def quantile(w, x, share):
+    """Interpolate between the middles of records' weights."""
+    kept = [(float(b), float(a)) for a, b in zip(w, x, strict=True) if a > 0 and not math.isnan(b)]
+    kept.sort(key=lambda each: each[0])
+    if not kept:
+        return math.nan
+    total = sum(weight for _, weight in kept)
+    middles, reached = [], 0.0
+    for _, weight in kept:
+        middles.append((reached + weight / 2) / total)
+        reached += weight
+    return float(np.interp(share, middles, [value for value, _ in kept]))
+
+
+def gini(w, x):
+    """Mean absolute difference of all pairs, over twice the mean."""
+    mean = (w * x).sum() / w.sum()
+    pairs = np.abs(x[:, None] - x[None, :]) * w[:, None] * w[None, :]
+    return pairs.sum() / w.sum() ** 2 / (2 * mean)
+
+
+def linearised(statistic, w, n=None):
+    """Variance of a statistic of weights, by central differences in every weight."""
+    influence = np.zeros(len(w))
+    for i in np.flatnonzero(w > 0):
+        step = np.zeros(len(w))
+        step[i] = 1e-5 * w[i]
+        influence[i] = (statistic(w + step) - statistic(w - step)) / (2 * step[i])
+    n = (w > 0).sum() if n is None else n
+    return n / (n - 1) * ((w * influence) ** 2).sum()
+
+
+def rubin(estimates, variances, complete=math.inf):
+    """Rubin's rules by the letter: estimate, total variance, three counts of degrees of freedom, share."""
+    q, u = [float(v) for v in estimates], [float(v) for v in variances]
+    m = len(q)
+    mean, within = sum(q) / m, sum(u) / m
+    between = sum((v - mean) ** 2 for v in q) / (m - 1)
+    total = within + (1 + 1 / m) * between
+    r = (1 + 1 / m) * between / within
+    old = (m - 1) * (1 + 1 / r) ** 2
+    if math.isinf(complete):
+        adjusted = old
+    else:
+        observed = (complete + 1) / (complete + 3) * complete * (1 - r / (1 + r))
+        adjusted = old * observed / (old + observed)
+    squares = sum(v**2 for v in u)
+    acs = (m - 1) * (1 + within / between) ** 2 / (1 / (m - 1) + squares / (m**2 * between**2))
+    return {
+        "est": mean,
+        "total": total,
+        "rubin": old,
+        "barnard-rubin": adjusted,
+        "fusionacs": acs,
+        "fmi": lambda df: (r + 2 / (df + 3)) / (r + 1),
+    }

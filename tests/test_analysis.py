@@ -1,0 +1,872 @@
+"""analyze(): what must hold of every table of estimates."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+from scipy.stats import t as student
+
+import fusionpy
+from fusionpy.errors import ArgumentError, FusionWarning, SchemaError
+from fusionpy.formats.implicates import Implicates
+
+N, M = 120, 4
+REPLICATES = [f"r{i}" for i in range(10)]
+NUMBERS = ["est", "se", "df", "moe", "lower", "upper", "fmi"]
+
+
+def make_survey(seed=3, n=N, m=M):
+    """Recipients and implicates: values of every kind, some missing, some of weight 0."""
+    rng = np.random.default_rng(seed)
+    ratio = 1 + 0.5 * rng.choice([-1, 1], (n, len(REPLICATES)))
+    weight = rng.gamma(3, 1, n) * (rng.random(n) > 0.1)
+    recipient = pd.DataFrame(
+        {
+            "weight": weight,
+            "region": pd.Categorical(rng.choice(["south", "north"], n), ["south", "north", "west"]),
+            "town": rng.choice(["Bath", "Ayr"], n),
+            "rooms": rng.integers(1, 4, n),
+            "size": pd.Categorical(rng.choice(["s", "m", "l"], n), ["s", "m", "l"], ordered=True),
+            **{name: weight * ratio[:, j] for j, name in enumerate(REPLICATES)},
+        }
+    )
+    pieces = [
+        pd.DataFrame(
+            {
+                "M": np.full(n, implicate + 1, np.int32),
+                "kwh": rng.gamma(2, 500, n).round(1),
+                "people": rng.integers(1, 6, n),
+                "fuel": pd.Categorical(rng.choice(["gas", "oil"], n), ["oil", "gas", "coal"]),
+                "solar": rng.random(n) < 0.3,
+            }
+        )
+        for implicate in range(m)
+    ]
+    return recipient, pd.concat(pieces, ignore_index=True)
+
+
+RECIPIENT, IMPLICATES = make_survey()
+
+
+def analyze(x, implicates=None, **how):
+    how = {"static": RECIPIENT, "weight": "weight", "quiet": True, **how}
+    return fusionpy.analyze(x, IMPLICATES if implicates is None else implicates, **how)
+
+
+def by_hand(statistic, by=None, implicates=IMPLICATES, recipient=RECIPIENT, n=None):
+    """Pool a statistic of (frame, weights), its variance by differences in every weight."""
+    found = []
+    labels = recipient[by].astype(str) if by else pd.Series("", index=recipient.index)
+    for label in sorted(set(labels)):
+        inside = (labels == label).to_numpy()
+        q, u = [], []
+        for _, frame in implicates.groupby("M"):
+            frame = pd.concat([recipient, frame.reset_index(drop=True)], axis=1)
+            w = recipient["weight"].to_numpy()
+
+            def value(v, frame=frame, inside=inside):
+                return statistic(frame, v, inside)
+
+            q.append(value(w))
+            if n == "all":
+                u.append(reference.linearised(value, w))
+            else:
+                inner = np.where(inside, w, 0)
+
+                def within(v, value=value, inside=inside, w=w):
+                    return value(np.where(inside, v, w))
+
+                u.append(reference.linearised(within, inner))
+        w = recipient.loc[inside, "weight"]
+        n_eff = w.sum() ** 2 / (w**2).sum()
+        pooled = reference.rubin(q, u, n_eff - 1)
+        df = pooled["barnard-rubin"]
+        se = pooled["total"] ** 0.5
+        found.append((label, pooled["est"], se, df, student.ppf(0.95, df) * se, pooled["fmi"](df), n_eff))
+    return pd.DataFrame(found, columns=["group", "est", "se", "df", "moe", "fmi", "n_eff"])
+
+
+def assert_by_hand(result, hand, rel=1e-5):
+    assert len(result) == len(hand)
+    for name in ("est", "se", "df", "moe", "fmi", "n_eff"):
+        assert result[name].to_numpy() == pytest.approx(hand[name].to_numpy(), rel=rel), name
+
+
+def mean(column):
+    return lambda frame, w, inside: np.average(frame[column][inside], weights=w[inside])
+
+
+def total(column):
+    """Of the group, the survey's sum of weights being known."""
+
+    def statistic(frame, w, inside):
+        return (w * frame[column] * inside).sum() / w.sum() * RECIPIENT["weight"].sum()
+
+    return statistic
+
+
+STATISTICS = {
+    "mean(kwh)": (mean("kwh"), None),
+    "sum(kwh)": (total("kwh"), "all"),
+    "ratio(kwh, people)": (
+        lambda f, w, g: (w * f["kwh"])[g].sum() / (w * f["people"])[g].sum(),
+        None,
+    ),
+    "share(kwh)": (lambda f, w, g: (w * f["kwh"])[g].sum() / (w * f["kwh"]).sum(), "all"),
+    "gini(kwh)": (lambda f, w, g: reference.gini(w[g], f["kwh"].to_numpy()[g]), None),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "by"), [(text, by) for text in STATISTICS for by in (None, "town") if by or "share" not in text]
+)
+def test_statistics_with_pandas_and_numerical_derivatives(text, by):
+    statistic, n = STATISTICS[text]
+    result = analyze(text, by=by)
+    assert_by_hand(result, by_hand(statistic, by, n=n))
+    assert result["type"].unique().tolist() == [text.split("(")[0]]
+    if by:
+        assert result["town"].tolist() == ["Ayr", "Bath"]
+
+
+@pytest.mark.parametrize("by", [None, "town"])
+@pytest.mark.parametrize("column", ["fuel", "solar"])
+def test_shares_and_counts_of_levels(column, by):
+    for how, statistic, n in (("mean", mean, None), ("sum", total, "all")):
+        result = analyze({how: column}, by=by)
+        levels = ["oil", "gas", "coal"] if column == "fuel" else ["False", "True"]
+        assert result["level"].tolist() == levels * (2 if by else 1)
+        assert set(result["type"]) == {"proportion" if how == "mean" else "count"}
+        for level in levels:
+            mine = result[result["level"] == level]
+            if level == "coal":  # nobody has it, and yet it is not certain that nobody has
+                assert mine["est"].tolist() == [0.0] * len(mine)
+                assert (mine["se"] > 0).all()
+                continue
+            marked = IMPLICATES.assign(mark=(IMPLICATES[column].astype(str) == level) + 0.0)
+            assert_by_hand(mine, by_hand(statistic("mark"), by, implicates=marked, n=n))
+        same = analyze({"proportion" if how == "mean" else "count": column}, by=by)
+        assert_frame_equal(same, result)
+
+
+def test_a_level_that_nobody_or_everybody_has_gets_the_margin_of_agresti_and_coull():
+    everyone = IMPLICATES.assign(fuel=pd.Categorical(["gas"] * len(IMPLICATES), ["oil", "gas"]))
+    result = analyze("mean(fuel)", everyone)
+    n_eff, z2 = result["n_eff"][0], 1.6448536269514722**2
+    p = (z2 / 2) / (n_eff + z2)
+    assert result["se"].to_numpy() ** 2 == pytest.approx(p * (1 - p) / n_eff)
+    assert result[["lower", "upper"]].to_numpy().ravel() == pytest.approx(
+        [0, result["moe"][0], 1 - result["moe"][1], 1]
+    )
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_quantiles(share):
+    text = "median(kwh)" if share == 0.5 else f"quantile(kwh, {share})"
+    result = analyze(text, by="town")
+    assert set(result["type"]) == {"median" if share == 0.5 else f"p{share * 100:.0f}"}
+    for label, inside in RECIPIENT.groupby("town").groups.items():
+        w = RECIPIENT.loc[inside, "weight"].to_numpy()
+        q = [reference.quantile(w, f["kwh"].to_numpy()[inside], share) for _, f in IMPLICATES.groupby("M")]
+        row = result[result["town"] == label]
+        assert row["est"].item() == pytest.approx(np.mean(q))
+        assert row["se"].item() > np.std(q, ddof=1)  # there is sampling variance too
+    with_p = analyze({f"p{share * 100:.0f}": "kwh"}, by="town")
+    assert_frame_equal(with_p[NUMBERS], result[NUMBERS])
+
+
+def test_group_sums_and_shares_add_up():
+    for by in ("region", ["town", "size"], "fuel"):
+        groups, whole = (
+            analyze({"sum": ["kwh", "fuel"], "share": "kwh"}, by=by),
+            analyze({"sum": ["kwh", "fuel"]}),
+        )
+        sums = groups[groups["type"] == "sum"]["est"].sum()
+        assert sums == pytest.approx(whole[whole["type"] == "sum"]["est"].item())
+        assert groups[groups["type"] == "share"]["est"].sum() == pytest.approx(1)
+        counts = groups[groups["type"] == "count"]["est"].sum()
+        assert counts == pytest.approx(RECIPIENT["weight"].sum())
+
+
+def test_mapping_and_text_say_the_same():
+    mapping = {
+        "mean": ["kwh", "fuel"],
+        "sum": "people",
+        "median": ("kwh",),
+        "quantile": {"kwh": [0.1, 0.25]},
+        "p99.5": "kwh",
+        "ratio": [("kwh", "people"), "people/kwh"],
+        "gini": "kwh",
+        "share": "kwh",
+        "count": "solar",
+    }
+    text = """mean(kwh)
+        mean( fuel )
+        sum(people)
+        median(kwh)
+        quantile(kwh, 0.1)
+        quantile(kwh,.25)
+        p99.5(kwh)
+        ratio(kwh, people)
+        ratio(people / kwh)
+        gini(kwh)
+        share(kwh)
+        count(solar)""".splitlines()
+    result = analyze(mapping, by="town")
+    assert_frame_equal(analyze(text, by="town"), result)
+    assert "name" not in result
+    keys = result.loc[result["town"] == "Ayr", ["y", "type"]].drop_duplicates().to_numpy().tolist()
+    assert keys == [
+        ["fuel", "proportion"],
+        ["kwh", "gini"],
+        ["kwh", "mean"],
+        ["kwh", "median"],
+        ["kwh", "share"],
+        ["kwh", "p10"],
+        ["kwh", "p25"],
+        ["kwh", "p99.5"],
+        ["kwh/people", "ratio"],
+        ["people", "sum"],
+        ["people/kwh", "ratio"],
+        ["solar", "count"],
+    ]
+    assert_frame_equal(analyze({"quantile": ("kwh", 0.9)}), analyze("p90(kwh)"))
+
+
+def test_names_are_in_the_result():
+    result = analyze(["use = mean(kwh)", "sum(people)", "per_head=ratio(kwh, people)"])
+    assert list(result.columns[:6]) == ["n", "n_eff", "name", "y", "level", "type"]
+    named = result.set_index("y")["name"]
+    assert named["kwh"] == "use"
+    assert named["kwh/people"] == "per_head"
+    assert pd.isna(named["people"])
+    plain = analyze(["mean(kwh)", "sum(people)", "ratio(kwh, people)"])
+    assert_frame_equal(result.drop(columns="name"), plain)
+
+
+def test_columns_counts_and_attributes():
+    result = analyze("mean(kwh)")
+    assert list(result.columns) == ["n", "n_eff", "y", "level", "type", *NUMBERS]
+    w = RECIPIENT["weight"]
+    assert result["n"].item() == (w > 0).sum()
+    assert result["n_eff"].item() == pytest.approx(w.sum() ** 2 / (w**2).sum())
+    assert result["upper"].item() - result["lower"].item() == pytest.approx(2 * result["moe"].item())
+    assert result.attrs["fusionpy"] == {
+        "M": M,
+        "pooling": "barnard-rubin",
+        "level": 0.9,
+        "rectified": False,
+    }
+    wider = analyze("mean(kwh)", level=0.99)
+    assert wider["se"].item() == result["se"].item()
+    df = result["df"].item()
+    assert wider["moe"].item() / result["moe"].item() == pytest.approx(
+        student.ppf(0.995, df) / student.ppf(0.95, df)
+    )
+
+
+def test_missing_values_do_not_count():
+    holes = IMPLICATES.copy()
+    missing = np.tile(np.arange(N) % 3 == 0, M)
+    holes["kwh"] = holes["kwh"].where(~missing)
+    holes.loc[missing, "fuel"] = None
+    rest = (np.arange(N) % 3 != 0) & (RECIPIENT["weight"] > 0)
+    x = ["mean(kwh)", "median(kwh)", "gini(kwh)", "mean(fuel)", "ratio(kwh, people)", "sum(kwh)"]
+    result = analyze(x, holes)
+    assert set(result["n"]) == {rest.sum()}
+    kept = analyze(x, IMPLICATES[~missing], static=RECIPIENT[np.arange(N) % 3 != 0])
+    assert_frame_equal(result, kept)
+    infinite = IMPLICATES.assign(kwh=IMPLICATES["kwh"].where(~missing, np.inf))
+    assert_frame_equal(analyze(x[:3], infinite), analyze(x[:3], holes))
+
+
+def test_groups_of_static_columns_and_their_order():
+    result = analyze("mean(kwh)", by=["size", "region", "town", "rooms"])
+    groups = result[["size", "region", "town", "rooms"]]
+    assert_frame_equal(
+        pd.DataFrame(groups.sort_values(["size", "region", "town", "rooms"])), pd.DataFrame(groups)
+    )
+    assert result["size"].dtype == RECIPIENT["size"].dtype
+    assert result["region"].dtype == RECIPIENT["region"].dtype  # "west" included, though nobody lives there
+    assert result["rooms"].dtype == np.int64
+    assert len(result) == len(RECIPIENT[["size", "region", "town", "rooms"]].drop_duplicates())
+    assert result["n"].sum() == (RECIPIENT["weight"] > 0).sum()
+
+
+def test_missing_levels_make_a_group_that_comes_last():
+    holes = RECIPIENT.assign(
+        town=RECIPIENT["town"].where(np.arange(N) % 5 > 0, None),
+        rooms=RECIPIENT["rooms"].where(np.arange(N) % 7 > 0, np.nan),
+    )
+    result = analyze("mean(kwh)", static=holes, by="town")
+    assert [None if pd.isna(town) else town for town in result["town"]] == ["Ayr", "Bath", None]
+    alone = np.arange(N) % 5 == 0
+    mine = analyze("mean(kwh)", IMPLICATES[np.tile(alone, M)], static=RECIPIENT[alone])
+    assert_frame_equal(result.iloc[[2]][NUMBERS].reset_index(drop=True), mine[NUMBERS])
+    both = analyze("mean(kwh)", static=holes, by=["rooms", "town"])
+    assert len(both) == len(holes[["rooms", "town"]].drop_duplicates())
+    assert both["rooms"].isna().sum() == holes.loc[holes["rooms"].isna(), "town"].nunique(dropna=False)
+    # polars holds NaN apart from null: both are missing, and one group.
+    frame = pl.from_pandas(IMPLICATES).with_columns(
+        z=pl.Series(np.tile(np.where(np.arange(N) % 4 == 0, np.nan, 1.0), M), nan_to_null=False)
+    )
+    assert analyze("mean(kwh)", frame, by="z")["z"].to_list() == [1.0, None]
+
+
+def test_groups_of_simulated_columns():
+    result = analyze({"mean": "kwh", "sum": "kwh"}, by="solar")
+    assert result["solar"].tolist() == [False, False, True, True]
+    q, u = [], []
+    w = RECIPIENT["weight"].to_numpy()
+    for _, frame in IMPLICATES.groupby("M"):
+        inside = frame["solar"].to_numpy()
+        kwh = frame["kwh"].to_numpy()[inside]
+        q.append(np.average(kwh, weights=w[inside]))
+        u.append(reference.linearised(lambda v, kwh=kwh: np.average(kwh, weights=v), w[inside]))
+    mine = result[result["solar"] & (result["type"] == "mean")]
+    assert mine["est"].item() == pytest.approx(np.mean(q))
+    assert mine["se"].item() ** 2 == pytest.approx(np.mean(u) + (1 + 1 / M) * np.var(q, ddof=1), rel=1e-6)
+    # Static and simulated ones together, in the order that is asked for.
+    both = analyze("mean(kwh)", by=["fuel", "town"])
+    assert both[["fuel", "town"]].to_numpy().tolist() == [
+        [fuel, town] for fuel in ("oil", "gas") for town in ("Ayr", "Bath")
+    ]
+
+
+@pytest.mark.parametrize("pooling", ["barnard-rubin", "rubin", "fusionacs"])
+def test_a_group_that_some_implicates_lack(pooling):
+    """Its total is 0 there, whichever implicates they are; its mean is of the others."""
+    rare = IMPLICATES.copy()
+    rare["kind"] = np.where((rare["M"] != 2) & (rare.index % N < 9), "rare", "common")
+    x = {"sum": ["kwh", "fuel"], "mean": ["kwh", "fuel"], "share": "kwh"}
+    if pooling != "barnard-rubin":
+        x.pop("share")
+
+    def run(frame):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FusionWarning)  # nobody has coal
+            result = analyze(x, frame, by="kind", pooling=pooling)
+        return result[result["kind"] == "rare"].reset_index(drop=True)
+
+    result = run(rare)
+    totals = [
+        0 if m == 2 else (RECIPIENT["weight"][:9] * f["kwh"].to_numpy()[:9]).sum()
+        for m, f in rare.groupby("M")
+    ]
+    assert result.loc[result["type"] == "sum", "est"].item() == pytest.approx(np.mean(totals))
+    means = [t / RECIPIENT["weight"][:9].sum() for t in totals if t]
+    mean_row = result[(result["type"] == "mean")]
+    assert mean_row["est"].item() == pytest.approx(np.mean(means))
+    assert mean_row["se"].item() > 0
+    assert result["se"].notna().all()
+    for first in (1, 2, 3):  # met first, or last
+        turned = rare.assign(M=(rare["M"] - first) % M + 1)
+        assert_frame_equal(run(turned), result, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow"])
+def test_frames_of_other_kinds(kind):
+    """The same kind comes back, with the same content; ordered levels stay ordered."""
+    convert = {
+        "polars": lambda frame: pl.from_arrow(pa.Table.from_pandas(frame, preserve_index=False)),
+        "pyarrow": lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
+    }[kind]
+    static = RECIPIENT.drop(columns="region") if kind == "polars" else RECIPIENT
+    implicates = convert(IMPLICATES)
+    by = ["size", "town"]
+    result = analyze({"mean": ["kwh", "solar"]}, implicates, static=convert(static), by=by)
+    if kind == "polars":
+        size = RECIPIENT["size"].cat.categories.tolist()
+        frame = convert(static).with_columns(pl.col("size").cast(pl.String).cast(pl.Enum(size)))
+        result = analyze({"mean": ["kwh", "solar"]}, implicates, static=frame, by=by)
+        assert isinstance(result, pl.DataFrame)
+        assert result["size"].dtype == pl.Enum(["s", "m", "l"])
+        result = result.with_columns(pl.col("size").cast(pl.String)).to_pandas()
+    else:
+        assert isinstance(result, pa.Table)
+        assert result.schema.field("size").type.ordered
+        result = result.to_pandas()
+    expected = pd.DataFrame(analyze({"mean": ["kwh", "solar"]}, by=by))
+    for name in ("size", "town"):
+        assert result[name].astype(str).tolist() == expected[name].astype(str).tolist()
+    assert_frame_equal(result[NUMBERS], expected[NUMBERS])
+    assert result["level"].fillna("").tolist() == expected["level"].fillna("").tolist()
+
+
+def write(frame, path, row_group_size):
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path, row_group_size=row_group_size)
+    return path
+
+
+X = {"mean": ["kwh", "fuel", "solar"], "median": "kwh"}
+
+
+@pytest.mark.parametrize("row_group_size", [50, 75, N, 2 * N, 10_000])
+def test_a_file_says_the_same_as_a_frame(row_group_size, tmp_path):
+    """Row groups end within implicates, and implicates within row groups."""
+    path = write(IMPLICATES, tmp_path / "fused.parquet", row_group_size)
+    by = ["fuel", "town"]
+    expected = analyze(X, by=by)
+    assert_frame_equal(analyze(X, path, by=by), expected)
+    assert_frame_equal(analyze(X, str(path), by=by), expected)
+    table = analyze(X, path, static=pa.Table.from_pandas(RECIPIENT), by=by)
+    assert isinstance(table, pa.Table)
+    assert isinstance(fusionpy.analyze("mean(kwh)", path, quiet=True), pd.DataFrame)
+
+
+def test_rows_of_a_frame_may_be_in_any_order_of_implicates(tmp_path):
+    mixed = IMPLICATES.assign(row=np.tile(np.arange(N), M)).sort_values(["row", "M"]).drop(columns="row")
+    assert_frame_equal(analyze(X, mixed), analyze(X))
+    labels = IMPLICATES.assign(M=IMPLICATES["M"] * 10.0)
+    assert_frame_equal(analyze(X, labels), analyze(X))
+    path = write(mixed, tmp_path / "mixed.parquet", 100)
+    with pytest.raises(SchemaError, match="not sorted by M"):
+        analyze(X, path)
+
+
+def test_only_what_is_needed_is_read(tmp_path, monkeypatch):
+    path = write(IMPLICATES, tmp_path / "fused.parquet", 50)
+    reads = []
+    read = Implicates.read
+
+    def spy(self, number, names):
+        reads.append((number, tuple(names)))
+        return read(self, number, names)
+
+    monkeypatch.setattr(Implicates, "read", spy)
+    analyze({"mean": "kwh", "ratio": ("people", "kwh")}, path, by=["town", "solar"])
+    assert reads == [(m, ("kwh", "people", "solar")) for m in range(M)]
+    reads.clear()
+    analyze({"custom": lambda frame, w: w.sum()}, path, by="town", static=RECIPIENT)
+    assert reads == [(m, ("kwh", "people", "fuel", "solar")) for m in range(M)]
+
+
+def test_r_implicates_in_an_fsd_file(shared):
+    """Written by R: fusionModel::fuse(fsd = ...); the CSV beside it holds the same."""
+    folder = shared / "reference/models"
+    plain = pd.read_csv(folder / "readme_recipient_M3.csv.gz")
+    x = {"mean": ["electricity", "insulation"], "median": "square_feet"}
+    how = {"static": None, "weight": None}
+    result = analyze(x, folder / "readme_recipient_M3.fsd", **how)
+    expected = analyze(x, plain, **how)
+    keys = ["y", "level", "type"]
+    both = result.merge(expected, on=keys, suffixes=("", "_csv"))
+    assert len(both) == len(result) == len(expected)
+    for name in NUMBERS:
+        assert both[name].to_numpy() == pytest.approx(both[f"{name}_csv"].to_numpy(), rel=1e-9)
+
+
+def test_weights_may_be_among_the_implicates():
+    carried = IMPLICATES.assign(weight=np.tile(RECIPIENT["weight"], M), town=np.tile(RECIPIENT["town"], M))
+    result = fusionpy.analyze("mean(kwh)", carried, weight="weight", by="town", quiet=True)
+    assert_frame_equal(result, analyze("mean(kwh)", by="town"))
+
+
+def test_without_weights_every_record_counts_one():
+    result = analyze("mean(kwh)", weight=None)
+    assert result["n"].item() == result["n_eff"].item() == N
+    assert result["est"].item() == pytest.approx(IMPLICATES["kwh"].mean())
+    ones = analyze("mean(kwh)", static=RECIPIENT.assign(weight=7.0))
+    assert_frame_equal(ones, result)
+
+
+SCALES = {
+    "sdr": 4,
+    "brr": 1,
+    "fay": 4,
+    ("fay", 0.3): 1 / 0.7**2,
+    "jk1": len(REPLICATES) - 1,
+    "bootstrap": len(REPLICATES) / (len(REPLICATES) - 1),
+    2.5: 2.5,
+    np.int64(3): 3,
+    "SDR": 4,
+}
+
+
+@pytest.mark.parametrize("var_scale", SCALES, ids=str)
+def test_replicate_variance_by_hand(var_scale):
+    result = analyze("mean(kwh)", rep_weights=REPLICATES, var_scale=var_scale)
+    q, u = [], []
+    for _, frame in IMPLICATES.groupby("M"):
+        kwh = frame["kwh"].to_numpy()
+        q.append(np.average(kwh, weights=RECIPIENT["weight"]))
+        differences = [np.average(kwh, weights=RECIPIENT[name]) - q[-1] for name in REPLICATES]
+        u.append(SCALES[var_scale] * np.mean(np.square(differences)))
+    pooled = reference.rubin(q, u, len(REPLICATES) - 1)
+    assert result["se"].item() ** 2 == pytest.approx(pooled["total"])
+    assert result["df"].item() == pytest.approx(pooled["barnard-rubin"])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, M, 7, 10])
+@pytest.mark.parametrize("pooling", ["rubin", "barnard-rubin"])
+def test_any_number_of_replicate_weights(n, pooling):
+    """With pooling="rubin" implicate m takes number m, and the first ones again when they run out."""
+    result = analyze("mean(kwh)", rep_weights=REPLICATES[:n], pooling=pooling, var_scale=4)
+    if pooling == "barnard-rubin":
+        assert result["se"].item() > 0
+        assert np.isnan(result["moe"].item()) == (n == 1)  # one replicate has no degree of freedom
+        return
+    q, replicate, u = [], [], []
+    for m, frame in IMPLICATES.groupby("M"):
+        kwh = frame["kwh"].to_numpy()
+        q.append(np.average(kwh, weights=RECIPIENT["weight"]))
+        replicate.append(np.average(kwh, weights=RECIPIENT[REPLICATES[(m - 1) % n]]))
+        w = RECIPIENT["weight"].to_numpy()
+        u.append(reference.linearised(lambda v, kwh=kwh: np.average(kwh, weights=v), w))
+    b = np.var(q, ddof=1)
+    b += max(0, np.var(replicate, ddof=1) - b) * 4 * (M - 1) / M
+    total = np.mean(u) + (1 + 1 / M) * b
+    assert result["se"].item() ** 2 == pytest.approx(total, rel=1e-6)
+
+
+def test_replicates_without_a_group():
+    """A jackknife of two groups: the replicate that drops all of a group says nothing about it."""
+    recipient = RECIPIENT.assign(
+        a=RECIPIENT["weight"] * (RECIPIENT["town"] == "Ayr"), b=RECIPIENT["weight"] * 1.1
+    )
+    result = analyze(["mean(kwh)", "sum(kwh)"], static=recipient, rep_weights=["a", "b"], by="town")
+    means = result[result["type"] == "mean"]
+    assert means["se"].notna().all()
+    assert (result[result["type"] == "sum"]["se"] > 0).all()
+
+
+def weighted_mean(frame, w):
+    return np.average(frame["kwh"], weights=w)
+
+
+def test_custom_functions_with_replicate_weights_equal_the_built_in():
+    result = analyze({"custom": weighted_mean}, rep_weights=REPLICATES, by="town")
+    expected = analyze("mean(kwh)", rep_weights=REPLICATES, by="town")
+    assert result["y"].tolist() == ["weighted_mean"] * 2
+    assert result["type"].tolist() == ["custom"] * 2
+    for name in ("n", "n_eff", *NUMBERS):
+        assert result[name].to_numpy() == pytest.approx(expected[name].to_numpy())
+
+
+def test_custom_functions_without_replicate_weights_are_bootstrapped():
+    identical = pd.concat([IMPLICATES[IMPLICATES["M"] == 1].assign(M=m) for m in range(8)])
+    result = analyze({"custom": {"use": weighted_mean}}, identical, seed=1)
+    expected = analyze("mean(kwh)", identical)
+    assert result["y"].item() == "use"
+    # 8 implicates of 50 bootstraps: the variance has a relative error of about (2 / 400) ** 0.5 = 7 %.
+    assert result["se"].item() == pytest.approx(expected["se"].item(), rel=0.12)
+    assert_frame_equal(analyze({"custom": {"use": weighted_mean}}, identical, seed=1), result)
+    other = analyze({"custom": {"use": weighted_mean}}, identical, seed=2)
+    assert other["se"].item() != result["se"].item()
+    assert other["est"].item() == result["est"].item()
+
+
+def test_custom_functions_may_return_several_numbers():
+    def spread(frame, w):
+        low, high = (reference.quantile(w, frame["kwh"], share) for share in (0.1, 0.9))
+        return {"low": low, "high": high, "people": (w * frame["people"]).sum()}
+
+    result = analyze({"custom": {"a": spread, "b": weighted_mean}}, rep_weights=REPLICATES, by="town")
+    keys = result[["y", "level"]].to_numpy().tolist()[:4]
+    assert keys[:3] == [["a", "low"], ["a", "high"], ["a", "people"]]
+    assert keys[3][0] == "b"
+    assert pd.isna(keys[3][1])
+    series = analyze(
+        {"custom": {"a": lambda f, w: pd.Series(spread(f, w))}}, rep_weights=REPLICATES, by="town"
+    )
+    assert_frame_equal(series, result[result["y"] == "a"].reset_index(drop=True))
+
+
+def test_custom_functions_get_frames_of_the_callers_kind():
+    seen = []
+
+    def remember(frame, w):
+        seen.append((type(frame), sorted(frame.columns), len(frame) == len(w)))
+        return 1.0
+
+    with pytest.warns(FusionWarning, match="are 0"):
+        analyze({"custom": remember}, pl.from_pandas(IMPLICATES), by="town")
+    columns = sorted([*RECIPIENT.columns, *IMPLICATES.columns.drop("M")])
+    assert set(map(str, seen)) == {str((pl.DataFrame, columns, True))}
+
+
+def test_custom_functions_that_cannot_tell():
+    result = analyze(
+        {"custom": lambda f, w: {"a": w.sum(), **({"b": w[0]} if f["town"].iloc[0] == "Ayr" else {})}},
+        rep_weights=REPLICATES,
+        by="town",
+    )
+    found = result.set_index(["town", "level"])["est"]
+    assert np.isnan(found["Bath", "b"])
+    assert found["Ayr", "b"] == RECIPIENT.loc[RECIPIENT["town"] == "Ayr", "weight"].iloc[0]
+    nothing = analyze({"custom": lambda f, w: None})
+    assert nothing["est"].isna().all()
+    for bad in ("a", [1, 2], {"a": "b"}):
+        with pytest.raises(ArgumentError, match="Return a number, or a mapping of names to numbers"):
+            analyze({"custom": lambda f, w, bad=bad: bad})
+
+
+def test_fun_makes_columns_of_each_implicate_and_the_static_columns():
+    def derive(frame):
+        return pd.DataFrame({"per_room": frame["kwh"] / frame["rooms"], "big": frame["kwh"] > 1000})
+
+    result = analyze({"mean": ["per_room", "kwh"]}, fun=derive, by=["big", "town"])
+    made = IMPLICATES.assign(
+        per_room=IMPLICATES["kwh"] / np.tile(RECIPIENT["rooms"], M), big=IMPLICATES["kwh"] > 1000
+    )
+    assert_frame_equal(result, analyze({"mean": ["per_room", "kwh"]}, made, by=["big", "town"]))
+
+    def polars(frame):
+        return frame.select((pl.col("kwh") / pl.col("rooms")).alias("per_room"))
+
+    mine = analyze("mean(per_room)", pl.from_pandas(IMPLICATES), fun=polars)
+    assert mine["est"].item() == pytest.approx(analyze("mean(per_room)", made)["est"].item())
+    with pytest.raises(SchemaError, match="Return a row per record"):
+        analyze("mean(a)", fun=lambda frame: pd.DataFrame({"a": [1.0]}))
+    with pytest.raises(SchemaError, match="what `fun` returned"):
+        analyze("mean(a)", fun=lambda frame: 5)
+    with pytest.raises(SchemaError, match="`b`: not in `implicates`, `static` or what `fun` returns"):
+        analyze("mean(b)", fun=derive)
+
+
+def test_one_implicate_has_estimates_and_no_margins():
+    one = IMPLICATES[IMPLICATES["M"] == 1]
+    result = analyze({"mean": ["kwh", "fuel"], "median": "kwh", "sum": "kwh"}, one, by="town")
+    assert result["est"].notna().all()
+    assert result[["se", "df", "moe", "lower", "upper", "fmi"]].isna().all(axis=None)
+    assert "nan" not in repr(result)
+
+
+def test_groups_of_one_record_have_no_margin():
+    lonely = RECIPIENT.assign(who=np.where(np.arange(N) == 5, "one", "rest"), weight=1.0)
+    x = {"mean": ["kwh", "fuel"], "median": "kwh", "gini": "kwh", "sum": "kwh", "ratio": ("kwh", "people")}
+    for pooling in ("barnard-rubin", "fusionacs"):
+        result = analyze(x, static=lonely, by="who", pooling=pooling)
+        one = result[result["who"] == "one"]
+        assert set(one["n"]) == {1}
+        assert one["est"].notna().all()
+        assert one[["moe", "lower", "upper"]].isna().all(axis=None)
+        assert result.loc[result["who"] == "rest", "moe"].notna().all()
+
+
+def test_groups_of_zero_weight():
+    weightless = RECIPIENT.assign(weight=np.where(RECIPIENT["town"] == "Ayr", 0.0, RECIPIENT["weight"]))
+    x = {
+        "mean": ["kwh", "fuel"],
+        "sum": ["kwh", "fuel"],
+        "median": "kwh",
+        "share": "kwh",
+        "custom": weighted_mean,
+    }
+    with pytest.warns(FusionWarning, match="1 margin of 22 is 0"):  # of Bath's share, which is all
+        result = analyze(x, static=weightless, by="town")
+    empty = result[result["town"] == "Ayr"]
+    assert set(empty["n"]) == {0}
+    assert empty[NUMBERS].isna().all(axis=None)
+    assert result.loc[result["town"] == "Bath", "est"].notna().all()
+
+
+@pytest.mark.parametrize("pooling", ["barnard-rubin", "rubin", "fusionacs"])
+def test_constants_have_margins_of_zero_with_a_warning(pooling):
+    same = IMPLICATES.assign(kwh=5.3)
+    with pytest.warns(FusionWarning, match="3 margins of 3 are 0"):
+        result = analyze({"mean": "kwh", "sum": "kwh", "median": "kwh"}, same, pooling=pooling)
+    assert result["moe"].tolist() == [0, 0, 0]
+    assert result["est"].tolist() == pytest.approx([5.3, 5.3, 5.3 * RECIPIENT["weight"].sum()])
+    assert result["fmi"].tolist() == [0, 0, 0]
+
+
+def test_values_far_from_zero():
+    x = {"mean": "kwh", "sum": "kwh", "median": "kwh"}
+    far = analyze(x, IMPLICATES.assign(kwh=IMPLICATES["kwh"] + 1e9))
+    near = analyze(x)
+    assert far["se"].to_numpy() == pytest.approx(near["se"].to_numpy(), rel=1e-6)
+
+
+def test_constants_differ_between_implicates():
+    """A variable that is one number in every implicate has all its variance between them."""
+    differ = IMPLICATES.assign(kwh=IMPLICATES["M"] * 1.0)
+    result = analyze("mean(kwh)", differ, pooling="rubin")
+    assert result["df"].item() == M - 1
+    assert result["fmi"].item() == 1
+    adjusted = analyze("mean(kwh)", differ)
+    assert adjusted["se"].item() == result["se"].item()
+    assert np.isnan(adjusted["moe"].item())
+
+
+@pytest.mark.parametrize("pooling", ["barnard-rubin", "rubin", "fusionacs"])
+def test_same_result_on_any_cores(pooling, tmp_path):
+    path = write(IMPLICATES, tmp_path / "fused.parquet", 50)
+    x = {"mean": ["kwh", "fuel"], "median": "kwh", "ratio": ("kwh", "people"), "custom": weighted_mean}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FusionWarning)  # nobody has coal
+        for replicates in (None, REPLICATES):
+            how = {"by": "town", "pooling": pooling, "rep_weights": replicates}
+            base = analyze(x, **how)
+            for cores in (2, 5):
+                assert_frame_equal(analyze(x, cores=cores, **how), base)
+                assert_frame_equal(analyze(x, path, cores=cores, **how), base)
+
+
+@given(st.integers(0, 2**32))
+def test_order_of_records_does_not_matter(seed):
+    order = np.random.default_rng(seed).permutation(N)
+    shuffled = pd.concat([frame.iloc[order] for _, frame in IMPLICATES.groupby("M")])
+    x = {"mean": ["kwh", "fuel"], "p75": "kwh", "gini": "kwh", "share": "kwh", "sum": "kwh"}
+    result = analyze(x, shuffled, static=RECIPIENT.iloc[order], by=["town", "fuel"])
+    expected = analyze(x, by=["town", "fuel"])
+    assert_frame_equal(pd.DataFrame(result), pd.DataFrame(expected), rtol=1e-9)
+
+
+def test_fusionacs_by_hand():
+    result = analyze({"mean": ["kwh", "solar"], "median": "kwh"}, pooling="fusionacs")
+    w = RECIPIENT["weight"].to_numpy()
+    n_eff = w.sum() ** 2 / (w**2).sum()
+    q, u, p, v, medians, spacing = [], [], [], [], [], []
+    for _, frame in IMPLICATES.groupby("M"):
+        kwh, solar = frame["kwh"].to_numpy(), frame["solar"].to_numpy()
+        q.append(np.average(kwh, weights=w))
+        u.append((w * (kwh - q[-1]) ** 2).sum() / (w.sum() - 1) / n_eff)
+        p.append(np.average(solar, weights=w))
+        adjusted = (p[-1] * n_eff + 1.645**2 / 2) / (n_eff + 1.645**2)
+        v.append(adjusted * (1 - adjusted) / n_eff)
+        low, middle, high = (reference.quantile(w, kwh, share) for share in (0.475, 0.5, 0.525))
+        medians.append(middle)
+        spacing.append((1 / (2 * (0.05 / (high - low))) / np.sqrt(n_eff)) ** 2)
+    for row, estimates, variances in (
+        (0, q, u),
+        (1, medians, spacing),
+        (3, p, v),
+    ):
+        mine = reference.rubin(estimates, variances)
+        assert result["est"][row] == pytest.approx(mine["est"])
+        assert result["se"][row] ** 2 == pytest.approx(mine["total"], rel=1e-4)
+        assert result["df"][row] == pytest.approx(mine["fusionacs"], rel=1e-3)
+
+
+def test_reference_medians_of_few_records_are_bootstrapped():
+    """Values with their weights: fault 12 of the reference is not mirrored."""
+    result = analyze("median(kwh)", pooling="rubin", seed=4)
+    w = RECIPIENT["weight"].to_numpy()
+    rng = np.random.default_rng(0)
+    q, u = [], []
+    for _, frame in IMPLICATES.groupby("M"):
+        kwh = frame["kwh"].to_numpy()
+        q.append(reference.quantile(w, kwh, 0.5))
+        drawn = [rng.integers(0, N, N) for _ in range(1000)]
+        u.append(np.var([reference.quantile(w[rows], kwh[rows], 0.5) for rows in drawn]))
+    mine = reference.rubin(q, u)
+    assert result["est"].item() == pytest.approx(mine["est"])
+    assert result["se"].item() == pytest.approx(mine["total"] ** 0.5, rel=0.08)
+    assert analyze("median(kwh)", pooling="rubin", seed=5)["se"].item() != result["se"].item()
+
+
+def test_printing():
+    result = analyze({"mean": ["kwh", "fuel"]}, by="town")
+    text = repr(result)
+    assert "Ayr" in text.splitlines()[1]
+    row = result.iloc[-1]
+    assert f"{row['est']:,.0f}"[:2] in text.splitlines()[-1]
+    # Two digits of the margin, the estimate to the same place, no index.
+    frame = type(result)({"y": ["kwh", "share"], "est": [10643.0, 0.12345], "moe": [286.9, 0.00789]})
+    assert repr(frame).split() == ["y", "est", "moe", "kwh", "10,640", "290", "share", "0.1235", "0.0079"]
+    assert "<table" in frame._repr_html_()
+    assert "290" in frame._repr_html_()
+    odd = type(result)({"y": ["a", "b", "c"], "est": [1.5, np.nan, 2.0], "moe": [np.inf, np.nan, 0.0]})
+    assert repr(odd).split() == ["y", "est", "moe", "a", "1.5", "inf", "b", "c", "2", "0"]
+    # A table without estimates is a table too.
+    assert "Ayr" in repr(result[["town"]])
+    assert isinstance(result[["town", "est"]], type(result))
+    assert isinstance(pd.DataFrame(result), pd.DataFrame)
+
+
+BAD_ARGUMENTS = {
+    "x of nothing": ({"x": {}}, "`x` asks for nothing"),
+    "x of a number": ({"x": 5}, "`x` must be a mapping"),
+    "a statistic that is not": (
+        {"x": {"maen": "kwh"}},
+        r"entry 'maen' \(is 'mean' meant\?\): known are 'mean'",
+    ),
+    "text that is not": ({"x": "maen(kwh)"}, r"'maen\(kwh\)' is not understood \(is 'mean' meant\?\)"),
+    "text without a call": ({"x": "kwh"}, "'kwh' is not understood"),
+    "text with two columns": ({"x": "mean(kwh, people)"}, "must name one column"),
+    "a share too large": ({"x": "quantile(kwh, 90)"}, "needs a share between 0 and 1"),
+    "no share": ({"x": {"quantile": "kwh"}}, "entry 'quantile' must be a mapping"),
+    "a percentile of 100": ({"x": "p0(kwh)"}, "not understood"),
+    "a ratio of one": ({"x": {"ratio": "kwh"}}, "entry 'ratio' must be pairs"),
+    "columns that are no names": ({"x": {"mean": [1]}}, "entry 'mean' must be a column name"),
+    "a custom that cannot be called": ({"x": {"custom": 5}}, "entry 'custom' must be a function"),
+    "by": ({"by": 5}, "`by` must be a column name"),
+    "rep_weights": ({"rep_weights": [1, 2]}, "`rep_weights` must be a column name"),
+    "weight": ({"weight": ["weight"]}, "`weight` must be the name of a column"),
+    "fun": ({"fun": "derive"}, "`fun` must be a function"),
+    "pooling": ({"pooling": "reiter"}, "`pooling` must be one of 'barnard-rubin', 'rubin', 'fusionacs'"),
+    "level": ({"level": 90}, "`level` must be a number between 0 and 1, such as 0.9"),
+    "cores": ({"cores": 0}, "`cores` must be a whole number of at least 1"),
+    "seed": ({"seed": -1}, "`seed` must be a whole number"),
+    "var_scale": ({"var_scale": "sdrr"}, "`var_scale` must be a positive number, one of 'sdr'"),
+    "var_scale of zero": ({"var_scale": 0}, "`var_scale` must be a positive number"),
+    "rho": ({"var_scale": ("fay", 1)}, r"rho in \[0, 1\), not \('fay', 1\)"),
+    "no such file": ({"implicates": "fused.parquet"}, "There is no such file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_arguments_that_are_refused(case):
+    changed, message = BAD_ARGUMENTS[case]
+    with pytest.raises(ArgumentError, match=message):
+        analyze(**{"x": "mean(kwh)", **changed})
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(ArgumentError) as error:
+        analyze({"maen": "kwh"}, level=2.0, cores="all", pooling="none", weight=1)
+    assert len(error.value.problems) == 5
+
+
+def without(frame, row):
+    return frame.drop(index=frame.index[row])
+
+
+BAD_DATA = {
+    "no M": ({"implicates": IMPLICATES.drop(columns="M")}, "no column `M`"),
+    "a text M": ({"implicates": IMPLICATES.assign(M="a")}, "`M` must hold whole numbers"),
+    "no rows": ({"implicates": IMPLICATES.head(0)}, "no rows"),
+    "uneven implicates": (
+        {"implicates": without(IMPLICATES, 200)},
+        r"Implicates differ in rows: M = 2 has 119",
+    ),
+    "no frame": ({"implicates": [1, 2]}, "`implicates`"),
+    "static of other rows": ({"static": RECIPIENT.head(50)}, "It has 50 rows, an implicate 120 rows"),
+    "no such variable": (
+        {"x": "mean(kwhh)"},
+        r"variable `kwhh`: not in `implicates` or `static` \(is `kwh` meant",
+    ),
+    "no such by": ({"by": "tonw"}, r"by `tonw`: not in .* \(is `town` meant"),
+    "no such weight": ({"weight": "weighht"}, r"weight `weighht`: neither in .* \(is `weight` meant"),
+    "no such replicate": ({"rep_weights": ["r1", "r99"]}, "replicate weight `r99`"),
+    "median of levels": ({"x": "median(fuel)"}, "variable `fuel`: has levels, of which there is no median"),
+    "proportion of numbers": ({"x": "proportion(kwh)"}, "is numeric: ask for its 'mean'"),
+    "count of numbers": ({"x": "count(kwh)"}, "is numeric: ask for its 'sum'"),
+    "text weights": ({"weight": "town"}, "weight `town`: weights must be numeric"),
+    "missing weights": (
+        {"static": RECIPIENT.assign(weight=RECIPIENT["weight"].where(RECIPIENT.index > 2))},
+        "3 missing or infinite values",
+    ),
+    "negative weights": ({"static": RECIPIENT.assign(weight=-1.0)}, "120 negative values"),
+    "weights of zero": ({"static": RECIPIENT.assign(weight=0.0)}, "no weight is positive"),
+    "dates": (
+        {"implicates": IMPLICATES.assign(kwh=pd.Timestamp("2024-01-01"))},
+        "variable `kwh`: holds timestamp",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_data_that_are_refused(case):
+    changed, message = BAD_DATA[case]
+    with pytest.raises(SchemaError, match=message):
+        analyze(**{"x": "mean(kwh)", **changed})

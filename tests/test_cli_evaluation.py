@@ -1,0 +1,163 @@
+"""The commands that judge and use implicates: the same results as the verbs, errors in words."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import fusionpy
+from fusionpy.cli import app
+from fusionpy.cli.comparison import thin
+
+X = ["region", "urban", "age", "tenure"]
+Y = ["insulation", "electricity", "gas_bill"]
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def succeed(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return str(result.stdout)
+
+
+def fail(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.stderr
+    return str(result.stderr)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Surveys, a model with few trees, and its implicates of recipients and of donors."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    donor = thin(fusionpy.datasets.load_donor(), 500)
+    recipient = thin(fusionpy.datasets.load_recipient(), 300)
+    truth = fusionpy.datasets.load_truth().merge(recipient, on="hid")
+    model = fusionpy.train(
+        donor, Y, X, weight="weight", refits=3, nclusters=20, hyper={"num_iterations": 15}, seed=1, quiet=True
+    )
+    fusionpy.write_fsn(model, folder / "model.fsn")
+    for name, frame in (("donor", donor), ("recipient", recipient), ("truth", truth)):
+        frame.to_parquet(folder / f"{name}.parquet")
+    fusionpy.fuse(recipient, model, folder / "fused.parquet", M=3, retain="hid", seed=1, quiet=True)
+    fusionpy.fuse(donor, model, folder / "back.parquet", M=3, seed=1, quiet=True)
+    return folder
+
+
+def test_analyze(folder: Path, tmp_path: Path) -> None:
+    asked = ["bill = sum(gas_bill)", "mean(insulation)", "ratio(gas_bill, rooms)"]
+    recipient = pd.read_parquet(folder / "recipient.parquet")
+    expected = fusionpy.analyze(
+        asked,
+        pd.read_parquet(folder / "fused.parquet"),
+        static=recipient,
+        weight="weight",
+        by=["tenure", "urban"],
+        quiet=True,
+    )
+    for ending in ("csv", "parquet"):
+        out = tmp_path / f"table.{ending}"
+        said = succeed(
+            "analyze", folder / "fused.parquet", *asked,
+            "--static", folder / "recipient.parquet", "--weight", "weight", "--by", "tenure,urban",
+            "--out", out, "--quiet",
+        )  # fmt: skip
+        assert said.strip() == repr(expected)
+        found = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
+        for column in ("est", "moe"):  # the one tenant with another tenure has no margin
+            wanted = expected[column].to_numpy()
+            assert found[column].to_numpy() == pytest.approx(wanted, rel=1e-12, nan_ok=True)
+    succeed("analyze", folder / "fused.parquet", "p90(electricity)", "--out", tmp_path / "t.tex", "-q")
+    assert "\\begin{tabular}" in (tmp_path / "t.tex").read_text()
+
+
+def test_analyze_with_replicate_weights_and_rectified(folder: Path) -> None:
+    donor = pd.read_parquet(folder / "donor.parquet")
+    back, model = folder / "back.parquet", folder / "model.fsn"
+    given: dict[str, Any] = {"static": donor, "weight": "weight", "by": "tenure", "quiet": True}
+    replicates = fusionpy.datasets.REPLICATE_WEIGHTS
+    own = ("--static", folder / "donor.parquet", "--weight", "weight", "--by", "tenure", "--quiet")
+    expected = fusionpy.analyze(
+        "mean(electricity)", back, rep_weights=replicates, var_scale=("fay", 0.5), level=0.8, **given
+    )
+    options = ("--rep-weights", "rep_*", "--var-scale", "fay:0.5", "--level", 0.8)
+    assert succeed("analyze", back, "mean(electricity)", *own, *options).strip() == repr(expected)
+    expected = fusionpy.analyze("mean(electricity)", back, rectify=model, **given)
+    assert succeed("analyze", back, "mean(electricity)", *own, "--rectify", model).strip() == repr(expected)
+
+
+def test_validate(folder: Path, tmp_path: Path) -> None:
+    said = succeed(
+        "validate", folder / "donor.parquet", folder / "back.parquet", "--subset-vars", "region,tenure",
+        "--weight", "weight", "--out", tmp_path / "validation", "--quiet",
+    )  # fmt: skip
+    expected = fusionpy.validate(
+        pd.read_parquet(folder / "donor.parquet"),
+        folder / "back.parquet",
+        ["region", "tenure"],
+        weight="weight",
+        plot=False,
+        quiet=True,
+    )
+    assert repr(expected) in said
+    table = pd.read_csv(tmp_path / "validation" / "validation.csv")
+    assert table["est_sim"].to_numpy() == pytest.approx(expected.table["est_sim"].to_numpy(), rel=1e-12)
+    assert len(list((tmp_path / "validation").glob("*.png"))) == 3 + 3 * len(Y)
+
+
+def test_score(folder: Path, tmp_path: Path) -> None:
+    options = ("--x", ",".join(X), "--weight", "weight", "--no-classifier", "--quiet")
+    out = tmp_path / "scores.csv"
+    said = succeed("score", folder / "truth.parquet", folder / "fused.parquet", *options, "--out", out)
+    expected = fusionpy.score(
+        pd.read_parquet(folder / "truth.parquet"),
+        folder / "fused.parquet",
+        x=X,
+        weight="weight",
+        classifier=False,
+        quiet=True,
+    )
+    assert repr(expected) in said
+    assert len(pd.read_csv(out)) == len(expected.table)
+
+
+def test_report(folder: Path, tmp_path: Path) -> None:
+    succeed("analyze", folder / "fused.parquet", "mean(electricity)", "--out", tmp_path / "means.csv", "-q")
+    surveys = ("--donor", folder / "donor.parquet", "--recipient", folder / "recipient.parquet")
+    succeed(
+        "report", tmp_path / "report.html", "--model", folder / "model.fsn", *surveys,
+        "--weight", "weight", "--validate-by", "region,tenure", "-M", 3,
+        "--estimates", tmp_path / "means.csv", "--title", "A < B", "--tables", tmp_path / "tables", "--quiet",
+    )  # fmt: skip
+    page = (tmp_path / "report.html").read_text()
+    assert "A &lt; B" in page
+    assert "Validation" in page
+    assert list((tmp_path / "tables").glob("*.tex"))
+
+
+def test_options_are_those_of_the_verb() -> None:
+    command = typer.main.get_command(app).commands["analyze"]  # type: ignore[attr-defined]
+    verb = set(inspect.signature(fusionpy.analyze).parameters) - {"fun"}  # a function
+    assert verb <= {parameter.name for parameter in command.params}
+
+
+def test_errors(folder: Path, tmp_path: Path) -> None:
+    fused = folder / "fused.parquet"
+    assert "is not understood" in fail("analyze", fused, "electricity", "-q")
+    assert "'--out'" in fail("analyze", fused, "mean(electricity)", "--out", tmp_path / "t.xlsx").replace(
+        "`", "'"
+    )
+    assert "There is no such file" in fail("analyze", tmp_path / "none.parquet", "mean(electricity)")
+    assert "`var_scale`" in fail("analyze", fused, "mean(electricity)", "--var-scale", "jackknife")
+    assert "--y" in fail("score", folder / "truth.parquet")
+    assert "--donor" in fail("report", tmp_path / "r.html", "--model", folder / "model.fsn", "--folds", 3)
