@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.errors import (
     ArgumentError,
-    FusionWarning,
     Problems,
     SchemaError,
-    counted,
     few,
     grouped,
     is_whole,
@@ -29,13 +24,15 @@ from fusionpy.errors import (
 from fusionpy.estimands import Estimand, read_estimands
 from fusionpy.estimating import Answer, Groups, Levels, Measured, Replicates, answer, column_values
 from fusionpy.formats.archive import read_fsn
-from fusionpy.formats.implicates import Implicates, open_implicates
-from fusionpy.frames import Table, Unreadable, as_table, return_table
+from fusionpy.formats.implicates import open_implicates
+from fusionpy.frames import return_table
 from fusionpy.model import FusionModel
-from fusionpy.pooling import Piece, pool_answers
+from fusionpy.pooling import pool_answers
 from fusionpy.progress import track
 from fusionpy.rectifying import Rectifier, check_rectifiable
 from fusionpy.schema import is_number
+from fusionpy.surveying import FusedSurvey
+from fusionpy.tabulating import Estimates, tabulate
 
 __all__ = ["Estimates", "analyze"]
 
@@ -45,31 +42,6 @@ DESIGNS = ("sdr", "brr", "fay", "jk1", "bootstrap")
 FAY_RHO = 0.5
 OF_NUMBERS = ("median", "quantile", "ratio", "share", "gini")
 OF_LEVELS = {"proportion": "mean", "count": "sum"}
-
-
-class Estimates(pd.DataFrame):  # type: ignore[misc]
-    """The data frame that `analyze` returns: an ordinary one that prints with as many digits as are meant."""
-
-    @property
-    def _constructor(self) -> type[Estimates]:
-        return Estimates
-
-    def _constructor_from_mgr(self, mgr: Any, axes: Any) -> Estimates:
-        made: Estimates = Estimates._from_mgr(mgr, axes)  # pandas 2.2.0 warns of its own way
-        return made
-
-    def _shown(self) -> pd.DataFrame:
-        return readable(self)
-
-    def __repr__(self) -> str:
-        """Show the table with two digits of each margin, and its estimates to the same place."""
-        with pd.option_context(
-            "display.width", None, "display.max_columns", None, "display.max_colwidth", 40
-        ):
-            return str(self._shown().to_string(index=False, max_rows=pd.get_option("display.max_rows")))
-
-    def _repr_html_(self) -> str:
-        return str(self._shown().to_html(index=False, max_rows=pd.get_option("display.max_rows")))
 
 
 def analyze(
@@ -195,7 +167,7 @@ def analyze(
     _check_arguments(weight, fun, pooling, level, cores, problems)
     seed = settle_seed(seed, problems)
     problems.stop()
-    survey = _Survey(open_implicates(implicates), static, fun)
+    survey = FusedSurvey(open_implicates(implicates), static, fun)
     needed = [*dict.fromkeys([*(v for each in estimands for v in each.variables), *groups.names])]
     survey.choose(needed, everything=any(each.how == "custom" for each in estimands))
     w, replicates = _weights(survey, weight, replicate_names, scale, int(cores))
@@ -227,7 +199,7 @@ def analyze(
         pieces, n_donors = rectifier.rectified(
             pieces, kept, groups, w, replicates, fun, survey.kind, level, seed
         )
-    table = _table(kept, pieces, groups, n_donors)
+    table = tabulate(kept, pieces, groups, n_donors)
     attributes = {
         "M": survey.implicates.M,
         "pooling": pooling,
@@ -242,128 +214,8 @@ def analyze(
     return estimates
 
 
-class _Survey:
-    """The implicates, the recipients' own columns, and those that are made of both."""
-
-    def __init__(self, implicates: Implicates, static: Any, fun: Callable[[Any], Any] | None) -> None:
-        self.implicates = implicates
-        self.static: Table | None = None if static is None else as_table(static, "static")
-        self.fun = fun
-        self.kind = implicates.kind if implicates.in_memory or self.static is None else self.static.kind
-        self.n_rows = implicates.n_rows
-        self.names: list[str] = []  # to be read of each implicate
-        self.held: dict[str, pa.Array] = {}  # of the static columns
-        if self.static is not None and self.static.n_rows != self.n_rows:
-            raise SchemaError(
-                "`static` does not belong to `implicates`.",
-                [f"It has {counted(self.static.n_rows, 'row')}, an implicate {counted(self.n_rows, 'row')}."],
-                "Pass one row per recipient, in the implicates' order.",
-            )
-
-    def choose(self, names: Sequence[str], everything: bool) -> None:
-        """Say which columns will be needed."""
-        everything = everything or self.fun is not None
-        self.names = [name for name in self.implicates.names if everything or name in names]
-        if self.static is not None:
-            wanted = self.static.names if everything else [n for n in names if n in self.static.names]
-            self.held = {name: _column(self.static, name) for name in wanted if name not in self.names}
-
-    @property
-    def known(self) -> list[str]:
-        """Columns of the implicates and of the recipients."""
-        return [*self.implicates.names, *(self.static.names if self.static else ())]
-
-    def each(self) -> Iterator[dict[str, pa.Array]]:
-        """Columns of one implicate after another; the next is read meanwhile."""
-        with ThreadPoolExecutor(1) as pool:
-
-            def start(number: int) -> Future[pa.Table] | None:
-                return (
-                    pool.submit(self.implicates.read, number, self.names)
-                    if number < self.implicates.M
-                    else None
-                )
-
-            coming = start(0)
-            for number in range(self.implicates.M):
-                assert coming is not None
-                table = coming.result()
-                coming = start(number + 1)
-                columns = dict(self.held)
-                columns |= {name: _whole(table.column(name)) for name in table.column_names}
-                yield columns | self.derived(columns, self.kind)
-
-    def derived(self, columns: Mapping[str, pa.Array], kind: str) -> dict[str, pa.Array]:
-        """Columns that the user's function makes of others."""
-        if self.fun is None:
-            return {}
-        n_rows = len(next(iter(columns.values()), []))
-        made = self.fun(return_table(pa.table(dict(columns)), kind, {}))
-        table = as_table(made, "what `fun` returned")
-        if table.n_rows != n_rows:
-            problem = f"It has {counted(table.n_rows, 'row')} for {counted(n_rows, 'record')}."
-            raise SchemaError(
-                "What `fun` returned cannot be used.", [problem], "Return a row per record, in order."
-            )
-        return {name: _column(table, name) for name in table.names}
-
-    def weights(self, names: Sequence[str], role: str) -> list[Array]:
-        """Columns of weights: numbers, none missing or negative."""
-        found: list[tuple[str, str, str]] = []
-        values = []
-        implicate: dict[str, pa.Array] = {}
-        own = [
-            n for n in names if n in self.implicates.names and not (self.static and n in self.static.names)
-        ]
-        if own:
-            table = self.implicates.read(0, own)
-            implicate = {name: _whole(table.column(name)) for name in own}
-        for name in names:
-            array = implicate.get(name)
-            if array is None and self.static is not None and name in self.static.names:
-                array = _column(self.static, name)
-            problem = _weight_problem(array, self.known, name)
-            if problem is None and array is not None:
-                values.append(column_values(array))
-            else:
-                found.append((role, name, problem or ""))
-        if found:
-            raise SchemaError(
-                "The weights cannot be used.", grouped(found), "Mend these columns, or name others."
-            )
-        return values
-
-
-def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _column(table: Table, name: str) -> pa.Array:
-    try:
-        return table.column(name)
-    except Unreadable as error:
-        raise SchemaError(
-            f"Column `{name}` cannot be used.", [f"It holds {error}."], "Recode or drop it."
-        ) from None
-
-
-def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str) -> str | None:
-    if array is None:
-        return "neither in `static` nor in `implicates`" + meant(name, known)
-    if not is_number(array.type):
-        return f"weights must be numeric, not {array.type}"
-    values = column_values(array)
-    if n_missing := int(np.isnan(values).sum()):
-        return (
-            f"{counted(n_missing, 'missing or infinite value')}; drop those recipients, or give them a weight"
-        )
-    if (values < 0).any():
-        return f"{counted(int((values < 0).sum()), 'negative value')}"
-    return None if values.any() else "no weight is positive"
-
-
 def _weights(
-    survey: _Survey, weight: str | None, replicate_names: Sequence[str], scale: float, cores: int
+    survey: FusedSurvey, weight: str | None, replicate_names: Sequence[str], scale: float, cores: int
 ) -> tuple[Array, Replicates | None]:
     w = survey.weights([weight], "weight")[0] if weight is not None else np.ones(survey.n_rows)
     if not replicate_names:
@@ -468,7 +320,7 @@ def _measure(
     cell: NDArray[np.intp],
     n_cells: int,
     levels: dict[str, Levels],
-    survey: _Survey,
+    survey: FusedSurvey,
     before: Sequence[Measured],
 ) -> Measured:
     """Take from an implicate what an estimand needs."""
@@ -486,128 +338,3 @@ def _measure(
         return Measured(estimand, cell, n_cells, column_values(column), other=other)
     known = levels.setdefault(estimand.y, Levels())
     return Measured(estimand, cell, n_cells, known.codes(column), known)
-
-
-def _table(
-    kept: Sequence[Measured], pieces: Sequence[Piece], groups: Groups, n_donors: Array | None
-) -> pa.Table:
-    """Lay out the result: a row per group, variable, level and statistic."""
-    keys = list(groups.numbers)
-    orders = [{code: place for place, code in enumerate(levels.order)} for levels in groups.levels]
-    rows: list[tuple[Any, ...]] = []  # sort key, estimand, group, level
-    for e, (data, piece) in enumerate(zip(kept, pieces, strict=True)):
-        order = data.levels.order if data.levels else range(piece.pooled.est.shape[1])
-        for g, key in enumerate(keys):
-            place = tuple(order.get(code, len(order)) for order, code in zip(orders, key, strict=True))
-            of = data.estimand
-            for rank, code in enumerate(order):
-                rows.append(((place, of.label, _type_rank(of), of.type, e, rank), e, g, code))
-    rows.sort(key=lambda row: row[0])
-    columns: dict[str, Any] = {}
-    for j, (name, levels) in enumerate(zip(groups.names, groups.levels, strict=True)):
-        columns[name] = _level_column(levels, [keys[g][j] for _, _, g, _ in rows])
-    columns["n"] = pa.array([round(pieces[e].n[g]) for _, e, g, _ in rows], pa.int64())
-    columns["n_eff"] = pa.array([pieces[e].n_eff[g] for _, e, g, _ in rows], pa.float64())
-    if any(data.estimand.name for data in kept):
-        columns["name"] = pa.array([kept[e].estimand.name for _, e, _, _ in rows], pa.string())
-    columns["y"] = pa.array([kept[e].estimand.label for _, e, _, _ in rows], pa.string())
-    columns["level"] = pa.array([_level_name(kept[e], code) for _, e, _, code in rows], pa.string())
-    columns["type"] = pa.array([_type(kept[e]) for _, e, _, _ in rows], pa.string())
-    values = {
-        name: np.array([getattr(pieces[e].pooled, name)[g, code] for _, e, g, code in rows], dtype=np.float64)
-        for name in ("est", "se", "df", "moe", "fmi")
-    }
-    is_share = np.array([kind == "proportion" for kind in columns["type"].to_pylist()], dtype=bool)
-    low, high = values["est"] - values["moe"], values["est"] + values["moe"]
-    values["lower"] = np.where(is_share, np.maximum(low, 0), low)
-    values["upper"] = np.where(is_share, np.minimum(high, 1), high)
-    _warn_of_zeros(values["moe"])
-    for name in ("est", "se", "df", "moe", "lower", "upper", "fmi"):
-        columns[name] = pa.array(values[name], from_pandas=True)
-    if n_donors is not None:
-        columns["n_donors"] = pa.array([round(n_donors[g]) for _, _, g, _ in rows], pa.int64())
-    return pa.table(columns)
-
-
-def _warn_of_zeros(moe: Array) -> None:
-    if n_zero := int((moe == 0).sum()):
-        message = (
-            f"{counted(n_zero, 'margin')} of {len(moe):,} {'is' if n_zero == 1 else 'are'} 0: nothing "
-            "varies, as where all records of a group have the same value in every implicate."
-        )
-        warnings.warn(message, FusionWarning, stacklevel=4)
-
-
-def _level_column(levels: Levels, codes: Sequence[int]) -> pa.Array:
-    """Levels of a grouping column in the rows of the result, typed as they came."""
-    kind = levels.type
-    if kind is not None and pa.types.is_dictionary(kind):
-        places = pa.array([None if code < 0 else code for code in codes], pa.int32())
-        return pa.DictionaryArray.from_arrays(
-            places, pa.array(levels.labels, kind.value_type), ordered=kind.ordered
-        )
-    return pa.array([None if code < 0 else levels.labels[code] for code in codes], kind)
-
-
-def _level_name(data: Measured, code: int) -> str | None:
-    if data.levels is not None:
-        return str(data.levels.labels[code])
-    return data.names[code] or None if data.names else None
-
-
-def _type(data: Measured) -> str:
-    how = data.estimand.how
-    if data.levels is not None:
-        return {"mean": "proportion", "sum": "count"}.get(how, how)
-    return data.estimand.type
-
-
-def _type_rank(estimand: Estimand) -> float:
-    """Quantiles in the order of their shares, after all else."""
-    return estimand.share if estimand.how == "quantile" else -1.0
-
-
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Format a table of estimates for reading.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        What `analyze` returned, or rows and columns of it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Of text: two digits of each margin, the estimates to the same place, blanks for what is missing.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"y": ["kwh"], "est": [10643.0008], "moe": [286.96], "fmi": [0.25]})
-    >>> readable(frame)
-         y     est  moe  fmi
-    0  kwh  10,640  290 0.25
-    """
-    shown = pd.DataFrame(index=table.index)
-    margin = table["moe"] if "moe" in table else pd.Series(np.nan, index=table.index)
-    for name in table.columns:
-        column = table[name]
-        if name in ("est", "se", "moe", "lower", "upper"):
-            shown[name] = [_to_margin(value, of) for value, of in zip(column, margin, strict=True)]
-        elif name in ("n", "n_eff", "n_donors"):
-            shown[name] = ["" if pd.isna(value) else f"{value:,.0f}" for value in column]
-        elif name in ("df", "fmi"):
-            digits = 1 if name == "df" else 2
-            shown[name] = ["" if pd.isna(value) else f"{value:,.{digits}f}" for value in column]
-        else:
-            shown[name] = ["" if pd.isna(value) else str(value) for value in column]
-    return shown
-
-
-def _to_margin(value: float, margin: float) -> str:
-    """Round a number to the second digit of its margin."""
-    if pd.isna(value):
-        return ""
-    if pd.isna(margin) or margin == 0 or not np.isfinite([value, margin]).all():
-        return f"{value:,.6g}"
-    digits = 1 - int(np.floor(np.log10(margin)))
-    return f"{round(value, digits):,.{max(digits, 0)}f}"

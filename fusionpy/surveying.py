@@ -1,0 +1,141 @@
+"""What `analyze` works on: implicates, the recipients' own columns, and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fusionpy.errors import SchemaError, counted, grouped, meant
+from fusionpy.estimating import column_values
+from fusionpy.formats.implicates import Implicates
+from fusionpy.frames import Table, Unreadable, as_table, return_table
+from fusionpy.schema import is_number
+
+__all__ = ["FusedSurvey"]
+
+Array = NDArray[np.float64]
+
+
+class FusedSurvey:
+    """The implicates, the recipients' own columns, and those that are made of both."""
+
+    def __init__(self, implicates: Implicates, static: Any, fun: Callable[[Any], Any] | None) -> None:
+        self.implicates = implicates
+        self.static: Table | None = None if static is None else as_table(static, "static")
+        self.fun = fun
+        self.kind = implicates.kind if implicates.in_memory or self.static is None else self.static.kind
+        self.n_rows = implicates.n_rows
+        self.names: list[str] = []  # to be read of each implicate
+        self.held: dict[str, pa.Array] = {}  # of the static columns
+        if self.static is not None and self.static.n_rows != self.n_rows:
+            raise SchemaError(
+                "`static` does not belong to `implicates`.",
+                [f"It has {counted(self.static.n_rows, 'row')}, an implicate {counted(self.n_rows, 'row')}."],
+                "Pass one row per recipient, in the implicates' order.",
+            )
+
+    def choose(self, names: Sequence[str], everything: bool) -> None:
+        """Say which columns will be needed."""
+        everything = everything or self.fun is not None
+        self.names = [name for name in self.implicates.names if everything or name in names]
+        if self.static is not None:
+            wanted = self.static.names if everything else [n for n in names if n in self.static.names]
+            self.held = {name: _column(self.static, name) for name in wanted if name not in self.names}
+
+    @property
+    def known(self) -> list[str]:
+        """Columns of the implicates and of the recipients."""
+        return [*self.implicates.names, *(self.static.names if self.static else ())]
+
+    def each(self) -> Iterator[dict[str, pa.Array]]:
+        """Columns of one implicate after another; the next is read meanwhile."""
+        with ThreadPoolExecutor(1) as pool:
+
+            def start(number: int) -> Future[pa.Table] | None:
+                return (
+                    pool.submit(self.implicates.read, number, self.names)
+                    if number < self.implicates.M
+                    else None
+                )
+
+            coming = start(0)
+            for number in range(self.implicates.M):
+                assert coming is not None
+                table = coming.result()
+                coming = start(number + 1)
+                columns = dict(self.held)
+                columns |= {name: _whole(table.column(name)) for name in table.column_names}
+                yield columns | self.derived(columns, self.kind)
+
+    def derived(self, columns: Mapping[str, pa.Array], kind: str) -> dict[str, pa.Array]:
+        """Columns that the user's function makes of others."""
+        if self.fun is None:
+            return {}
+        n_rows = len(next(iter(columns.values()), []))
+        made = self.fun(return_table(pa.table(dict(columns)), kind, {}))
+        table = as_table(made, "what `fun` returned")
+        if table.n_rows != n_rows:
+            problem = f"It has {counted(table.n_rows, 'row')} for {counted(n_rows, 'record')}."
+            raise SchemaError(
+                "What `fun` returned cannot be used.", [problem], "Return a row per record, in order."
+            )
+        return {name: _column(table, name) for name in table.names}
+
+    def weights(self, names: Sequence[str], role: str) -> list[Array]:
+        """Columns of weights: numbers, none missing or negative."""
+        found: list[tuple[str, str, str]] = []
+        values = []
+        implicate: dict[str, pa.Array] = {}
+        own = [
+            n for n in names if n in self.implicates.names and not (self.static and n in self.static.names)
+        ]
+        if own:
+            table = self.implicates.read(0, own)
+            implicate = {name: _whole(table.column(name)) for name in own}
+        for name in names:
+            array = implicate.get(name)
+            if array is None and self.static is not None and name in self.static.names:
+                array = _column(self.static, name)
+            problem = _weight_problem(array, self.known, name)
+            if problem is None and array is not None:
+                values.append(column_values(array))
+            else:
+                found.append((role, name, problem or ""))
+        if found:
+            raise SchemaError(
+                "The weights cannot be used.", grouped(found), "Mend these columns, or name others."
+            )
+        return values
+
+
+def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _column(table: Table, name: str) -> pa.Array:
+    try:
+        return table.column(name)
+    except Unreadable as error:
+        raise SchemaError(
+            f"Column `{name}` cannot be used.", [f"It holds {error}."], "Recode or drop it."
+        ) from None
+
+
+def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str) -> str | None:
+    if array is None:
+        return "neither in `static` nor in `implicates`" + meant(name, known)
+    if not is_number(array.type):
+        return f"weights must be numeric, not {array.type}"
+    values = column_values(array)
+    if n_missing := int(np.isnan(values).sum()):
+        return (
+            f"{counted(n_missing, 'missing or infinite value')}; drop those recipients, or give them a weight"
+        )
+    if (values < 0).any():
+        return f"{counted(int((values < 0).sum()), 'negative value')}"
+    return None if values.any() else "no weight is positive"
