@@ -189,7 +189,9 @@ def draw(summary: pd.DataFrame, path: Path) -> None:
         )
         + p9.theme_minimal(base_size=10)
         + p9.theme(
-            figure_size=(7, 3.8), legend_position="bottom", plot_background=p9.element_rect(fill="white", color="none")
+            figure_size=(7, 3.8),
+            legend_position="bottom",
+            plot_background=p9.element_rect(fill="white", color="none"),
         )
     )
     figure.save(path, dpi=150, verbose=False)
