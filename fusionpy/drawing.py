@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,12 @@ from numpy.typing import NDArray
 from fusionpy.engines import boosting
 from fusionpy.engines.boosting import Target
 from fusionpy.kernels.clusters import nearest
-from fusionpy.kernels.draws import calibrate, draw_classes, draw_donors
+from fusionpy.kernels.draws import calibrate, draw_classes, draw_donors, nearest_within
 from fusionpy.kernels.scaling import scale_columns, sort_quantiles
 from fusionpy.kernels.strata import redraw_factors
 from fusionpy.kernels.uniforms import DRAW, REWEIGHT, uniforms
 from fusionpy.model import FusionModel, Pools, Step
+from fusionpy.rules import Rule, allowed, limits
 
 __all__ = ["draw_weights", "expected_by_others", "simulate"]
 
@@ -93,6 +96,8 @@ def simulate(
     work[:, :n_x] = x
     place = {name: j for j, name in enumerate(names)}
     averages = _expected_columns(model) if expected is not None else {}
+    known = {variable.name for variable in model.schema.x}
+    waiting = _add_up(_derived(model), known, work, place)
     for number, step in enumerate(model.steps):
         u = uniforms(seed, DRAW, len(x), implicate=implicate, step=number, first=first)
         predictors = np.ascontiguousarray(work[:, [place[name] for name in step.predictors]])
@@ -100,12 +105,89 @@ def simulate(
         if expected is not None:
             columns = np.concatenate([averages[variable] for variable in step.variables])
             average = np.empty((len(x), len(columns)))
-        drawn = _draw_step(model, step, predictors, u, implicate, kblock, weight, average)
+        limited = _limits(model, step, work, place)
+        drawn = _draw_step(model, step, predictors, u, implicate, kblock, weight, limited, average)
         if expected is not None:
             expected[:, columns] = average
         for j, variable in enumerate(step.variables):
             work[:, place[variable]] = drawn[:, j]
+        known |= set(step.variables)
+        waiting = _add_up(waiting, known, work, place)
+    if expected is not None:
+        for rule in _derived(model):
+            parts = [
+                expected[:, averages[name][0]] if name in averages else work[:, place[name]]
+                for name in rule.parts
+            ]
+            expected[:, averages[rule.variable][0]] = sum(parts)
     return work[:, n_x:]
+
+
+def _derived(model: FusionModel) -> list[Rule]:
+    """Find the totals that no step simulates."""
+    simulated = {name for step in model.steps for name in step.variables}
+    sums = [rule for rule in model.rules if rule.kind == "sum" and rule.variable]
+    return [rule for rule in sums if rule.variable not in simulated]
+
+
+def _add_up(
+    waiting: list[Rule], known: set[str], work: NDArray[np.float64], place: Mapping[str, int]
+) -> list[Rule]:
+    """Add up the totals whose parts are all known; return those that still wait."""
+    still = []
+    for rule in waiting:
+        if set(rule.parts) <= known:
+            work[:, place[rule.variable]] = sum(work[:, place[part]] for part in rule.parts)
+            known.add(rule.variable)
+        else:
+            still.append(rule)
+    return still
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What rules demand of the records of one step.
+
+    Attributes
+    ----------
+    low, high : (n, q) float64
+        Least and most of each of the step's variables.
+    nonzero : (n, q) bool
+        Whether a variable may be other than 0.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    nonzero: NDArray[np.bool_]
+
+    def fit(self, values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Tell the records whose drawn values are all within their bounds."""
+        return np.asarray(((values >= self.low[rows]) & (values <= self.high[rows])).all(axis=1))
+
+
+def _limits(
+    model: FusionModel, step: Step, work: NDArray[np.float64], place: Mapping[str, int]
+) -> _Limits | None:
+    """Find what rules demand of a step, given what is known by then; None if nothing."""
+    mine = [rule for rule in model.rules if rule.variable in step.variables]
+    if not any(rule.kind in ("most", "least", "zero") for rule in mine):
+        return None
+    shape = len(work), len(step.variables)
+    found = _Limits(np.full(shape, -np.inf), np.full(shape, np.inf), np.ones(shape, dtype=bool))
+
+    def column(name: str) -> NDArray[np.float64]:
+        return work[:, place[name]]
+
+    for j, variable in enumerate(step.variables):
+        bounds = limits(mine, variable, step.variables, column, len(work))
+        if bounds is not None:
+            found.low[:, j], found.high[:, j] = bounds
+            if "int" in model.schema[variable].storage:  # a bound that is taken itself must be whole
+                found.low[:, j], found.high[:, j] = np.ceil(bounds[0]), np.floor(bounds[1])
+        for rule in mine:
+            if rule.kind == "zero" and rule.variable == variable and rule.other not in step.variables:
+                found.nonzero[:, j] &= allowed(rule, column, model.schema)
+    return found
 
 
 def expected_by_others(
@@ -191,6 +273,7 @@ def _draw_step(
     implicate: int,
     kblock: int,
     weight: NDArray[np.float64],
+    limited: _Limits | None,
     average: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Draw one step; fill `average`, if it is given, with what the draws are on average."""
@@ -226,9 +309,19 @@ def _draw_step(
         average[:] = chance[:, None] * _pool_means(model, step, start, member, weight)[centre]
         centre = centre[rows]
     if len(rows):
-        donor = draw_donors(centre, start, member, weight, u[1, rows])
         columns = [model.donor_columns.index(variable) for variable in step.variables]
-        out[rows] = model.donors[donor][:, columns]
+        donors = model.donors[:, columns]
+        donor = draw_donors(centre, start, member, weight, u[1, rows])
+        if limited is not None:
+            again = np.flatnonzero(~limited.fit(donors[donor], rows))
+            low, high = limited.low[rows[again]], limited.high[rows[again]]
+            other = nearest_within(centre[again], start, member, weight, donor[again], donors, low, high)
+            donor[again] = np.where(other >= 0, other, donor[again])
+        out[rows] = donors[donor]
+    if limited is not None:
+        out = np.where(limited.nonzero, np.clip(out, limited.low, limited.high), 0.0)
+        if average is not None:
+            average *= limited.nonzero if average.shape == limited.nonzero.shape else 1
     return out
 
 

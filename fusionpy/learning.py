@@ -257,7 +257,15 @@ def _pose(
     columns = [schema.names.index(name) for name in plan.predictors]
     nominal = [j for j, name in enumerate(plan.predictors) if schema[name].kind == "nominal"]
     own = weight[rows]
-    problem = Problem(target, matrix[rows][:, columns], label, own / own.mean(), plan.predictors, nominal)
+    problem = Problem(
+        target,
+        matrix[rows][:, columns],
+        label,
+        own / own.mean(),
+        plan.predictors,
+        nominal,
+        _signs(plan, target),
+    )
     u = uniforms(seed, FOLD, len(weight), step=number)[0]
     stratum = strata_of(label, target.objective in ("binary", "multiclass"))
     fold = np.full(len(weight), -1, dtype=np.intp)
@@ -280,6 +288,14 @@ def _pose(
         [(places[own_fold != f], places[own_fold == f]) for f in range(n_folds)],
         index,
     )
+
+
+def _signs(plan: Plan, target: Target) -> list[int] | None:
+    """Directions of a target's predictors; LightGBM cannot give any to percentiles."""
+    signs = plan.signs.get(target.variable)
+    if signs is None or target.objective == "quantile":
+        return None
+    return [-sign for sign in signs] if target.kind == "z" else list(signs)  # zero is less likely with more
 
 
 def _seed_of(seed: int, index: int, refit: int = 0) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.boosting import Booster, Target, Tuning
+from fusionpy.rules import Rule
 from fusionpy.schema import Schema
 
 __all__ = ["METHODS", "FusionModel", "Known", "Options", "Plan", "Pools", "Step"]
@@ -119,10 +120,21 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """One step to learn: its variables, and its predictors in the boosters' order."""
+    """One step: its variables, and its predictors in the boosters' order.
+
+    Attributes
+    ----------
+    variables, predictors : tuple of str
+    derived : bool
+        The variable is the sum of its predictors, and is not learned.
+    signs : dict of str to tuple of int
+        For each variable whose expectation is monotone: +1, 0 or -1 for every predictor.
+    """
 
     variables: tuple[str, ...]
     predictors: tuple[str, ...]
+    derived: bool = False
+    signs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -250,6 +262,8 @@ class FusionModel:
         Of fusionpy and the libraries behind it.
     known : Known or None
         The donors' predictors, values and out-of-fold expectations, for ``analyze(rectify=)``.
+    rules : tuple of Rule
+        What every fused record satisfies.
 
     Notes
     -----
@@ -267,6 +281,7 @@ class FusionModel:
     seconds: float
     versions: Mapping[str, str]
     known: Known | None = None
+    rules: tuple[Rule, ...] = ()
 
     @property
     def n_donors(self) -> int:
@@ -327,6 +342,7 @@ class FusionModel:
                 lines.append(
                     f"  {number:<5}{variable:<22}{mine[0]['type']:<28}{models:<44}  {_pool_text(mine[0])}"
                 )
+        lines += [f"  rule: {rule.text}" for rule in self.rules]
         return "\n".join(lines)
 
     def describe(self) -> dict[str, Any]:
@@ -337,6 +353,7 @@ class FusionModel:
             "n_donors": self.n_donors,
             "predictors": [variable.name for variable in self.schema.x],
             "steps": [list(step.variables) for step in self.steps],
+            "rules": [rule.text for rule in self.rules],
             "seconds": self.seconds,
             "versions": dict(self.versions),
         }

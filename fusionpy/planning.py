@@ -9,12 +9,19 @@ import numpy as np
 
 from fusionpy.errors import Problems, few, repeated, shown
 from fusionpy.model import Plan
+from fusionpy.rules import Rule
 
 __all__ = ["check_roles", "plan_steps"]
 
 
-def plan_steps(y: Any, x: Any, problems: Problems) -> tuple[list[Plan], list[str]]:
-    """Order the steps, and say what predicts each of them; nothing if they cannot be planned."""
+def plan_steps(
+    y: Any, x: Any, problems: Problems, rules: Sequence[Rule] = ()
+) -> tuple[list[Plan], list[str]]:
+    """Order the steps, and say what predicts each of them; nothing if they cannot be planned.
+
+    Parts of a fixed total become one block; a total that is a variable comes right after its parts, as a
+    derived step.
+    """
     blocks = [(step,) if isinstance(step, str) else _names(step) for step in _listed(y, "y", problems)]
     given = _listed(x, "x", problems)
     shared = any(isinstance(each, str) for each in given)
@@ -36,19 +43,71 @@ def plan_steps(y: Any, x: Any, problems: Problems) -> tuple[list[Plan], list[str
     if wrong or not blocks or not given:
         return [], []
     steps = [(block or (), names or ()) for block, names in zip(blocks, lists, strict=True)]
+    steps, derived = _arranged(steps, rules, shared, problems)
     outcomes = [name for block, _ in steps for name in block]
     if twice := repeated(outcomes):
         problems.add(f"`y` names {few(twice, '`')} more than once.")
-    for i in range(len(steps)):
-        _check_step(i, steps, shared, problems)
-    predictors = list(dict.fromkeys(name for _, names in steps for name in names if name not in outcomes))
+    for i, (block, _) in enumerate(steps):
+        if block not in derived:
+            _check_step(i, steps, shared, problems)
+    learned = [names for block, names in steps if block not in derived]
+    predictors = list(dict.fromkeys(name for names in learned for name in names if name not in outcomes))
     if not predictors:
         problems.add("`x` names fusion variables only; name columns that the recipient has.")
-    if not shared:
-        return [Plan(block, names) for block, names in steps], predictors
-    # Earlier fusion variables come first, as in the reference's archives.
-    earlier = [tuple(name for block, _ in steps[:i] for name in block) for i in range(len(steps))]
-    return [Plan(block, (*earlier[i], *names)) for i, (block, names) in enumerate(steps)], predictors
+    plans = []
+    for i, (block, names) in enumerate(steps):
+        # Earlier fusion variables come first, as in the reference's archives.
+        earlier = [name for step, _ in steps[:i] for name in step] if shared and block not in derived else []
+        order = (*earlier, *names)
+        signs = {name: tuple(_sign(rules, name, other) for other in order) for name in block}
+        signs = {name: each for name, each in signs.items() if any(each)}
+        plans.append(Plan(block, order, block in derived, signs))
+    return plans, predictors
+
+
+def _sign(rules: Sequence[Rule], y: str, x: str) -> int:
+    """Tell the direction that a rule gives to the expectation of y with x."""
+    kinds = [rule.kind for rule in rules if rule.variable == y and rule.other == x]
+    return 1 if "rises" in kinds else -1 if "falls" in kinds else 0
+
+
+def _arranged(
+    steps: list[tuple[tuple[str, ...], tuple[str, ...]]],
+    rules: Sequence[Rule],
+    shared: bool,
+    problems: Problems,
+) -> tuple[list[tuple[tuple[str, ...], tuple[str, ...]]], set[tuple[str, ...]]]:
+    """Arrange the steps so that sums hold, and tell which of them are derived."""
+    derived: set[tuple[str, ...]] = set()
+    for rule in rules:
+        involved = [i for i, (block, _) in enumerate(steps) if set(block) & set(rule.parts)]
+        if rule.kind != "sum" or not involved:
+            continue
+        if not rule.variable:
+            if len(involved) > 1:
+                block = tuple(name for i in involved for name in steps[i][0])
+                names = tuple(dict.fromkeys(name for i in involved for name in steps[i][1]))
+                names = tuple(name for name in names if name not in block)
+                steps = [step for i, step in enumerate(steps) if i not in involved[1:]]
+                steps[involved[0]] = block, names
+            continue
+        total = next((i for i, (block, _) in enumerate(steps) if rule.variable in block), None)
+        if total is None or involved == [total]:  # all of them come from one donor
+            continue
+        if len(steps[total][0]) > 1:
+            problems.add(f"'{rule.text}': put all of it in one block of `y`, or `{rule.variable}` in none.")
+        elif any(
+            set(rule.parts) & set(block) and block in derived and total < i
+            for i, (block, _) in enumerate(steps)
+        ):
+            problems.add(f"'{rule.text}': sums of sums must be told from the inside out.")
+        else:
+            step = (rule.variable,), rule.parts
+            after = [each for i, each in enumerate(steps) if i != total]
+            last = max(i for i, (block, _) in enumerate(after) if set(block) & set(rule.parts))
+            steps = [*after[: last + 1], step, *after[last + 1 :]]
+            derived.add(step[0])
+    return steps, derived
 
 
 def _check_step(

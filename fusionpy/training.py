@@ -36,6 +36,7 @@ from fusionpy.learning import count_models, learn_steps, refit_counts
 from fusionpy.model import METHODS, FusionModel, Known, Options, Plan
 from fusionpy.planning import check_roles, plan_steps
 from fusionpy.progress import track
+from fusionpy.rules import Rule, check_donors, orient, read_rules
 from fusionpy.schema import NO_COLUMN, RECODE, UNFIT, Schema, describe, is_number
 
 __all__ = ["train"]
@@ -68,6 +69,9 @@ def train(
     calibrate: bool | None = None,
     tolerant: bool | None = None,
     keep_donors: bool = True,
+    bounds: str | Sequence[str] | None = None,
+    identities: str | Sequence[str] | None = None,
+    monotone: Mapping[str, Mapping[str, int]] | None = None,
     quiet: bool = False,
 ) -> FusionModel:
     """Learn the distribution of a donor survey's own variables given those it shares with a recipient.
@@ -129,6 +133,17 @@ def train(
     keep_donors : bool
         Keep the donors' predictors, values and out-of-fold expectations in the model, which
         ``analyze(rectify=)`` needs. They are microdata. Only models with refits have them.
+    bounds : str or sequence of str, optional
+        What every fused record is to satisfy, as every donor must: ``"debt <= assets"``, ``"share <= 1"``,
+        ``"gas = 0 unless has_gas"``, ``"gas = 0 unless fuel in piped|bottled"``. Of two variables the one
+        that is simulated later obeys: where a draw does not, the donor of the pool nearest to it that does
+        takes its place, or, if there is none, the bound itself.
+    identities : str or sequence of str, optional
+        Sums: ``"income = wages + other"`` makes the total a derived step, right after its parts;
+        ``"a + b + c = 1"`` makes the parts a block.
+    monotone : mapping, optional
+        ``{"rent": {"rooms": +1}}``: the expectation of rent (of a logical variable, its probability) does not
+        fall as rooms rise. LightGBM can do this for means and probabilities, not for percentiles.
     quiet : bool
         No progress.
 
@@ -199,8 +214,10 @@ def train(
     if not isinstance(keep_donors, bool):
         problems.add(f"`keep_donors` must be True or False, not {shown(keep_donors)}.")
     seed = settle_seed(seed, problems)
-    plans, predictors = plan_steps(y, x, problems)
+    rules = read_rules(bounds, identities, monotone, problems)
+    plans, predictors = plan_steps(y, x, problems, rules)
     outcomes = [name for plan in plans for name in plan.variables]
+    rules = orient(rules, predictors, [plan.variables for plan in plans], problems) if plans else []
     check_roles(predictors, outcomes, weight, replicate_weights, problems)
     problems.stop()
     target = check_writable(fsn, "fsn", (".fsn",)) if fsn is not None else None
@@ -213,6 +230,8 @@ def train(
     weights = weights[used] / weights[used].mean()
     matrix = schema.encode(table, schema.names)[used]
     _check_enough(schema, matrix, options)
+    _check_rules(rules, schema, matrix)
+    plans = [plan for plan in plans if not plan.derived]
     options = _settle(options, len(used), replicates is not None)
 
     counts = refit_counts(len(used), options.refits, seed, None if replicates is None else replicates[used])
@@ -231,6 +250,7 @@ def train(
         counts,
         0.0,
         library_versions(),
+        rules=tuple(rules),
     )
     if keep_donors and options.refits and options.crossfit:
         n_x = len(schema.x)
@@ -385,6 +405,14 @@ def _check_enough(schema: Schema, matrix: NDArray[np.float64], options: Options)
             found.append((variable.name, problem))
     for problem in grouped(("fusion variable", name, problem) for name, problem in found):
         problems.add(problem)
+    problems.stop()
+
+
+def _check_rules(rules: Sequence[Rule], schema: Schema, matrix: NDArray[np.float64]) -> None:
+    """Refuse rules that donors break, or that their variables cannot have."""
+    hint = "Fused records can only be made to obey what donors obey."
+    problems = Problems(SchemaError, "`data` does not satisfy `bounds`, `identities` or `monotone`.", hint)
+    check_donors(rules, schema, matrix, problems)
     problems.stop()
 
 

@@ -25,6 +25,8 @@ from fusionpy.frames import as_table, return_table
 from fusionpy.kernels.estimates import cochran_variance, group_moments, group_shares, share_variance
 from fusionpy.kernels.rubin import margin_of_error, pool
 from fusionpy.kernels.smoothing import median_curve
+from fusionpy.model import FusionModel
+from fusionpy.obeying import take_rules, tell_violations, violations
 from fusionpy.progress import track
 
 __all__ = ["Validation", "plot_valid", "validate"]
@@ -57,6 +59,8 @@ class Validation:
     subset_vars : tuple of str
     notes : tuple of str
         What was left out.
+    violations : pandas.DataFrame or None
+        Shares of records that break each rule.
     """
 
     table: Any
@@ -65,6 +69,7 @@ class Validation:
     sizes: Mapping[str, int]
     subset_vars: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    violations: Any = None
 
     @cached_property
     def figures(self) -> dict[str, Any]:
@@ -85,7 +90,8 @@ class Validation:
         for row in rows:
             error, value, ratio = (np.nan if row[metric] is None else row[metric] for metric in METRICS)
             lines.append(f"{few([row['y']], ''):{widest}}  {error:8.2%}  {value:11.3f}  {ratio:17.3f}")
-        return "\n".join([*lines, *([""] if self.notes else []), *(f"i {note}" for note in self.notes)])
+        notes = [*tell_violations(self.violations), *self.notes]
+        return "\n".join([*lines, *([""] if notes else []), *(f"i {note}" for note in notes)])
 
 
 def validate(
@@ -99,6 +105,7 @@ def validate(
     plot: bool = True,
     cores: int = 1,
     quiet: bool = False,
+    rules: str | Sequence[str] | FusionModel | None = None,
 ) -> Validation:
     r"""Compare estimates from implicates, fused back onto the donors, with the donors' own.
 
@@ -127,6 +134,9 @@ def validate(
         Threads. The result does not depend on it.
     quiet : bool
         No progress.
+    rules : str, sequence of str, or FusionModel, optional
+        Count the records that break these, ``"debt <= assets"`` or ``"income = wages + other"``, as in
+        `train`; or those of a model.
 
     Returns
     -------
@@ -174,6 +184,7 @@ def validate(
         problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
     if weight is not None and not isinstance(weight, str):
         problems.add(f"`weight` must be a column name, not {shown(weight)}.")
+    demanded = take_rules(rules, problems)
     problems.stop()
     table, simulated = as_table(observed, "observed"), open_implicates(implicates)
     w, subsets, fields, notes = read_both(table, simulated, subset_names, wanted, weight)
@@ -197,6 +208,7 @@ def validate(
         },
         tuple(subset_names),
         tuple(notes),
+        violations(demanded, table, simulated) if demanded else None,
     )
     if plot:
         _ = validation.figures

@@ -8,9 +8,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from fusionpy.errors import Problems
+from fusionpy.rules import parse_rule
 from fusionpy.schema import Variable
 
-__all__ = ["expand_patterns", "read_hyper", "read_levels", "read_range", "split_names"]
+__all__ = ["expand_patterns", "read_hyper", "read_levels", "read_range", "read_trends", "split_names"]
 
 
 def split_names(text: str | None, option: str, problems: Problems, separator: str = ",") -> list[str]:
@@ -113,3 +114,22 @@ def read_levels(texts: Sequence[str], problems: Problems) -> dict[str, Variable]
             problems.add(f"`--ordered` must be NAME=LOW<HIGH, each name and each level once, not '{text}'.")
         ordered[name] = Variable(name, "ordered", levels, "string")
     return ordered
+
+
+def read_trends(texts: Sequence[str], problems: Problems) -> dict[str, dict[str, int]] | None:
+    """Read directions of expectations.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> read_trends(["rent rises with rooms", "rent falls with age"], Problems(ArgumentError, ""))
+    {'rent': {'rooms': 1, 'age': -1}}
+    """
+    found: dict[str, dict[str, int]] = {}
+    for text in texts:
+        rule = parse_rule(text)
+        if rule is None or rule.kind not in ("rises", "falls"):
+            problems.add(f"`--monotone` must be such as 'rent rises with rooms', not '{text}'.")
+        else:
+            found.setdefault(rule.variable, {})[rule.other] = 1 if rule.kind == "rises" else -1
+    return found or None

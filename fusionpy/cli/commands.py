@@ -18,7 +18,14 @@ import typer
 from typer.core import TyperGroup
 
 import fusionpy
-from fusionpy.cli.arguments import expand_patterns, read_hyper, read_levels, read_range, split_names
+from fusionpy.cli.arguments import (
+    expand_patterns,
+    read_hyper,
+    read_levels,
+    read_range,
+    read_trends,
+    split_names,
+)
 from fusionpy.cli.comparison import show_comparison, thin
 from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.errors import ArgumentError, FusionError, FusionWarning, Problems, settle_seed
@@ -192,6 +199,16 @@ def train(
     keep_donors: Annotated[
         bool, typer.Option(help="Keep donors' records in the model, for `analyze --rectify`.")
     ] = True,
+    bounds: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="'debt <= assets', 'gas = 0 unless has_gas'. Repeatable."),
+    ] = None,
+    identities: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="'income = wages + other'. Repeatable.")
+    ] = None,
+    monotone: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="'rent rises with rooms'. Repeatable.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Learn a donor survey's own variables, and write the model.
@@ -203,6 +220,7 @@ def train(
     least_most = read_range(krange, "--krange", problems)
     grid = read_hyper(hyper or [], problems)
     levels = read_levels(ordered or [], problems)
+    trends = read_trends(monotone or [], problems)
     if (x is None) == (recipient is None):
         problems.add(
             "Give the predictors by `--x`, or by `--recipient` those that both files have; not both."
@@ -245,6 +263,9 @@ def train(
         calibrate=calibrate,
         tolerant=tolerant,
         keep_donors=keep_donors,
+        bounds=bounds,
+        identities=identities,
+        monotone=trends,
         quiet=quiet,
     )
     print(model)

@@ -310,6 +310,7 @@ def _read(members: _Members) -> FusionModel:
         manifest.seconds,
         manifest.versions,
         _read_known(members, manifest.schema, len(weight)) if KNOWN in members.names else None,
+        manifest.rules,
     )
 
 

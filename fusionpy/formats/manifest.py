@@ -13,9 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.engines.boosting import Target, Tuning
-from fusionpy.errors import ArchiveError, few, is_whole, shown
+from fusionpy.errors import ArchiveError, Problems, few, is_whole, shown
 from fusionpy.formats.model_text import MOST_VALUE
 from fusionpy.model import METHODS, FusionModel, Options, Step
+from fusionpy.rules import Rule, orient, parse_rule, unfit
 from fusionpy.schema import Schema, Variable, is_number
 
 __all__ = [
@@ -78,6 +79,7 @@ class Manifest:
     donor_columns: tuple[str, ...]
     n_refits: int
     steps: tuple[StepEntry, ...]
+    rules: tuple[Rule, ...]
 
 
 def write_manifest(model: FusionModel) -> str:
@@ -94,6 +96,7 @@ def write_manifest(model: FusionModel) -> str:
         "donor_columns": list(model.donor_columns),
         "n_refits": len(model.counts),
         "steps": [_step(step) for step in model.steps],
+        "rules": [rule.text for rule in model.rules],
     }
     return json.dumps(content, indent=1, sort_keys=True)
 
@@ -228,7 +231,9 @@ def read_manifest(content: bytes, most_members: int) -> Manifest:
         raise damaged("its variables have impossible names")
     options = _read_options(root["options"])
     n_refits = root["n_refits"].whole(0, most_members)
-    steps = _read_steps(root["steps"], schema, most_members)
+    rules = [_read_rule(each) for each in root["rules"].each()] if "rules" in root.value else []
+    steps = _read_steps(root["steps"], schema, most_members, rules)
+    _check_rules(rules, schema, steps)
     n_members = {step.n_members for step in steps}
     if n_refits != options.refits or len(n_members) > 1 or (n_refits and n_members != {n_refits}):
         raise damaged("its refits are not as many as it says")
@@ -240,7 +245,7 @@ def read_manifest(content: bytes, most_members: int) -> Manifest:
     if not set(taken) <= set(donor_columns):
         raise damaged("donors' values of its fusion variables are missing")
     seed, seconds = root["seed"].whole(0, 2**63 - 1), root["seconds"].number(0)
-    return Manifest(schema, options, seed, seconds, versions, donor_columns, n_refits, steps)
+    return Manifest(schema, options, seed, seconds, versions, donor_columns, n_refits, steps, tuple(rules))
 
 
 def _read_variable(entry: _Entry) -> Variable:
@@ -291,8 +296,30 @@ def _read_options(entry: _Entry) -> Options:
     return Options(**found)
 
 
-def _read_steps(entry: _Entry, schema: Schema, most_members: int) -> tuple[StepEntry, ...]:
-    """Read the steps; what predicts a step must be known by then."""
+def _read_rule(entry: _Entry) -> Rule:
+    rule = parse_rule(entry.text())
+    if rule is None:
+        raise damaged(f"{entry.place} is no rule")
+    return rule
+
+
+def _check_rules(rules: Sequence[Rule], schema: Schema, steps: Sequence[StepEntry]) -> None:
+    """Rules must be of variables that fit them, in the order in which they become known."""
+    problems = Problems(ArchiveError, "")
+    order = [step.variables for step in steps]
+    order += [
+        (rule.variable,) for rule in rules if rule.variable and not any(rule.variable in s for s in order)
+    ]
+    found = orient(rules, [v.name for v in schema.x], order, problems)
+    problems.found = problems.found or [problem for rule in rules if (problem := unfit(rule, schema))]
+    if problems.found or (list(rules) != found and not any(rule.kind == "sum" for rule in rules)):
+        raise damaged("its rules do not fit its variables")
+
+
+def _read_steps(
+    entry: _Entry, schema: Schema, most_members: int, rules: Sequence[Rule]
+) -> tuple[StepEntry, ...]:
+    """Read the steps; what predicts a step must be known by then, as totals are once their parts are."""
     steps: list[StepEntry] = []
     known = [variable.name for variable in schema.x]
     waiting = [variable.name for variable in schema.y]
@@ -301,6 +328,10 @@ def _read_steps(entry: _Entry, schema: Schema, most_members: int) -> tuple[StepE
         steps.append(step)
         known += step.variables
         waiting = [name for name in waiting if name not in step.variables]
+        for rule in rules:
+            if rule.kind == "sum" and rule.variable in waiting and set(rule.parts) <= set(known):
+                known.append(rule.variable)
+                waiting.remove(rule.variable)
     if waiting:
         raise damaged(f"it has no step for {few(waiting)}")
     return tuple(steps)

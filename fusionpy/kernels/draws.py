@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-__all__ = ["calibrate", "draw_classes", "draw_donors", "fit_calibration"]
+__all__ = ["calibrate", "draw_classes", "draw_donors", "fit_calibration", "nearest_within"]
 
 
 @njit(cache=True, nogil=True)
@@ -109,6 +109,54 @@ def draw_donors(centre, start, member, weight, u):  # type: ignore[no-untyped-de
         while weight[member[low]] == 0:  # only if rounding carried the target to the pool's total
             low -= 1
         out[r] = member[low]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def nearest_within(centre, start, member, weight, drawn, value, low, high):  # type: ignore[no-untyped-def]
+    """Find, for draws that are out of bounds, the donor of the pool nearest to the draw that is within them.
+
+    Parameters
+    ----------
+    centre, start, member, weight
+        As for `draw_donors`.
+    drawn : (n,) intp
+        Donor row that was drawn for each recipient.
+    value : (d, q) float64
+        The donors' values of a step's variables.
+    low, high : (n, q) float64
+        Bounds of each recipient.
+
+    Returns
+    -------
+    (n,) intp
+        Donor row, of equally near ones the first of the pool; -1 where no donor of the pool is within bounds.
+
+    Notes
+    -----
+    The nearest, because drawing again among those within an upper bound would lower the mean by what is cut
+    off twice.
+
+    Examples
+    --------
+    >>> pool = np.array([0, 3]), np.array([0, 1, 2]), np.ones(3)
+    >>> value, bounds = np.array([[5.0], [9.0], [6.0]]), (np.full((2, 1), -np.inf), np.array([[7.0], [1.0]]))
+    >>> nearest_within(np.zeros(2, np.intp), *pool, np.array([1, 1]), value, *bounds)
+    array([ 2, -1])
+    """
+    out = np.full(len(centre), -1, dtype=np.intp)
+    for r in range(len(centre)):
+        least = np.inf
+        for p in range(start[centre[r]], start[centre[r] + 1]):
+            i = member[p]
+            inside = weight[i] > 0
+            away = 0.0
+            for j in range(value.shape[1]):
+                inside &= low[r, j] <= value[i, j] <= high[r, j]
+                away += abs(value[i, j] - value[drawn[r], j])
+            if inside and away < least:
+                least = away
+                out[r] = i
     return out
 
 

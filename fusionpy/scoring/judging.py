@@ -11,6 +11,8 @@ import pandas as pd
 from fusionpy.errors import ArgumentError, Problems, few, is_whole, repeated, settle_seed, shown
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames import as_table
+from fusionpy.model import FusionModel
+from fusionpy.obeying import take_rules, violations
 from fusionpy.progress import track
 from fusionpy.scoring.measures import (
     N_FOLDS,
@@ -46,6 +48,7 @@ def score(
     cores: int = 1,
     seed: int = 0,
     quiet: bool = False,
+    rules: str | Sequence[str] | FusionModel | None = None,
 ) -> Scorecard:
     r"""Judge implicates of records whose true values are known but were held out.
 
@@ -78,6 +81,9 @@ def score(
         Of the baselines' draws and the classifier.
     quiet : bool
         No progress.
+    rules : str, sequence of str, or FusionModel, optional
+        Count the records that break these, ``"debt <= assets"`` or ``"income = wages + other"``, as in
+        `train`; or those of a model.
 
     Returns
     -------
@@ -149,6 +155,7 @@ def score(
     seed = _check_arguments(cores, draws, min_size, seed, problems)
     wanted, predictors = _names(y, "y", problems), _names(x, "x", problems) or []
     _check_roles(wanted or [], predictors, weight, problems)
+    demanded = take_rules(rules, problems)
     problems.stop()
     table, drawn = as_table(truth, "truth"), open_implicates(implicates, "implicates")
     notes: list[str] = []
@@ -180,7 +187,8 @@ def score(
         medians = [np.median(e) for e in each if len(e)]
         found[way, None, "subgroup"] = (float(np.mean(medians)) if medians else np.nan, table.n_rows)
     _tell(bool(xs), ys, part, drawn.M, how, found, notes)
-    return Scorecard(_as_frame(found, drawn.M, how), table.n_rows, drawn.M, seed, tuple(notes))
+    broken = violations(demanded, table, drawn) if demanded else None
+    return Scorecard(_as_frame(found, drawn.M, how), table.n_rows, drawn.M, seed, tuple(notes), broken)
 
 
 def aim_of(measure: str, n_draws: int) -> float:

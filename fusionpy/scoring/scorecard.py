@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fusionpy.errors import counted, few
+from fusionpy.obeying import tell_violations
 
 __all__ = ["AIMS", "FLOOR", "FUSED", "HOT_DECK", "UNCONDITIONAL", "Scorecard"]
 
@@ -38,6 +39,8 @@ class Scorecard:
         Of the baselines' draws.
     notes : tuple of str
         What was left out, or could not be computed, and why.
+    violations : pandas.DataFrame or None
+        Shares of records that break each rule.
     """
 
     table: pd.DataFrame
@@ -45,6 +48,7 @@ class Scorecard:
     M: int
     seed: int
     notes: tuple[str, ...] = ()
+    violations: pd.DataFrame | None = None
 
     def wide(self) -> pd.DataFrame:
         """Lay the ways side by side.
@@ -106,7 +110,8 @@ class Scorecard:
             better = f"near {aim:.2g}" if aim else "lower"
             lines.append(f"{name:{widest}}  {measure:9}  {'  '.join(cells)}  {better}")
             before = y
-        return "\n".join([*lines, *([""] if self.notes else []), *(f"i {note}" for note in self.notes)])
+        notes = [*tell_violations(self.violations), *self.notes]
+        return "\n".join([*lines, *([""] if notes else []), *(f"i {note}" for note in notes)])
 
 
 def _number(value: float) -> str:
