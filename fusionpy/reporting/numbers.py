@@ -46,10 +46,11 @@ def significant(value: Any, digits: int = 3) -> str:
     """
     if is_missing(value) or math.isinf(value) or value == 0:
         return fixed(value, 0)
-    power = math.floor(math.log10(abs(float(f"{float(value):.{digits - 1}e}"))))
+    mantissa, exponent = f"{float(value):.{digits - 1}e}".split("e")
+    power = int(exponent)
     if not _LEAST <= abs(value) < _MOST:
         raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"{fixed(value / 10.0**power, digits - 1)} × 10{raised}"
+        return f"{fixed(float(mantissa), digits - 1)} × 10{raised}"
     return fixed(value, max(0, digits - 1 - power))
 
 
