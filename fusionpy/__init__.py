@@ -19,10 +19,13 @@ from fusionpy.errors import (
 )
 from fusionpy.formats.archive import read_fsn, write_fsn
 from fusionpy.fusion import fuse
-from fusionpy.importances import importance
+from fusionpy.importances import importance, plot_importance
+from fusionpy.imputation import impute
 from fusionpy.model import FusionModel
+from fusionpy.monotone import monotonic
 from fusionpy.reporting import report
 from fusionpy.scoring import Scorecard, score
+from fusionpy.screening import Prepared, prep_xy
 from fusionpy.training import train
 from fusionpy.validity import Validation, plot_valid, validate
 
@@ -35,6 +38,7 @@ __all__ = [
     "FusionModel",
     "FusionWarning",
     "OutputError",
+    "Prepared",
     "SchemaError",
     "Scorecard",
     "Validation",
@@ -43,7 +47,11 @@ __all__ = [
     "datasets",
     "fuse",
     "importance",
+    "impute",
+    "monotonic",
+    "plot_importance",
     "plot_valid",
+    "prep_xy",
     "read_fsn",
     "report",
     "score",

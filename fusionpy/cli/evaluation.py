@@ -22,7 +22,7 @@ from fusionpy.formats.aside import check_writable, written_aside
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.model import FusionModel
 
-__all__ = ["analyze", "report", "score", "validate"]
+__all__ = ["TABLE_ENDINGS", "Weight", "analyze", "report", "score", "validate", "write_table"]
 
 ANALYZE_EXAMPLES = """\b
 Examples:
@@ -131,7 +131,7 @@ def analyze(
     )
     print(result)
     if target is not None:
-        _write_table(result, target)
+        write_table(result, target)
 
 
 @app.command(epilog=VALIDATE_EXAMPLES)
@@ -178,7 +178,7 @@ def validate(
     print(found)
     if out is not None:
         folder = _folder(out)
-        _write_table(found.table, folder / "validation.csv")
+        write_table(found.table, folder / "validation.csv")
         if plot:
             fusionpy.plot_valid(found, path=folder)
         print(f"Written to {folder}")
@@ -232,7 +232,7 @@ def score(
         )  # fmt: skip
     print(found)
     if target is not None:
-        _write_table(found.table, target)
+        write_table(found.table, target)
 
 
 @app.command(epilog=REPORT_EXAMPLES)
@@ -348,7 +348,7 @@ def _folder(path: str) -> Path:
     return folder
 
 
-def _write_table(table: Any, target: Path) -> None:
+def write_table(table: Any, target: Path) -> None:
     """Write a table as its name says, whole or not at all."""
     frame = pd.DataFrame(table)
     with written_aside(target) as aside:

@@ -16,15 +16,20 @@ __all__ = [
     "BOOSTER_SEED",
     "BOOTSTRAP",
     "DRAW",
+    "FILL",
     "FOLD",
     "MEMBER",
+    "PERMUTE",
     "REWEIGHT",
+    "SAMPLE",
+    "THIN",
     "philox",
     "uniforms",
 ]
 
 # Purposes: the last word of the counter, so that no two uses ever share a number.
 DRAW, REWEIGHT, FOLD, BOOTSTRAP, MEMBER, BOOSTER_SEED, ANALYSIS = range(7)
+PERMUTE, THIN, SAMPLE, FILL = range(100, 104)
 
 _KEY_TAG = np.uint64(0x667573696F6E7079)  # "fusionpy", the second word of every key
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)

@@ -1,0 +1,269 @@
+"""By how much the loss on held-out donors rises when a predictor's values change hands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fusionpy.engines import boosting
+from fusionpy.engines.boosting import Booster, Target
+from fusionpy.errors import Problems, SchemaError, counted, meant
+from fusionpy.frames import Table, Unreadable
+from fusionpy.kernels.draws import calibrate
+from fusionpy.kernels.losses import absolute_loss, log_loss, relative_rise, squared_loss
+from fusionpy.kernels.scaling import normal_scores
+from fusionpy.kernels.uniforms import PERMUTE, uniforms
+from fusionpy.model import FusionModel, Step
+from fusionpy.schema import NO_COLUMN, describe, is_number
+
+__all__ = ["PERMUTATION", "HeldOut", "read_held_out", "rises"]
+
+Array = NDArray[np.float64]
+PERMUTATION = ("permutation", "permutation_se")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Donors that a model was not trained on.
+
+    Attributes
+    ----------
+    matrix : (n, p + q) float64
+        Predictors and fusion variables, as in ``model.schema.names``.
+    weight : (n,) float64
+        Positive.
+    """
+
+    matrix: Array
+    weight: Array
+
+
+def read_held_out(model: FusionModel, table: Table, weight: str | None) -> HeldOut:
+    """Read the held-out donors.
+
+    Parameters
+    ----------
+    model : FusionModel
+    table : Table
+    weight : str or None
+        Column of survey weights.
+
+    Returns
+    -------
+    HeldOut
+        Without those of zero weight.
+
+    Raises
+    ------
+    SchemaError
+        If columns are missing, or not what the model's were.
+    """
+    names = model.schema.names
+    model.schema.check_recipient(table, names, "the model, or its fusion variables")
+    weights = _weights(table, weight)
+    used = np.flatnonzero(weights > 0)
+    return HeldOut(model.schema.encode(table, names)[used], weights[used])
+
+
+def _weights(table: Table, name: str | None) -> Array:
+    """(n,) Survey weights, or 1.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such column, or it cannot be used.
+    """
+    if name is None:
+        return np.ones(table.n_rows)
+    problems = Problems(SchemaError, "`weight` cannot be used.", "Mend this column, or leave `weight` out.")
+    values = np.ones(table.n_rows)
+    if name not in table.names:
+        problems.add(f"`{name}`: {NO_COLUMN}{meant(name, table.names)}.")
+        problems.stop()
+    try:
+        array = table.column(name)
+        if is_number(array.type):
+            values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False))
+        else:
+            problems.add(f"`{name}`: must be numeric, not {describe(array)}.")
+    except Unreadable as error:
+        problems.add(f"`{name}`: must be numeric, not {error}.")
+    if n_bad := int((~np.isfinite(values) | (values < 0)).sum()):
+        problems.add(f"`{name}`: {counted(n_bad, 'value')} missing, infinite or negative.")
+    problems.stop()
+    return values
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One model and the held-out records that it is judged on.
+
+    Attributes
+    ----------
+    rows : (r,) intp
+        Records, of n.
+    matrix : (r, p) float64
+        Predictors in the booster's order.
+    truth : (r,) float64
+        Classes, or values on the scale that the model predicts.
+    """
+
+    target: Target
+    booster: Booster
+    calibration: tuple[float, ...]
+    rows: NDArray[np.intp]
+    matrix: Array
+    truth: Array
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether it predicts probabilities."""
+        return self.target.objective in ("binary", "multiclass")
+
+    def losses(self, matrix: Array) -> Array:
+        """(r,) Loss of every record if the predictors were these."""
+        found = boosting.predict(self.booster, matrix)
+        if self.has_classes:
+            probability = np.hstack([1 - found, found]) if found.shape[1] == 1 else found
+            return log_loss(calibrate(probability, self.calibration), self.truth.astype(np.intp))
+        if self.target.objective == "quantile":
+            return absolute_loss(found[:, 0], self.truth, self.target.alpha)
+        return squared_loss(found[:, 0], self.truth)
+
+
+def _judged(model: FusionModel, step: Step, target: Target, held: HeldOut) -> _Judged:
+    """Find the records that a model is judged on.
+
+    Raises
+    ------
+    SchemaError
+        If there are fewer than two.
+    """
+    names, variable = model.schema.names, target.variable
+    values = held.matrix[:, names.index(variable)]
+    is_used = ~np.isnan(values)
+    is_inflated = f"{variable}_z" in step.final
+    if is_inflated and target.kind != "z":
+        is_used &= values != 0
+    rows = np.flatnonzero(is_used)
+    if len(rows) < 2:
+        other = " other than 0" if is_inflated and target.kind != "z" else ""
+        problem = f"`{variable}` has {counted(len(rows), 'value')}{other}; at least 2 are needed."
+        raise SchemaError("`data` has too few records.", [problem], "Pass more donors of positive weight.")
+    truth = values[rows]
+    if target.kind == "z":
+        truth = (truth == 0).astype(np.float64)
+    elif variable in step.ranked:
+        truth = _ranked(model, variable, is_inflated, truth)
+    columns = [names.index(name) for name in step.predictors]
+    calibration = tuple(step.calibrations.get(target.name, ()))
+    matrix = np.ascontiguousarray(held.matrix[rows][:, columns])
+    return _Judged(target, step.final[target.name], calibration, rows, matrix, truth)
+
+
+def _ranked(model: FusionModel, variable: str, is_inflated: bool, values: Array) -> Array:
+    """Put values on the rank-normal scale of the donors."""
+    known = model.donors[:, model.donor_columns.index(variable)]
+    kept = known != 0 if is_inflated else np.ones(len(known), dtype=bool)
+    scores = normal_scores(known[kept], model.weight[kept])
+    distinct, first = np.unique(known[kept], return_index=True)
+    return np.interp(values, distinct, scores[first])
+
+
+def rises(
+    model: FusionModel,
+    held: HeldOut,
+    used: pd.DataFrame,
+    n_repeats: int,
+    seed: int,
+    cores: int,
+    detailed: bool,
+) -> pd.DataFrame:
+    """Permute every predictor that a model uses.
+
+    Parameters
+    ----------
+    model : FusionModel
+    held : HeldOut
+    used : DataFrame
+        Columns `y`, `model`, `x`: which model uses which predictor.
+    n_repeats, seed, cores : int
+    detailed : bool
+        Whether each of a variable's models is told, rather than their average.
+
+    Returns
+    -------
+    DataFrame
+        Columns `y`, `model` (if detailed), `x`, `permutation`, `permutation_se`.
+
+    Raises
+    ------
+    SchemaError
+        If a model has fewer than two records to be judged on.
+    """
+    rows: list[dict[str, Any]] = []
+    for step in model.steps:
+        for variable in step.variables:
+            judged = [_judged(model, step, t, held) for t in step.targets if t.variable == variable]
+            mine = used[used["y"] == variable]
+            place = {each.target.kind: each for each in judged}
+            pairs = [(place[kind], name) for kind, name in zip(mine["model"], mine["x"], strict=True)]
+            before = {kind: each.losses(each.matrix) for kind, each in place.items()}
+            total: dict[str, tuple[float, Array]] = {}
+            for (each, name), rise in zip(
+                pairs, _permuted(model, step, pairs, before, n_repeats, seed, cores), strict=True
+            ):
+                kind = each.target.kind
+                # Log loss has no unit, and may be next to nothing: its rise is told as it is.
+                unit = np.ones(len(rise)) if each.has_classes else before[kind]
+                share, influence = relative_rise(rise, unit, held.weight[each.rows])
+                if detailed:
+                    label = {"y": variable, "model": kind, "x": name}
+                    rows.append({**label, **_entry(share, influence, len(influence))})
+                    continue
+                known, spread = total.setdefault(name, (0.0, np.zeros(len(held.weight))))
+                spread[each.rows] += influence / len(judged)
+                total[name] = known + share / len(judged), spread
+            n = max(len(each.rows) for each in judged)
+            rows += [{"y": variable, "x": name, **_entry(*found, n)} for name, found in total.items()]
+    keys = ["y", "model", "x"] if detailed else ["y", "x"]
+    frame = pd.DataFrame(rows, columns=[*keys, *PERMUTATION])
+    return frame.astype({**dict.fromkeys(keys, "str"), **dict.fromkeys(PERMUTATION, "float64")})
+
+
+def _entry(share: float, influence: Array, n: int) -> dict[str, float]:
+    """Tell a share, and its standard error from what each of n records does to it."""
+    values = share, float(np.sqrt(n / (n - 1) * (influence @ influence)))
+    return dict(zip(PERMUTATION, values, strict=True))
+
+
+def _permuted(
+    model: FusionModel,
+    step: Step,
+    pairs: list[tuple[_Judged, str]],
+    before: dict[str, Array],
+    n_repeats: int,
+    seed: int,
+    cores: int,
+) -> Iterator[Array]:
+    """Yield, of each pair of model and predictor, how much every record's loss rises, (r,) float64."""
+
+    def rise(pair: tuple[_Judged, str]) -> Array:
+        each, name = pair
+        j, place = step.predictors.index(name), model.schema.names.index(name)
+        matrix, total = each.matrix.copy(), np.zeros(len(each.rows))
+        for repeat in range(n_repeats):
+            # By the records' numbers, so that models of the same records see the same permutation.
+            u = uniforms(seed, PERMUTE, int(each.rows[-1]) + 1, implicate=repeat, step=place)[0]
+            matrix[:, j] = each.matrix[np.argsort(u[each.rows], kind="stable"), j]
+            total += each.losses(matrix)
+        return np.asarray(total / n_repeats - before[each.target.kind])
+
+    with ThreadPoolExecutor(cores) as pool:
+        yield from pool.map(rise, pairs)
