@@ -37,7 +37,7 @@ from fusionpy.kernels.uniforms import ANALYSIS, BOOSTER_SEED, DRAW, REWEIGHT, un
 from fusionpy.learning import learn_steps, refit_counts, run_all
 from fusionpy.model import METHODS, FusionModel, Plan
 from fusionpy.progress import announce, track
-from fusionpy.schema import NO_COLUMN, Schema, Variable, describe, is_number, is_r_name
+from fusionpy.schema import NO_COLUMN, Schema, Variable, is_r_name, weight_column
 from fusionpy.training import FEWEST_DONORS, FEWEST_NONZERO
 
 __all__ = ["impute"]
@@ -298,7 +298,7 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
     """Survey weights; what is wrong with them is noted."""
     values: Array | str = np.ones(table.n_rows)
     if weight is not None:
-        values = _weight_column(table, weight)
+        values = weight_column(table, weight, "records")
     if isinstance(values, str):
         problems.add(f"weight `{weight}`: {values}.")
         return np.ones(table.n_rows)
@@ -308,23 +308,6 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
     if not (values > 0).any():
         problems.add(f"weight `{weight}`: no weight is positive.")
     return np.maximum(values, 0.0)
-
-
-def _weight_column(table: Table, name: str) -> Array | str:
-    if name not in table.names:
-        return NO_COLUMN + meant(name, table.names)
-    try:
-        array = table.column(name)
-    except Unreadable as error:
-        return f"{error}; weights must be numeric"
-    if not is_number(array.type):
-        return f"weights must be numeric, not {describe(array)}"
-    values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
-    if n_missing := int(np.isnan(values).sum()):
-        return f"{counted(n_missing, 'missing value')}; drop those records, or give them a weight"
-    if n_infinite := int(np.isinf(values).sum()):
-        return f"{counted(n_infinite, 'infinite value')}, which cannot be used"
-    return values
 
 
 def _learnable(work: _Work, column: int, varying: Sequence[int]) -> Rows:

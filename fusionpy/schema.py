@@ -28,7 +28,7 @@ from fusionpy.errors import (
 )
 from fusionpy.frames import Table, Unreadable, is_text
 
-__all__ = ["Kind", "Schema", "Variable", "describe", "is_number"]
+__all__ = ["Kind", "Schema", "Variable", "describe", "is_number", "weight_column"]
 
 Kind = Literal["continuous", "ordered", "nominal", "logical"]
 RESERVED = ("M", "W..", "R..")
@@ -456,3 +456,34 @@ def _unseen(levels: Sequence[Any], variable: Variable) -> str | None:
         return f"its levels are {kinds[0]}, in training {kinds[1]} (such as {few(variable.levels[:2])})"
     some = f"level {few(unseen)} was" if len(unseen) == 1 else f"levels {few(unseen)} were"
     return f"{some} not in training ({variable.n_classes} levels)"
+
+
+def weight_column(table: Table, name: str, whose: str = "donors") -> NDArray[np.float64] | str:
+    """Fetch a column of weights, or say why it cannot be had.
+
+    Parameters
+    ----------
+    table : Table
+    name : str
+    whose : str
+        Who has the weights.
+
+    Returns
+    -------
+    (n,) float64, or str
+        Finite; negative ones are the caller's business.
+    """
+    if name not in table.names:
+        return NO_COLUMN + meant(name, table.names)
+    try:
+        array = table.column(name)
+    except Unreadable as error:
+        return f"{error}; weights must be numeric"
+    if not is_number(array.type):
+        return f"weights must be numeric, not {describe(array)}"
+    values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    if n_missing := int(np.isnan(values).sum()):
+        return f"{counted(n_missing, 'missing value')}; drop those {whose}, or give them a weight"
+    if n_infinite := int(np.isinf(values).sum()):
+        return f"{counted(n_infinite, 'infinite value')}, which cannot be used"
+    return values

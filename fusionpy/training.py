@@ -24,20 +24,19 @@ from fusionpy.errors import (
     few,
     grouped,
     is_whole,
-    meant,
     settle_seed,
     shown,
 )
 from fusionpy.formats.archive import library_versions, write_fsn
 from fusionpy.formats.aside import check_writable
-from fusionpy.frames import Table, Unreadable, as_table
+from fusionpy.frames import Table, as_table
 from fusionpy.kernels.scaling import integerize_weights
 from fusionpy.learning import count_models, learn_steps, refit_counts
 from fusionpy.model import METHODS, FusionModel, Known, Options, Plan
 from fusionpy.planning import check_roles, plan_steps
 from fusionpy.progress import track
 from fusionpy.rules import Rule, check_donors, orient, read_rules
-from fusionpy.schema import NO_COLUMN, RECODE, UNFIT, Schema, describe, is_number
+from fusionpy.schema import RECODE, UNFIT, Schema, weight_column
 
 __all__ = ["train"]
 
@@ -339,7 +338,7 @@ def _weights(
     if weight is None:
         return np.ones(table.n_rows), None
     roles = {weight: "weight", **dict.fromkeys(replicate_weights or (), "replicate weight")}
-    columns = {name: _weight_column(table, name) for name in roles}
+    columns = {name: weight_column(table, name) for name in roles}
     wrong = [(roles[name], name, each) for name, each in columns.items() if isinstance(each, str)]
     for problem in grouped(wrong):
         problems.add(problem)
@@ -361,24 +360,6 @@ def _weights(
             "The replicate weights all equal the full-sample weight: they say nothing of the design."
         )
     return full, ratio
-
-
-def _weight_column(table: Table, name: str) -> NDArray[np.float64] | str:
-    """Fetch a column of weights, or say why it cannot be had."""
-    if name not in table.names:
-        return NO_COLUMN + meant(name, table.names)
-    try:
-        array = table.column(name)
-    except Unreadable as error:
-        return f"{error}; weights must be numeric"
-    if not is_number(array.type):
-        return f"weights must be numeric, not {describe(array)}"
-    values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
-    if n_missing := int(np.isnan(values).sum()):
-        return f"{counted(n_missing, 'missing value')}; drop those donors, or give them a weight"
-    if n_infinite := int(np.isinf(values).sum()):
-        return f"{counted(n_infinite, 'infinite value')}, which cannot be used"
-    return values
 
 
 def _check_enough(schema: Schema, matrix: NDArray[np.float64], options: Options) -> None:

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.errors import FusionWarning, Problems, SchemaError, counted, few, meant
+from fusionpy.errors import FusionWarning, Problems, SchemaError, counted, few
 from fusionpy.frames import Table, Unreadable
 from fusionpy.kernels.uniforms import FILL, SAMPLE, uniforms
-from fusionpy.schema import NO_COLUMN, Schema, describe, is_number
+from fusionpy.schema import Schema, weight_column
 
 __all__ = ["Donors", "read_donors"]
 
@@ -122,7 +122,7 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
     """Read survey weights; what is wrong with them is noted."""
     if weight is None:
         return np.ones(table.n_rows)
-    values = _weight_values(table, weight)
+    values = weight_column(table, weight)
     if isinstance(values, str):
         problems.add(f"weight `{weight}`: {values}.")
         return np.ones(table.n_rows)
@@ -133,24 +133,6 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
         message = f"{counted(n_negative, 'negative weight')} in `{weight}`: taken as 0."
         warnings.warn(message, FusionWarning, stacklevel=4)
     return np.maximum(values, 0)
-
-
-def _weight_values(table: Table, name: str) -> Array | str:
-    """Fetch the column of weights, or say why it cannot be had."""
-    if name not in table.names:
-        return NO_COLUMN + meant(name, table.names)
-    try:
-        array = table.column(name)
-    except Unreadable as error:
-        return f"{error}; weights must be numeric"
-    if not is_number(array.type):
-        return f"weights must be numeric, not {describe(array)}"
-    values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
-    if n_missing := int(np.isnan(values).sum()):
-        return f"{counted(n_missing, 'missing value')}; drop those donors, or give them a weight"
-    if n_infinite := int(np.isinf(values).sum()):
-        return f"{counted(n_infinite, 'infinite value')}, which cannot be used"
-    return values
 
 
 def _sample(weights: Array, fraction: float, seed: int) -> NDArray[np.intp]:
