@@ -25,7 +25,7 @@ from fusionpy.estimands import Estimand, read_estimands
 from fusionpy.estimating import Answer, Groups, Levels, Measured, Replicates, answer, column_values
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.implicates import open_implicates
-from fusionpy.frames import return_table
+from fusionpy.frames import return_table, take_names
 from fusionpy.model import FusionModel
 from fusionpy.pooling import pool_answers
 from fusionpy.progress import track
@@ -161,8 +161,8 @@ def analyze(
         ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.analyze)` for what it takes."
     )
     estimands = read_estimands(x, problems)
-    groups = Groups(_names(by, "by", problems))
-    replicate_names = _names(rep_weights, "rep_weights", problems)
+    groups = Groups(take_names(by, "by", problems))
+    replicate_names = take_names(rep_weights, "rep_weights", problems)
     scale = _scale(var_scale, len(replicate_names), problems)
     _check_arguments(weight, fun, pooling, level, cores, problems)
     seed = settle_seed(seed, problems)
@@ -222,17 +222,6 @@ def _weights(
         return w, None
     columns = survey.weights(replicate_names, "replicate weight")
     return w, Replicates(np.asfortranarray(np.stack(columns, axis=1)), scale / len(columns), cores)
-
-
-def _names(given: Any, argument: str, problems: Problems) -> list[str]:
-    """Take a column name or a list of them, or note what else was given."""
-    if given is None or isinstance(given, str):
-        return [] if given is None else [given]
-    names = list(given) if isinstance(given, Sequence | np.ndarray) or hasattr(given, "to_list") else [given]
-    if not all(isinstance(name, str) for name in names):
-        problems.add(f"`{argument}` must be a column name or a list of them, not {shown(given)}.")
-        return []
-    return list(dict.fromkeys(names))
 
 
 def _scale(var_scale: Any, n_replicates: int, problems: Problems) -> float:

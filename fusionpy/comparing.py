@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from fusionpy.errors import Problems, SchemaError, counted, few, grouped, meant
 from fusionpy.formats.implicates import Implicates
-from fusionpy.frames import Table, Unreadable, is_text
+from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.kernels.classes import cut_classes
 from fusionpy.schema import describe, is_number
 
-__all__ = ["Field", "Grouping", "Subset", "groupings_of", "numbers", "read_both"]
+__all__ = ["Field", "Grouping", "Subset", "groupings_of", "read_both"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -177,7 +177,7 @@ def _weights(table: Table, name: str) -> Array | str:
         return column
     if not is_number(column.type):
         return f"weights must be numeric, not {describe(column)}"
-    values = numbers(column)
+    values = to_floats(column)
     if n_missing := int(np.isnan(values).sum()):
         return f"{counted(n_missing, 'missing value')}; drop those records, or give them a weight"
     if (values < 0).any() or np.isinf(values).any():
@@ -199,12 +199,6 @@ def _column(table: Table, name: str) -> pa.Array | str:
     return column if column.null_count < len(column) else "no values at all"
 
 
-def numbers(column: pa.Array) -> Array:
-    """Read numbers: (n,) float64, NaN where missing."""
-    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return np.asarray(values, dtype=np.float64)
-
-
 def _levels(column: pa.Array) -> list[str]:
     """List the levels of a categorical column, as text."""
     if pa.types.is_boolean(column.type):
@@ -218,7 +212,7 @@ def _codes(column: pa.Array, levels: Sequence[str]) -> Array:
     """Code a categorical column: (n,) float64, NaN where missing or not among the levels."""
     if not pa.types.is_dictionary(column.type):
         if pa.types.is_boolean(column.type):
-            return numbers(column.cast(pa.int8()))
+            return to_floats(column.cast(pa.int8()))
         column = column.dictionary_encode()
     place = {level: float(code) for code, level in enumerate(levels)}
     lookup = [np.nan if v is None else place.get(str(v), np.nan) for v in column.dictionary.to_pylist()]
@@ -232,7 +226,7 @@ def _subset(table: Table, name: str) -> Subset | str:
     if isinstance(column, str):
         return column
     if is_number(column.type):
-        values = numbers(column)
+        values = to_floats(column)
         if np.isnan(values).all() or np.isinf(values).any():
             return "no values at all" if np.isnan(values).all() else "infinite values, which cannot be used"
         codes = cut_classes(values, N_CLASSES)
@@ -262,7 +256,7 @@ def _field(table: Table, simulated: Implicates, name: str, same_rows: bool) -> F
     levels = [] if is_numeric else _levels(column)
     if len(levels) > MOST_LEVELS:
         return f"{len(levels):,} different levels; group them, or leave the variable out"
-    observed = numbers(column) if is_numeric else _codes(column, levels)
+    observed = to_floats(column) if is_numeric else _codes(column, levels)
     if np.isinf(observed).any() or np.isnan(observed).all():
         return "infinite values, which cannot be used" if np.isinf(observed).any() else "no values at all"
     drawn = np.full((simulated.M, simulated.n_rows), np.nan)
@@ -274,7 +268,7 @@ def _field(table: Table, simulated: Implicates, name: str, same_rows: bool) -> F
         values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         if is_number(values.type) != is_numeric:
             return f"{describe(column)} in `observed`, {describe(values)} in `implicates`"
-        drawn[m] = numbers(values) if is_numeric else _codes(values, levels)
+        drawn[m] = to_floats(values) if is_numeric else _codes(values, levels)
         if not is_numeric and (unseen := sorted({*_held(values)} - {*levels})):
             return f"levels {few(unseen)} of `implicates` are not among those of `observed`: {few(levels)}"
     if n_missing := int(np.isnan(drawn).sum() + np.isinf(drawn).sum()):

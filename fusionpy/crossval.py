@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from fusionpy.errors import ArgumentError, Problems, SchemaError, grouped, is_whole, meant, settle_seed, shown
-from fusionpy.frames import Table, Unreadable, as_table, is_text
+from fusionpy.frames import Table, Unreadable, as_table, is_text, to_floats
 from fusionpy.fusion import fuse
 from fusionpy.kernels.strata import assign_folds, strata_of
 from fusionpy.planning import check_roles, plan_steps
@@ -175,7 +175,5 @@ def _folds(first: pa.Array, n_folds: int, rng: np.random.Generator) -> np.ndarra
     """Deal the records to folds, balanced on one variable."""
     categorical = pa.types.is_dictionary(first.type) or pa.types.is_boolean(first.type)
     codes = first.indices if pa.types.is_dictionary(first.type) else first
-    values = codes.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return assign_folds(
-        strata_of(np.nan_to_num(values, nan=-1.0), categorical), n_folds, rng.random(len(first))
-    )
+    values = np.nan_to_num(to_floats(codes), nan=-1.0)
+    return assign_folds(strata_of(values, categorical), n_folds, rng.random(len(first)))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, shown
 from fusionpy.estimands import Estimand
+from fusionpy.frames import to_floats
 from fusionpy.kernels.estimates import (
     Moments,
     Shares,
@@ -33,7 +34,6 @@ from fusionpy.kernels.quantiles import (
 from fusionpy.kernels.rubin import Rule
 from fusionpy.kernels.strata import bootstrap_counts
 from fusionpy.kernels.uniforms import ANALYSIS, uniforms
-from fusionpy.schema import is_number
 
 __all__ = ["Answer", "Groups", "Levels", "Measured", "Replicates", "answer", "column_values"]
 
@@ -242,13 +242,8 @@ def column_values(array: pa.Array) -> Array:
     """Numbers of a numeric or logical column, NaN where missing or infinite."""
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.int8())
-    values = np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    values = to_floats(array)
     return values if np.isfinite(values).all() else np.where(np.isfinite(values), values, np.nan)
-
-
-def is_categorical(kind: pa.DataType) -> bool:
-    """Tell whether the mean of such a column is a share for each level."""
-    return not is_number(kind)
 
 
 def evaluate(data: Measured, w: Array) -> Array:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from fusionpy.errors import Problems, SchemaError, few, repeated, shown
 
-__all__ = ["Table", "Unreadable", "as_table", "is_text", "return_table"]
+__all__ = ["Table", "Unreadable", "as_table", "is_text", "return_table", "take_names", "to_floats"]
 
 
 class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of the column)
@@ -200,6 +202,53 @@ def _polars_enum(table: pa.Table, name: str) -> Any:
 
     levels = table.column(name).combine_chunks().dictionary.to_pylist()
     return pl.col(name).cast(pl.String).cast(pl.Enum(levels))
+
+
+def take_names(given: Any, argument: str, problems: Problems, *, once: bool = False) -> list[str]:
+    """Take no column name, one, or a list of them; or note what else was given.
+
+    Parameters
+    ----------
+    given : str, sequence of str, or None
+    argument : str
+        What to call it in errors.
+    problems : Problems
+    once : bool
+        Whether to name a column twice is wrong, too.
+
+    Returns
+    -------
+    list of str
+        Each name once.
+
+    Examples
+    --------
+    >>> problems = Problems(SchemaError, "No.")
+    >>> take_names("age", "by", problems), take_names(["age", "sex", "age"], "by", problems)
+    (['age'], ['age', 'sex'])
+    """
+    if given is None:
+        return []
+    is_list = isinstance(given, Sequence | np.ndarray) or hasattr(given, "to_list")
+    names = list(given) if is_list and not isinstance(given, str) else [given]
+    if not all(isinstance(name, str) for name in names):
+        problems.add(f"`{argument}` must be a column name or a list of them, not {shown(given)}.")
+        return []
+    if once and (twice := repeated(names)):
+        problems.add(f"`{argument}` names {few(twice, '`')} more than once.")
+    return list(dict.fromkeys(names))
+
+
+def to_floats(array: pa.Array) -> NDArray[np.float64]:
+    """Fetch the numbers of a column: (n,) float64, NaN where missing.
+
+    Examples
+    --------
+    >>> to_floats(pa.array([1, None, 3]))
+    array([ 1., nan,  3.])
+    """
+    values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.asarray(values, dtype=np.float64)
 
 
 def is_text(kind: pa.DataType) -> bool:

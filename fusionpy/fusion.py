@@ -14,11 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.drawing import draw_weights, simulate
-from fusionpy.errors import ArgumentError, Problems, SchemaError, few, is_whole, repeated, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, SchemaError, few, is_whole, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
 from fusionpy.formats.implicates import with_metadata, write_parquet
-from fusionpy.frames import Table, Unreadable, as_table, return_table
+from fusionpy.frames import Table, Unreadable, as_table, return_table, take_names
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.progress import announce, track
 
@@ -112,7 +112,7 @@ def fuse(
         ArgumentError, "`fuse()` cannot start.", "See `help(fusionpy.fuse)` for what it takes."
     )
     _check_arguments(M, kblock, margin, cores, offset, chunk, problems)
-    kept = _retained(retain, problems)
+    kept = take_names(retain, "retain", problems, once=True)
     seed_given = seed is not None
     seed = settle_seed(seed, problems)
     problems.stop()
@@ -235,20 +235,6 @@ def _check_arguments(
         problems.add(f"`margin` must be a number other than 0, not {shown(margin)}.")
     elif margin < 0 and not float(margin).is_integer():
         problems.add(f"`margin`, if negative, must be a whole number (of chunks), not {shown(margin)}.")
-
-
-def _retained(retain: str | Sequence[str] | None, problems: Problems) -> list[str]:
-    """Take names of columns to carry along, or note what else was given."""
-    if retain is None or isinstance(retain, str):
-        return [] if retain is None else [retain]
-    is_list = isinstance(retain, Sequence | np.ndarray) or hasattr(retain, "to_list")
-    names: list[Any] = list(retain) if is_list else [retain]
-    if not all(isinstance(name, str) for name in names):
-        problems.add(f"`retain` must be a column name or a list of them, not {shown(retain)}.")
-        return []
-    if twice := repeated(names):
-        problems.add(f"`retain` names {few(twice, '`')} more than once.")
-    return names
 
 
 def _check_retained(table: Table, names: Sequence[str], model: FusionModel, to_file: bool) -> list[str]:

@@ -25,12 +25,11 @@ from fusionpy.errors import (
     few,
     is_whole,
     meant,
-    repeated,
     settle_seed,
     shown,
 )
 from fusionpy.formats.implicates import with_metadata
-from fusionpy.frames import Table, Unreadable, as_table
+from fusionpy.frames import Table, Unreadable, as_table, take_names
 from fusionpy.kernels.draws import draw_donors
 from fusionpy.kernels.strata import assign_split, redraw_factors, strata_of
 from fusionpy.kernels.uniforms import ANALYSIS, BOOSTER_SEED, DRAW, REWEIGHT, uniforms
@@ -215,16 +214,7 @@ def _check_arguments(
         problems.add(f"`quiet` must be True or False, not {shown(quiet)}.")
     if weight is not None and not isinstance(weight, str):
         problems.add(f"`weight` must be the name of a column, not {shown(weight)}.")
-    if ignore is None or isinstance(ignore, str):
-        return [] if ignore is None else [ignore]
-    is_list = isinstance(ignore, Sequence | np.ndarray) or hasattr(ignore, "to_list")
-    names: list[Any] = list(ignore) if is_list else [None]
-    if not all(isinstance(name, str) for name in names):
-        problems.add(f"`ignore` must be a column name or a list of them, not {shown(ignore)}.")
-        return []
-    if twice := repeated(names):
-        problems.add(f"`ignore` names {few(twice, '`')} more than once.")
-    return names
+    return take_names(ignore, "ignore", problems, once=True)
 
 
 def _read(table: Table, weight: str | None, ignored: Sequence[str], M: int) -> _Work:

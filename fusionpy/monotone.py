@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fusionpy.engines.charts_monotone import monotone_chart
 from fusionpy.errors import ArgumentError, FusionWarning, Problems, counted, is_whole, settle_seed, shown
-from fusionpy.frames import is_text
+from fusionpy.frames import is_text, to_floats
 from fusionpy.kernels.monotone_spline import rising_spline
 from fusionpy.kernels.supersmoother import supersmooth
 from fusionpy.kernels.uniforms import THIN, uniforms
@@ -198,7 +198,7 @@ def _vector(value: Any, argument: str, problems: Problems) -> Vector | None:
         kind = "text" if is_text(array.type) else describe(array)
         problems.add(f"`{argument}` must hold numbers, not {kind}.")
         return None
-    values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    values = to_floats(array)
     if n_missing := int(np.isnan(values).sum()):
         problems.add(f"`{argument}` has {counted(n_missing, 'missing value')}; drop or impute these records.")
         return None

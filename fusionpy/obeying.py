@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusionpy.errors import Problems, SchemaError, few, meant, shown
 from fusionpy.formats.implicates import Implicates
-from fusionpy.frames import Table, Unreadable
+from fusionpy.frames import Table, Unreadable, to_floats
 from fusionpy.model import FusionModel
 from fusionpy.rules import Rule, broken, parse_rule
 from fusionpy.schema import Schema, Variable, is_number
@@ -139,4 +139,4 @@ def _values(variable: Variable, column: pa.Array | pa.ChunkedArray) -> Array:
         column = column.cast(pa.int8())
     elif variable.kind == "nominal":
         column = pc.index_in(column.cast(pa.string()), value_set=pa.array(variable.levels, pa.string()))
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return to_floats(column)

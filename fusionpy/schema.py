@@ -26,7 +26,7 @@ from fusionpy.errors import (
     meant,
     repeated,
 )
-from fusionpy.frames import Table, Unreadable, is_text
+from fusionpy.frames import Table, Unreadable, is_text, to_floats
 
 __all__ = ["Kind", "Schema", "Variable", "describe", "is_number", "weight_column"]
 
@@ -195,7 +195,7 @@ def _codes(variable: Variable, array: pa.Array) -> NDArray[np.float64]:
         array = array.cast(pa.int8())
     elif variable.kind == "nominal":
         array = pc.index_in(array, value_set=pa.array(list(variable.levels), type=array.type))
-    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return to_floats(array)
 
 
 @dataclass(frozen=True)
@@ -481,7 +481,7 @@ def weight_column(table: Table, name: str, whose: str = "donors") -> NDArray[np.
         return f"{error}; weights must be numeric"
     if not is_number(array.type):
         return f"weights must be numeric, not {describe(array)}"
-    values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    values = to_floats(array)
     if n_missing := int(np.isnan(values).sum()):
         return f"{counted(n_missing, 'missing value')}; drop those {whose}, or give them a weight"
     if n_infinite := int(np.isinf(values).sum()):

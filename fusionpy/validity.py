@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.comparing import Field, Grouping, groupings_of, numbers, read_both
+from fusionpy.comparing import Field, Grouping, groupings_of, read_both
 from fusionpy.engines import figures as drawing
 from fusionpy.errors import ArgumentError, Problems, SchemaError, counted, few, is_whole, meant, shown
 from fusionpy.formats.aside import check_writable, written_aside
 from fusionpy.formats.implicates import open_implicates
-from fusionpy.frames import as_table, return_table
+from fusionpy.frames import as_table, return_table, take_names, to_floats
 from fusionpy.kernels.estimates import cochran_variance, group_moments, group_shares, share_variance
 from fusionpy.kernels.rubin import margin_of_error, pool
 from fusionpy.kernels.smoothing import median_curve
@@ -216,13 +216,11 @@ def validate(
 
 
 def _names(value: Any, argument: str, problems: Problems) -> list[str]:
-    """Take one name or several, or note what else was given."""
-    is_list = isinstance(value, Sequence | np.ndarray) or hasattr(value, "to_list")
-    names = [value] if isinstance(value, str) else list(value) if is_list else []
-    if not names or not all(isinstance(name, str) for name in names):
+    """Take one name or several, at least one."""
+    names = take_names(value, argument, problems)
+    if not names:
         problems.add(f"`{argument}` must be a column name or a list of them, not {shown(value)}.")
-        return []
-    return list(dict.fromkeys(map(str, names)))
+    return names
 
 
 def _compare_all(
@@ -307,7 +305,7 @@ def _smooth_all(found: pa.Table, names: Sequence[str], cores: int) -> tuple[pa.T
     work = [(metric, name) for metric in METRICS for name in names]
 
     def smooth(metric: str, name: str) -> tuple[Array, Array]:
-        values = numbers(found[metric].combine_chunks())
+        values = to_floats(found[metric].combine_chunks())
         rows = is_y[name] & ~np.isnan(values)
         x = shares[rows]
         at = grid[(grid >= x.min()) & (grid <= x.max())] if len(x) else grid[:0]

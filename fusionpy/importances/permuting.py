@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fusionpy.engines import boosting
 from fusionpy.engines.boosting import Booster, Target
 from fusionpy.errors import Problems, SchemaError, counted, meant
-from fusionpy.frames import Table, Unreadable
+from fusionpy.frames import Table, Unreadable, to_floats
 from fusionpy.kernels.draws import calibrate
 from fusionpy.kernels.losses import absolute_loss, log_loss, relative_rise, squared_loss
 from fusionpy.kernels.scaling import normal_scores
@@ -89,7 +89,7 @@ def _weights(table: Table, name: str | None) -> Array:
     try:
         array = table.column(name)
         if is_number(array.type):
-            values = np.asarray(array.cast("double", safe=False).to_numpy(zero_copy_only=False))
+            values = to_floats(array)
         else:
             problems.add(f"`{name}`: must be numeric, not {describe(array)}.")
     except Unreadable as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusionpy.errors import Problems, SchemaError, counted, few, grouped, meant
 from fusionpy.formats.implicates import Implicates
-from fusionpy.frames import Table, Unreadable, is_text
+from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.schema import describe, is_number
 
 __all__ = ["Array", "Codes", "Field", "read"]
@@ -131,7 +131,7 @@ def _learn(table: Table, name: str) -> Field | str:
         return "no values at all in `truth`"
     no_draws = np.empty((len(array), 0))
     if is_number(array.type):
-        values = _numbers(array)
+        values = to_floats(array)
         if n_infinite := int(np.isinf(values).sum()):
             return f"{counted(n_infinite, 'infinite value')} in `truth`"
         return (
@@ -170,7 +170,7 @@ def _with_draws(field: Field, drawn: Implicates, notes: list[str]) -> Field | st
         if field.is_class:
             values[:, m], levels = _codes(array, levels)
         else:
-            values[:, m] = _numbers(array)
+            values[:, m] = to_floats(array)
     if n_infinite := int(np.isinf(values).sum()):
         return f"{counted(n_infinite, 'infinite value')} in `implicates`"
     if n_missing := int(((values < 0) if field.is_class else np.isnan(values)).sum()):
@@ -194,10 +194,6 @@ def _unlike(field: Field, array: pa.Array) -> str | None:
     }.get(field.kind, is_text(kind) or pa.types.is_dictionary(kind) or pa.types.is_integer(kind))
     wanted = {"continuous": "numeric", "logical": "logical (True or False)"}.get(field.kind, "categorical")
     return None if fits else f"{wanted} in `truth`, {describe(array)} in `implicates`"
-
-
-def _numbers(array: pa.Array) -> Array:
-    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _codes(array: pa.Array, levels: Sequence[str]) -> tuple[Codes, list[str]]:
@@ -225,7 +221,7 @@ def _weights(table: Table, weight: str | None) -> Array | str:
         return f"{error}; weights must be numeric"
     if not is_number(array.type):
         return f"weights must be numeric, not {describe(array)}"
-    values = _numbers(array)
+    values = to_floats(array)
     if n_wrong := int((~np.isfinite(values)).sum()):
         return counted(n_wrong, "missing or infinite value")
     values = np.maximum(values, 0.0)
