@@ -40,6 +40,7 @@ __all__ = ["Answer", "Groups", "Levels", "Measured", "Replicates", "answer", "co
 Array = NDArray[np.float64]
 Cells = NDArray[np.intp]
 MOST_LOOKED_UP = 2**22  # combinations of levels that are found by table rather than by sorting
+MOST_KEYS = 2**62  # what a combination of levels is numbered by must fit into 64 bits
 QUANTILES = ("median", "quantile")
 MEDIAN_BOOTSTRAPS, MEDIAN_MOST = 200, 1000  # the reference's, section 5
 Z = 1.6448536269514722  # 95th percentile of the normal distribution, by which variances of quantiles are had
@@ -106,25 +107,24 @@ class Groups:
         if not self.names:
             return np.zeros(n_rows, dtype=np.intp)
         codes = [levels.codes(column) for levels, column in zip(self.levels, columns, strict=True)]
-        sizes = [len(levels.labels) + 1 for levels in self.levels]
-        key = np.zeros(n_rows, dtype=np.intp)
-        for code, size in zip(codes, sizes, strict=True):
-            key = key * size + (code + 1)
-        n_keys = int(np.prod(sizes, dtype=object))
+        key, n_keys = np.zeros(n_rows, dtype=np.intp), 1
+        for code, levels in zip(codes, self.levels, strict=True):
+            size = len(levels.labels) + 1
+            if n_keys * size > MOST_KEYS:  # only those that occur go on
+                key = np.unique(key, return_inverse=True)[1].ravel()
+                n_keys = int(key.max(initial=0)) + 1
+            key, n_keys = key * size + (code + 1), n_keys * size
         if n_keys <= MOST_LOOKED_UP:
-            found = np.flatnonzero(np.bincount(key, minlength=n_keys))
-            number = np.full(n_keys, -1, dtype=np.intp)
-            number[found] = [self._number(each, sizes) for each in found.tolist()]
-            return number[key]
-        found, place = np.unique(key, return_inverse=True)
-        return np.array([self._number(each, sizes) for each in found.tolist()], dtype=np.intp)[place.ravel()]
-
-    def _number(self, key: int, sizes: Sequence[int]) -> int:
-        levels = []
-        for size in reversed(sizes):
-            key, code = divmod(key, size)
-            levels.append(code - 1)
-        return self.numbers.setdefault(tuple(reversed(levels)), len(self.numbers))
+            first = np.full(n_keys, -1, dtype=np.intp)
+            first[key[::-1]] = np.arange(n_rows)[::-1]
+            found, place = np.flatnonzero(first >= 0), key
+            first, number = first[found], np.full(n_keys, -1, dtype=np.intp)
+        else:
+            found, first, place = np.unique(key, return_index=True, return_inverse=True)
+            found, number = np.arange(len(found)), np.empty(len(found), dtype=np.intp)
+        met = zip(*(code[first].tolist() for code in codes), strict=True)
+        number[found] = [self.numbers.setdefault(levels, len(self.numbers)) for levels in met]
+        return number[place.ravel()]
 
 
 @dataclass

@@ -301,6 +301,17 @@ def test_groups_of_static_columns_and_their_order():
     assert result["n"].sum() == (RECIPIENT["weight"] > 0).sum()
 
 
+def test_groups_by_more_columns_than_64_bits_can_number():
+    names = [f"g{j}" for j in range(20)]  # 16 codes each, a missing one included: 2^80 combinations
+    codes = np.tile(np.arange(30) % 15, (20, 1))
+    codes[1:, 15:] = 3  # groups that differ in the first column only
+    static = pd.DataFrame(dict(zip(names, codes, strict=True)))
+    implicates = pd.DataFrame({"M": np.repeat([1, 2], 30), "kwh": np.arange(60.0)})
+    result = fusionpy.analyze("mean(kwh)", implicates, static=static, by=names, quiet=True)
+    expected = static.assign(est=np.arange(30) + 15.0).groupby(names, as_index=False)["est"].mean()
+    assert_frame_equal(pd.DataFrame(result[[*names, "est"]]), expected)
+
+
 def test_missing_levels_make_a_group_that_comes_last():
     holes = RECIPIENT.assign(
         town=RECIPIENT["town"].where(np.arange(N) % 5 > 0, None),
