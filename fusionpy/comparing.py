@@ -15,7 +15,7 @@ from fusionpy.errors import Problems, SchemaError, counted, few, grouped, meant
 from fusionpy.formats.implicates import Implicates
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.kernels.classes import cut_classes
-from fusionpy.schema import describe, is_number
+from fusionpy.schema import describe, is_number, weight_column
 
 __all__ = ["Field", "Grouping", "Subset", "groupings_of", "read_both"]
 
@@ -172,16 +172,11 @@ def _carried(fields: Sequence[Field], M: int) -> list[str]:
 
 def _weights(table: Table, name: str) -> Array | str:
     """Read the weights, or say what is wrong with them."""
-    column = _column(table, name)
-    if isinstance(column, str):
-        return column
-    if not is_number(column.type):
-        return f"weights must be numeric, not {describe(column)}"
-    values = to_floats(column)
-    if n_missing := int(np.isnan(values).sum()):
-        return f"{counted(n_missing, 'missing value')}; drop those records, or give them a weight"
-    if (values < 0).any() or np.isinf(values).any():
-        return f"{counted(int(((values < 0) | np.isinf(values)).sum()), 'value')} negative or infinite"
+    values = weight_column(table, name, "records", "`observed`")
+    if isinstance(values, str):
+        return values
+    if n_negative := int((values < 0).sum()):
+        return counted(n_negative, "negative value")
     return values if values.any() else "no weight is positive"
 
 

@@ -458,7 +458,9 @@ def _unseen(levels: Sequence[Any], variable: Variable) -> str | None:
     return f"{some} not in training ({variable.n_classes} levels)"
 
 
-def weight_column(table: Table, name: str, whose: str = "donors") -> NDArray[np.float64] | str:
+def weight_column(
+    table: Table, name: str, whose: str = "donors", home: str = "`data`"
+) -> NDArray[np.float64] | str:
     """Fetch a column of weights, or say why it cannot be had.
 
     Parameters
@@ -467,6 +469,8 @@ def weight_column(table: Table, name: str, whose: str = "donors") -> NDArray[np.
     name : str
     whose : str
         Who has the weights.
+    home : str
+        The argument that `table` came in.
 
     Returns
     -------
@@ -474,7 +478,7 @@ def weight_column(table: Table, name: str, whose: str = "donors") -> NDArray[np.
         Finite; negative ones are the caller's business.
     """
     if name not in table.names:
-        return NO_COLUMN + meant(name, table.names)
+        return f"not in {home}" + meant(name, table.names)
     try:
         array = table.column(name)
     except Unreadable as error:

@@ -70,14 +70,14 @@ class FusedSurvey:
                 coming = start(number + 1)
                 columns = dict(self.held)
                 columns |= {name: _whole(table.column(name)) for name in table.column_names}
-                yield columns | self.derived(columns, self.kind)
+                yield columns | self._derived(columns)
 
-    def derived(self, columns: Mapping[str, pa.Array], kind: str) -> dict[str, pa.Array]:
+    def _derived(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
         """Columns that the user's function makes of others."""
         if self.fun is None:
             return {}
         n_rows = len(next(iter(columns.values()), []))
-        made = self.fun(return_table(pa.table(dict(columns)), kind, {}))
+        made = self.fun(return_table(pa.table(dict(columns)), self.kind, {}))
         table = as_table(made, "what `fun` returned")
         if table.n_rows != n_rows:
             problem = f"It has {counted(table.n_rows, 'row')} for {counted(n_rows, 'record')}."

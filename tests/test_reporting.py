@@ -512,8 +512,8 @@ def test_dots_have_a_row_for_each_variable():
         ({"estimates": pd.DataFrame({"y": ["a"]}), "labels": ["a"]}, "`labels` must map"),
         ({"estimates": pd.DataFrame({"y": ["a"]}), "title": 3}, "`title` must be text"),
         ({"donor": pd.DataFrame({"y": ["a"]}), "weight": "w"}, "no survey has as a column"),
-        ({"donor": pd.DataFrame({"w": ["a"]}), "weight": "w"}, "not numbers"),
-        ({"donor": pd.DataFrame({"w": [1.0, np.nan]}), "weight": "w"}, "missing, infinite"),
+        ({"donor": pd.DataFrame({"w": ["a"]}), "weight": "w"}, "Weights must be numeric, not text"),
+        ({"donor": pd.DataFrame({"w": [1.0, np.nan]}), "weight": "w"}, "1 missing value"),
         ({"donor": pd.DataFrame({"w": []})}, "has no rows"),
     ],
 )

@@ -285,7 +285,7 @@ def test_bad_columns_are_told_together(observed, fused):
     assert lines[0] == "`observed` and `implicates` cannot be compared."
     assert lines[1] == "  x `observed` has 300 rows, an implicate has 299 rows."
     assert lines[2] == "  x `implicates` has one implicate: margins need at least two."
-    assert "negative or infinite" in lines[3]
+    assert "negative value" in lines[3]
     assert "subset variable `regionn`: not in `observed` (is `region` meant?)." in lines[4]
     assert "subset variable `when`: dates or times" in lines[5]
     assert "subset variable `empty`: no values at all." in lines[6]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.errors import Problems, SchemaError, shown
-from fusionpy.frames import Table, Unreadable, as_table
+from fusionpy.frames import Table, as_table
 from fusionpy.reporting.surveys import Sample
+from fusionpy.schema import weight_column
 
 __all__ = ["check_texts", "take_date", "take_paths", "take_samples", "take_texts"]
 
@@ -147,13 +147,11 @@ def take_samples(donor: Any, recipient: Any, weight: str | None) -> tuple[Sample
 
 def _weights(table: Table, weight: str, argument: str) -> NDArray[np.float64]:
     """Fetch the weights, which must be numbers, none of them missing."""
-    try:
-        array = table.column(weight)
-        values = np.asarray(array.cast("double").to_numpy(zero_copy_only=False), dtype=np.float64)
-        problem = "" if np.isfinite(values).all() and values.max() > 0 else "missing, infinite, or all zero"
-    except (Unreadable, pa.ArrowException):
-        problem = "not numbers"
-    if problem:
+    values = weight_column(table, weight, "records", f"`{argument}`")
+    if isinstance(values, str) or not values.any():
+        problem = values if isinstance(values, str) else "no weight is positive"
         headline = f"`weight` cannot be used: `{weight}` of `{argument}`."
-        raise SchemaError(headline, [f"Its values are {problem}."], "Mend the column, or name another.")
+        raise SchemaError(
+            headline, [f"{problem[0].upper()}{problem[1:]}."], "Mend the column, or name another."
+        )
     return values

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fusionpy.errors import Problems, SchemaError, counted, few, grouped, meant
 from fusionpy.formats.implicates import Implicates
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
-from fusionpy.schema import describe, is_number
+from fusionpy.schema import describe, is_number, weight_column
 
 __all__ = ["Array", "Codes", "Field", "read"]
 
@@ -213,16 +213,8 @@ def _weights(table: Table, weight: str | None) -> Array | str:
     """Survey weights, or why they cannot be had."""
     if weight is None:
         return np.ones(table.n_rows)
-    if weight not in table.names:
-        return "not in `truth`" + meant(weight, table.names)
-    try:
-        array = table.column(weight)
-    except Unreadable as error:
-        return f"{error}; weights must be numeric"
-    if not is_number(array.type):
-        return f"weights must be numeric, not {describe(array)}"
-    values = to_floats(array)
-    if n_wrong := int((~np.isfinite(values)).sum()):
-        return counted(n_wrong, "missing or infinite value")
+    values = weight_column(table, weight, "records", "`truth`")
+    if isinstance(values, str):
+        return values
     values = np.maximum(values, 0.0)
     return values if values.any() else "no weight is positive"
