@@ -9,14 +9,17 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 import fusionpy
 from fusionpy.engines.lasso import has_glmnet
 from fusionpy.errors import ArgumentError, FusionWarning, SchemaError
+from fusionpy.frames import as_table
 from fusionpy.planning import plan_steps
 from fusionpy.schema import Schema
 from fusionpy.screening import Prepared, prep_xy
 from fusionpy.screening.design import build_design, lump_classes
+from fusionpy.screening.reading import read_donors
 
 N = 600
 X = ["age", "region", "size", "owner", "town"]
@@ -303,14 +306,51 @@ def test_thresholds():
     assert count(lasso_thresh=1, cor_thresh=0.99) == 20
 
 
-def test_the_method_of_fusionmodel_tells_lumped_predictors_from_others():
+def test_the_method_of_fusionmodel_takes_lumped_predictors_out_of_their_records():
     found = prepare(method="fusionModel")
-    assert all("region" in names for names in found.x)
-    bare = prepare(x=[name for name in X if name != "region"])
-    assert found.y == bare.y
-    assert found.scores["deviance"].to_list() == bare.scores["deviance"].to_list()
-    alone = prepare(x=["region"], method="fusionModel")
-    assert alone.scores["deviance"].to_list() == prepare(x=["region"]).scores["deviance"].to_list()
+    places = np.random.default_rng(5).permutation(len(DONOR))
+    shuffled = DONOR.assign(region=DONOR["region"].array[places])
+    again = prepare(shuffled, method="fusionModel")
+    assert (found.y, found.x) == (again.y, again.x)
+    assert found.scores["deviance"].to_list() == again.scores["deviance"].to_list()
+    assert prepare().scores["deviance"].to_list() != prepare(shuffled).scores["deviance"].to_list()
+
+
+def test_designs_with_the_faults_of_the_reference():
+    n = 200
+    rng = np.random.default_rng(8)
+    code, flag, pair = rng.integers(0, 5, n), rng.integers(0, 2, n), rng.integers(0, 2, n)
+    bill, grade = np.where(rng.random(n) < 0.4, 0, 50 + rng.random(n)), rng.integers(0, 3, n)
+    frame = pd.DataFrame(
+        {
+            "place": pd.Categorical.from_codes(code, list("abcde")),
+            "tenure": pd.Categorical.from_codes(pair, ["own", "rent"]),
+            "age": rng.random(n),
+            "solar": flag.astype(bool),
+            "bill": bill,
+            "grade": pd.Categorical.from_codes(grade, list("xyz"), ordered=True),
+        }
+    )
+    x, y = ["place", "tenure", "age"], ["solar", "bill", "grade"]
+    weight = rng.random(n) + 0.5
+    donors = read_donors(as_table(frame), x, y, None, 1, 0)
+    right, faulty = (
+        build_design(donors.schema, donors.matrix, weight, x, y, as_reference=each) for each in (False, True)
+    )
+    sums = [design.matrix[:, design.columns["place"]] for design in (right, faulty)]
+    assert_array_equal(sums[0], code[:, None] == np.arange(5))
+    assert_array_equal(sums[1], np.sort(code)[:, None] == np.arange(5))
+    assert [right.owner[j] for j in (0, -1)] == ["place", "grade"]
+    assert faulty.owner[0] == "age"  # dummies last
+    assert [len(design.columns["tenure"]) for design in (right, faulty)] == [1, 2]
+    assert_array_equal(right.rank_weight, weight)
+    assert_array_equal(faulty.rank_weight, 1)
+    assert [right.owner[j] for j in right.columns["bill"]] == ["bill", "bill"]
+    assert [faulty.owner[j] for j in faulty.columns["bill"]] == ["", "bill"]
+    assert [target.ranked for target in right.targets["bill"]] == [0, 1]
+    assert [target.ranked for target in faulty.targets["bill"]] == [0, 0]
+    assert [design.targets["solar"][0].in_order for design in (right, faulty)] == [False, True]
+    assert [len(design.columns["grade"]) for design in (right, faulty)] == [1, 3]
 
 
 def test_it_prints():

@@ -16,9 +16,9 @@ from fusionpy.errors import ArgumentError, Problems, counted, few, is_whole, set
 from fusionpy.frames import as_table, return_table
 from fusionpy.planning import check_roles, plan_steps
 from fusionpy.progress import announce, track
-from fusionpy.screening.design import X_CLASSES, build_design
+from fusionpy.screening.design import build_design
 from fusionpy.screening.ordering import Criteria, Judged, count_judgements, order_steps
-from fusionpy.screening.reading import Donors, read_donors
+from fusionpy.screening.reading import read_donors
 
 __all__ = ["Prepared", "prep_xy"]
 
@@ -137,7 +137,7 @@ def prep_xy(
         "gram": our own, on one weighted Gram matrix for all models. "glmnet": glmnet's code on the rows
         themselves, through the package python-glmnet; slower by far, same result but for rounding.
     method : {"default", "fusionModel"}
-        "fusionModel" repeats the order that version 2.4.0 of the R package gives (see Notes).
+        "fusionModel" repeats what version 2.4.0 of the R package gives (see Notes).
     quiet : bool
         No progress.
 
@@ -173,9 +173,9 @@ def prep_xy(
     ranks. For the best share of a block its own members count among the other variables, though they never
     predict each other: as in the reference, blocks whose members are tied to each other come late.
 
-    The R package's orders are those that are found without nominal predictors of five or more levels, as if
-    these told its LASSO nothing. "fusionModel" leaves them out of the models, and gives them to every step;
-    its orders then are the package's, its predictors nearly.
+    "fusionModel" answers as version 2.4.0 of the R package does, faults included: it takes the values of
+    nominal predictors of five or more levels in sorted order, apart from the records that they belong to, so
+    that they tell nothing; its correlations are unweighted. Use it to repeat earlier work.
 
     Ummel et al. (2024), *Scientific Data* 11:142, doi 10.1038/s41597-023-02788-7.
 
@@ -206,13 +206,12 @@ def prep_xy(
     for note in donors.notes:
         announce(f"prep_xy: {note}", quiet)
     blocks = [left for block in blocks if (left := tuple(name for name in block if name in donors.y))]
-    carried = _uninformative(donors) if method == "fusionModel" else []
-    judged_x = [name for name in donors.x if name not in carried]
-
-    design = build_design(donors.schema, donors.matrix, donors.weight, judged_x, donors.y)
+    design = build_design(
+        donors.schema, donors.matrix, donors.weight, donors.x, donors.y, as_reference=method == "fusionModel"
+    )
     with track("prep_xy", count_judgements(len(blocks)), quiet) as tick:
-        order, chosen, rounds = order_steps(design, blocks, judged_x, criteria, int(cores), tick)
-    always = {*carried, *(name for name in forced if name in donors.x)}
+        order, chosen, rounds = order_steps(design, blocks, donors.x, criteria, int(cores), tick)
+    always = {name for name in forced if name in donors.x}
     lists = [
         [
             *(name for name in names if name in donors.y),
@@ -297,16 +296,6 @@ def _check_names(
     elif not lists and predictors and (strange := [name for name in forced if name not in predictors]):
         problems.add(f"`xforce` names {few(strange, '`')}, which `x` does not.")
     return blocks, predictors, list(dict.fromkeys(forced))
-
-
-def _uninformative(donors: Donors) -> list[str]:
-    """Nominal predictors that tell the reference's LASSO nothing; none, if there is nothing else."""
-    names = [
-        variable.name
-        for j, variable in enumerate(donors.schema.x)
-        if variable.kind == "nominal" and len(np.unique(donors.matrix[:, j])) >= X_CLASSES
-    ]
-    return names if len(names) < len(donors.x) else []
 
 
 def _scores(rounds: Sequence[Judged], blocks: Sequence[tuple[str, ...]]) -> pa.Table:

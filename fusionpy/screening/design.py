@@ -32,11 +32,17 @@ class Target:
         Which rows: place in `Design.subsets`.
     share : float
         What it counts among the targets of its variable; these shares sum to 1.
+    ranked : int
+        Rows that its correlations with predictors are of: place in `Design.subsets`.
+    in_order : bool
+        Predictors are added in the order of the design rather than by falling correlation.
     """
 
     column: int
     subset: int
     share: float
+    ranked: int
+    in_order: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +55,12 @@ class Design:
         Nothing is missing.
     weight : (n,) float64
         Positive.
+    rank_weight : (n,) float64
+        Weights in the correlations of ranks.
     subsets : tuple of (k,) intp
         Rows that targets are fitted on: first all of them, then the non-zero ones of each inflated variable.
     owner : tuple of str
-        Variable of each column.
+        Variable that a step is given if it uses the column; "" is none.
     columns : dict of str to list of int
         Columns of each variable where it predicts.
     targets : dict of str to list of Target
@@ -61,13 +69,14 @@ class Design:
 
     matrix: Array
     weight: Array
+    rank_weight: Array
     subsets: tuple[Index, ...]
     owner: tuple[str, ...]
     columns: dict[str, list[int]]
     targets: dict[str, list[Target]]
 
 
-def lump_classes(code: Array, most: int) -> list[Array]:
+def lump_classes(code: Array, most: int, both: bool = False) -> list[Array]:
     """Turn level codes into dummies, rare levels together.
 
     Parameters
@@ -76,12 +85,13 @@ def lump_classes(code: Array, most: int) -> list[Array]:
         Level codes; whole numbers.
     most : int
         At most so many dummies.
+    both : bool
+        Two dummies for two levels, though the one says what the other does.
 
     Returns
     -------
     list of (n,) float64
-        In the order of the levels, the rare ones' last; one dummy alone for two levels, as the other says
-        the same.
+        In the order of the levels, the rare ones' last; for two levels one dummy alone, unless `both`.
 
     Notes
     -----
@@ -98,7 +108,7 @@ def lump_classes(code: Array, most: int) -> list[Array]:
     kept = np.arange(len(levels))
     if len(levels) > most:
         kept = np.sort(np.argsort(-count, kind="stable")[: most - 1])
-    elif len(levels) == 2:
+    elif len(levels) == 2 and not both:
         kept = kept[1:]
     dummies = [(place == level).astype(np.float64) for level in kept]
     if len(levels) > most:
@@ -106,7 +116,15 @@ def lump_classes(code: Array, most: int) -> list[Array]:
     return dummies
 
 
-def build_design(schema: Schema, matrix: Array, weight: Array, x: Sequence[str], y: Sequence[str]) -> Design:
+def build_design(
+    schema: Schema,
+    matrix: Array,
+    weight: Array,
+    x: Sequence[str],
+    y: Sequence[str],
+    *,
+    as_reference: bool = False,
+) -> Design:
     """Lay out the columns of predictors and targets.
 
     Parameters
@@ -118,6 +136,8 @@ def build_design(schema: Schema, matrix: Array, weight: Array, x: Sequence[str],
         Positive.
     x, y : sequence of str
         Predictors and fusion variables to lay out.
+    as_reference : bool
+        With the reference's faults, see Notes.
 
     Returns
     -------
@@ -129,12 +149,17 @@ def build_design(schema: Schema, matrix: Array, weight: Array, x: Sequence[str],
     fusion variable is two: is it other than 0, and its value. As targets, classes are dummies that count by
     their weighted shares; an inflated variable is two of equal count, the second on its non-zero rows.
     Reference, section 4.
+
+    Version 2.4.0 of the reference answers as if the values of a nominal predictor of five or more levels were
+    sorted, apart from the rest of their records; correlations are unweighted, those of an inflated variable's
+    value over all rows; two levels have two dummies; whether an inflated variable is zero predicts, but never
+    makes it a predictor; and a logical one takes predictors in the order of columns, dummies last.
     """
-    layout = _Layout(weight, len(matrix))
-    for name in x:
-        values, variable = matrix[:, schema.names.index(name)], schema[name]
-        dummies = lump_classes(values, X_CLASSES) if variable.kind == "nominal" else [values]
-        layout.columns[name] = [layout.add(name, dummy) for dummy in dummies]
+    layout = _Layout(weight, len(matrix), as_reference)
+    nominal = [name for name in x if schema[name].kind == "nominal"]
+    plain = [name for name in x if name not in nominal]
+    for name in [*plain, *nominal] if as_reference else x:
+        layout.add_predictor(schema[name], matrix[:, schema.names.index(name)])
     for name in y:
         layout.add_outcome(schema[name], matrix[:, schema.names.index(name)])
     return layout.finish()
@@ -143,8 +168,9 @@ def build_design(schema: Schema, matrix: Array, weight: Array, x: Sequence[str],
 class _Layout:
     """Gathers columns, and who owns them."""
 
-    def __init__(self, weight: Array, n: int) -> None:
+    def __init__(self, weight: Array, n: int, as_reference: bool) -> None:
         self.weight = weight
+        self.as_reference = as_reference
         self.subsets: list[Index] = [np.arange(n)]
         self.values: list[Array] = []
         self.owner: list[str] = []
@@ -156,29 +182,50 @@ class _Layout:
         self.owner.append(name)
         return len(self.values) - 1
 
+    def add_predictor(self, variable: Variable, values: Array) -> None:
+        """Add a variable that the recipient has."""
+        columns = [values]
+        if variable.kind == "nominal":
+            if self.as_reference and len(np.unique(values)) >= X_CLASSES:
+                values = np.sort(values)
+            columns = lump_classes(values, X_CLASSES, both=self.as_reference)
+        self.columns[variable.name] = [self.add(variable.name, column) for column in columns]
+
     def add_outcome(self, variable: Variable, values: Array) -> None:
         """Add a fusion variable: its targets, and its columns as a predictor of later steps."""
         name = variable.name
         if variable.kind == "continuous" and is_inflated(values):
-            nonzero, value = self.add(name, (values != 0).astype(np.float64)), self.add(name, values)
+            nonzero = self.add("" if self.as_reference else name, (values != 0).astype(np.float64))
+            value, subset = self.add(name, values), len(self.subsets)
             self.subsets.append(np.flatnonzero(values))
             self.columns[name] = [nonzero, value]
-            self.targets[name] = [Target(nonzero, 0, 0.5), Target(value, len(self.subsets) - 1, 0.5)]
+            ranked = 0 if self.as_reference else subset
+            self.targets[name] = [Target(nonzero, 0, 0.5, 0), Target(value, subset, 0.5, ranked)]
             return
         if variable.kind in ("continuous", "logical"):
             self.columns[name] = [self.add(name, values)]
-            self.targets[name] = [Target(self.columns[name][0], 0, 1.0)]
+            in_order = self.as_reference and variable.kind == "logical"
+            self.targets[name] = [Target(self.columns[name][0], 0, 1.0, 0, in_order)]
             return
         dummies = lump_classes(values, Y_CLASSES)
         places = [self.add(name, dummy) for dummy in dummies]
         mass = np.array([self.weight @ dummy for dummy in dummies])
         shares = mass / mass.sum() if mass.any() else np.ones(len(mass))
         self.targets[name] = [
-            Target(place, 0, float(share)) for place, share in zip(places, shares, strict=True)
+            Target(place, 0, float(share), 0) for place, share in zip(places, shares, strict=True)
         ]
-        alone = variable.kind == "ordered" and len(dummies) > 1
+        alone = variable.kind == "ordered" and len(dummies) > 1 and not self.as_reference
         self.columns[name] = [self.add(name, values)] if alone else places
 
     def finish(self) -> Design:
         matrix = np.array(self.values).T  # columns are contiguous
-        return Design(matrix, self.weight, tuple(self.subsets), tuple(self.owner), self.columns, self.targets)
+        rank_weight = np.ones(len(matrix)) if self.as_reference else self.weight
+        return Design(
+            matrix,
+            self.weight,
+            rank_weight,
+            tuple(self.subsets),
+            tuple(self.owner),
+            self.columns,
+            self.targets,
+        )

@@ -127,26 +127,26 @@ def _judge(number: int, step: int, deviance: float, best: float) -> Judged:
 def _keep(design: Design, x: Sequence[str], cor_thresh: float, each: Each) -> dict[int, Index]:
     """Find the columns of `x` that go with each target, by falling rank correlation."""
     columns = np.array([j for name in x for j in design.columns[name]], dtype=np.intp)
-    targets: list[list[int]] = [[] for _ in design.subsets]
+    targets: list[list[Target]] = [[] for _ in design.subsets]
     for target in (target for every in design.targets.values() for target in every):
-        targets[target.subset].append(target.column)
+        targets[target.ranked].append(target)
 
     def score(subset: int) -> Array:
         rows = design.subsets[subset]
-        mine = (rank_scores(design.matrix[rows, j], design.weight[rows]) for j in targets[subset])
-        return np.stack(list(mine), axis=1)
+        mine = [rank_scores(design.matrix[rows, t.column], design.rank_weight[rows]) for t in targets[subset]]
+        return np.stack(mine, axis=1) if mine else np.empty((len(rows), 0))
 
     def correlate(column: int) -> Array:
         values = design.matrix[:, column]
-        return np.concatenate(rank_correlations(values, design.weight, design.subsets, scores))
+        return np.concatenate(rank_correlations(values, design.rank_weight, design.subsets, scores))
 
     scores = list(each(score, range(len(design.subsets))))
     size = np.abs(np.stack(list(each(correlate, columns))))
     kept = {}
-    for k, target_column in enumerate(j for mine in targets for j in mine):
+    for k, target in enumerate(target for mine in targets for target in mine):
         falling = np.argsort(-size[:, k].round(12), kind="stable")
-        n_kept = max(FEWEST, int((size[:, k] > cor_thresh).sum()))
-        kept[target_column] = columns[falling[:n_kept]]
+        chosen = columns[falling[: max(FEWEST, int((size[:, k] > cor_thresh).sum()))]]
+        kept[target.column] = np.sort(chosen) if target.in_order else chosen
     return kept
 
 

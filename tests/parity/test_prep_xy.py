@@ -1,7 +1,8 @@
-"""Golden orders and predictors of fusionModel's `prepXY()`.
+"""Golden orders and predictors of fusionModel's `prepXY()`, which are of all households of RECS 2015.
 
-Its orders are repeated exactly if nominal predictors of five or more levels are kept out of the LASSO models,
-and not if their dummies are right: so they tell its models nothing, and which of them it chooses is chance.
+It answers as if nominal predictors of five or more levels had their values sorted, apart from their records
+(`race` of its impute_input.csv.gz is sorted indeed). With its faults, all of which `build_design` has, every
+order and every set of predictors is repeated exactly. Without them they are others, and better.
 """
 
 import json
@@ -13,7 +14,6 @@ import pytest
 from fusionpy.engines.lasso import has_glmnet
 from fusionpy.screening import prep_xy
 
-LUMPED = {"race", "division", "climate", "home_type", "heat_type"}  # nominal, five or more levels
 COMMON = slice(1, 14)
 CALLS = {
     "p1": {"y": ["square_feet", "electricity", "natural_gas", "aircon", "insulation", "propane"]},
@@ -24,21 +24,12 @@ CALLS = {
     },
     "p3": {"y": ["electricity", "natural_gas"], "lasso_thresh": 0.8, "xmax": 10, "xforce": "age"},
 }
-# Least share of predictors in common, step by step: of those that are informative there, and of all. It is
-# less than 0.9 where one or two variables differ (for `electricity` the reference does not use `natural_gas`,
-# nor `education`; for `natural_gas` it uses `insulation`, not `age`), or by its choice of the five above.
-COMMON_SHARE = {
-    "p1": ([1, 1, 1, 0.9, 0.8, 0.9], [1, 1, 0.85, 0.9, 0.8, 0.75]),
-    "p2": ([1, 1, 1, 1], [1, 1, 0.9, 1]),
-    "p3": ([0.9, 0.85], [0.85, 0.7]),
-}
 
 
 @pytest.fixture(scope="module")
 def donors(shared):
     kinds = json.loads((shared / "data/recs2015_schema.json").read_text())
     frame = pd.read_csv(shared / "data/recs2015.csv.gz", keep_default_na=False, na_values=[""])
-    frame = frame.iloc[::2].reset_index(drop=True)
     for name in frame:
         kind = kinds[name]["kind"]
         if kind in ("ordered", "nominal"):
@@ -56,10 +47,6 @@ def repeat(donors, call, **how):
     return prep_xy(donors, x=x, weight="weight", quiet=True, **{**CALLS[call], **how})
 
 
-def common(mine, theirs):
-    return len(mine & theirs) / len(mine | theirs)
-
-
 @pytest.mark.parametrize("solver", ["gram", "glmnet"])
 @pytest.mark.parametrize("call", CALLS)
 def test_order_and_predictors(donors, golden, call, solver):
@@ -67,21 +54,8 @@ def test_order_and_predictors(donors, golden, call, solver):
         pytest.skip("python-glmnet is not installed")
     found, theirs = repeat(donors, call, method="fusionModel", solver=solver), golden[call]
     assert found.y == theirs["y"]
-    informative, every = COMMON_SHARE[call]
-    for mine, their, least, least_of_all in zip(found.x, theirs["x"], informative, every, strict=True):
-        assert common(set(mine) - LUMPED, set(their) - LUMPED) >= least
-        assert common(set(mine), set(their)) >= least_of_all
-        assert CALLS[call].get("xforce", mine[0]) in mine
-    assert common(set(found.xpredictors), set(theirs["xpredictors"])) > 0.94
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_reference_orders_are_those_without_lumped_predictors(donors, golden, call):
-    """Leaving them out by hand, and without the method that does so."""
-    kept = donors.drop(columns=list(LUMPED))
-    x = [name for name in donors.columns[1:20] if name in kept][: 14 if call == "p3" else 8]
-    found = prep_xy(kept, x=x, weight="weight", quiet=True, **CALLS[call])
-    assert found.y == golden[call]["y"]
+    assert [set(mine) for mine in found.x] == [set(their) for their in theirs["x"]]
+    assert set(found.xpredictors) == set(theirs["xpredictors"])
 
 
 def test_right_dummies_give_other_orders(donors, golden):
