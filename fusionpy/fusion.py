@@ -7,17 +7,21 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.drawing import draw_weights, simulate
 from fusionpy.errors import ArgumentError, Problems, SchemaError, few, is_whole, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
-from fusionpy.formats.implicates import with_metadata, write_parquet
+from fusionpy.formats.fst_types import kind_of_field
+from fusionpy.formats.fst_writer import MOST_ROWS
+from fusionpy.formats.stored import ENDINGS, is_fst, with_metadata, write_stored
 from fusionpy.frames import Table, Unreadable, as_table, return_table, take_names
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.progress import announce, track
@@ -53,7 +57,8 @@ def fuse(
     fsn : FusionModel or path
         What `train` returned, or wrote.
     fsd : path, optional
-        Stream the result to this Parquet file instead of returning it. Peak memory then does not depend on M.
+        Stream the result to this file instead of returning it: ``.parquet``, or ``.fsd`` or ``.fst``, which
+        R's `fusionModel::read_fsd` reads, too. Peak memory then does not depend on M.
     M : int
         Implicates.
     retain : str or sequence of str, optional
@@ -80,7 +85,8 @@ def fuse(
         ``M * n`` rows: column `M` (1 to M, ascending), the retained columns, the fusion variables in the
         model's order, with the donor's types and levels. Rows of an implicate are in the recipient's order.
         With `fsd`: the file's path, as a string. Seed, M, offset and method are kept in
-        ``.attrs["fusionpy"]`` (pandas), the schema metadata (pyarrow) or the file's (Parquet).
+        ``.attrs["fusionpy"]`` (pandas), the schema metadata (pyarrow), the file's (Parquet), or after the
+        last column (fst: R does not look there).
 
     Raises
     ------
@@ -116,14 +122,19 @@ def fuse(
     seed_given = seed is not None
     seed = settle_seed(seed, problems)
     problems.stop()
-    target = check_writable(fsd, "fsd", (".parquet",)) if fsd is not None else None
+    target = check_writable(fsd, "fsd", ENDINGS) if fsd is not None else None
     model = fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
     table = as_table(data)
     x_names = [variable.name for variable in model.schema.x]
-    clashes = _check_retained(table, kept, model, target is not None)
+    clashes = _check_retained(table, kept, model, target)
     model.schema.check_recipient(
         table, x_names, "the model" if isinstance(fsn, FusionModel) else f"'{fsn}'", clashes
     )
+    if target is not None and is_fst(target) and int(M) * table.n_rows > MOST_ROWS:
+        problem = f"`M` = {M} makes {int(M) * table.n_rows:,} rows, more than R's data frames can have."
+        raise ArgumentError(
+            "`fsd` cannot be written as fst.", [problem], "Write Parquet, or fewer implicates."
+        )
     if clashes:
         raise SchemaError(
             "`retain` cannot be carried along.", clashes, "Rename or recode these columns, or leave them out."
@@ -165,7 +176,8 @@ def fuse(
             for (implicate, start), values in zip(work, drawn, strict=True)
         )
         if target is not None:
-            with write_parquet(target, schema) as write:
+            written = _for_r(schema, model, retained) if is_fst(target) else schema
+            with write_stored(target, written) as write:
                 for piece in pieces:
                     write(piece)
             return str(target)
@@ -237,17 +249,21 @@ def _check_arguments(
         problems.add(f"`margin`, if negative, must be a whole number (of chunks), not {shown(margin)}.")
 
 
-def _check_retained(table: Table, names: Sequence[str], model: FusionModel, to_file: bool) -> list[str]:
+def _check_retained(table: Table, names: Sequence[str], model: FusionModel, target: Path | None) -> list[str]:
     """Say which columns cannot be carried along, and why."""
     taken = {"M", *(variable.name for variable in model.schema.y)}
     unknown = [name for name in names if name not in table.names and name not in taken]
     found = [f"`retain` names {few(unknown, '`')}, not in `data`."] if unknown else []
     if both := [name for name in names if name in taken]:
         found.append(f"`retain` names {few(both, '`')}, which the result has of its own.")
-    for name in names if to_file else ():
+    for_r = target is not None and is_fst(target)
+    for name in names if target is not None else ():
         try:
-            if name in table.names:
-                table.column(name)
+            if name not in table.names:
+                continue
+            kind = table.column(name).type
+            if for_r and kind_of_field(pa.field(name, kind)) is None:
+                found.append(f"`retain` names `{name}`: R has no columns of type {kind}.")
         except Unreadable as error:
             found.append(f"`retain` names `{name}`: a file cannot hold its {error}.")
     return found
@@ -274,6 +290,24 @@ def _result_schema(model: FusionModel, retained: pa.Table) -> pa.Schema:
     fields = [pa.field("M", pa.int32()), *retained.schema]
     fields += [pa.field(variable.name, variable.arrow_type) for variable in model.schema.y]
     return pa.schema(fields)
+
+
+def _for_r(schema: pa.Schema, model: FusionModel, retained: pa.Table) -> pa.Schema:
+    """Make whole numbers R's integers where all of them fit: its integer64 needs a package to be seen."""
+    for place, field in enumerate(schema):
+        if not pa.types.is_integer(field.type) or field.type.bit_width < 32:
+            continue
+        if field.name in retained.column_names:
+            ends = pc.min_max(retained.column(field.name)).as_py()
+            low, high = ends["min"] or 0, ends["max"] or 0
+        elif field.name in model.donor_columns:  # every value drawn is one of theirs
+            values = model.donors[:, model.donor_columns.index(field.name)]
+            low, high = np.nanmin(values), np.nanmax(values)
+        else:
+            continue
+        if low > -(2**31) and high < 2**31:
+            schema = schema.set(place, field.with_type(pa.int32()))
+    return schema
 
 
 def _piece(

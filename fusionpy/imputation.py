@@ -28,7 +28,7 @@ from fusionpy.errors import (
     settle_seed,
     shown,
 )
-from fusionpy.formats.implicates import with_metadata
+from fusionpy.formats.stored import with_metadata
 from fusionpy.frames import Table, Unreadable, as_table, take_names
 from fusionpy.kernels.draws import draw_donors
 from fusionpy.kernels.strata import assign_split, redraw_factors, strata_of

@@ -12,11 +12,6 @@ from fusionpy.errors import OutputError, few, shown
 
 __all__ = ["check_writable", "shown_path", "written_aside"]
 
-NOT_YET = {
-    ".fsd": "The `.fsd` format comes with the R bridge, which this version does not have yet",
-    ".fst": "The `.fst` format comes with the R bridge, which this version does not have yet",
-}
-
 
 def check_writable(path: str | os.PathLike[str], argument: str, endings: Sequence[str]) -> Path:
     """Refuse a path that could not be written, before any work is done.
@@ -50,8 +45,6 @@ def check_writable(path: str | os.PathLike[str], argument: str, endings: Sequenc
     if target.suffix.lower() not in endings and not _is_folder(target):
         instead = f", not '{target.suffix}'" if target.suffix else ""
         problem = f"Its name must end with {few(endings)}{instead}."
-        if target.suffix.lower() in NOT_YET:
-            problem = f"{NOT_YET[target.suffix.lower()]}: end the name with {few(endings)}."
         example = target.with_suffix(endings[0]).name[-100:]
         raise OutputError(headline, [problem], f"Write to '{example}', for instance.")
     folder = target.parent

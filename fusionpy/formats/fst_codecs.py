@@ -5,6 +5,7 @@ Sections 4.4 and 4.5 of the format's description; all transforms work on many bl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,10 +32,15 @@ __all__ = [
 SEED = 912824571
 MOST_UNPACKED = 16384  # bytes of a block of numbers: R's reader has buffers of this size
 MOST_STORED = 17040
-BLOCKS_AT_ONCE = 64  # about a megabyte: what is worked on stays in the processor's cache
+BLOCKS_AT_ONCE = 32  # half a megabyte: what is worked on stays in the processor's cache
 LZ4_RATIO, ZSTD_RATIO = 255, 2**15  # no valid input is packed more tightly
+ZSTD_LEAST = 9  # bytes of a frame with any content
+PLAIN_RATIO = 8  # what is packed more tightly, and is large, is unpacked with more care
+ZSTD_WINDOW = 2**23  # most memory that a frame may ask for in order to be unpacked bit by bit
+READ_AT_ONCE = 2**16
 ZSTD_LEVEL = 3
 INT_NA = np.int32(-(2**31))
+NOT_255 = re.compile(rb"[^\xff]", re.DOTALL)
 
 Bytes = NDArray[np.uint8]
 Elements = NDArray[Any]
@@ -197,7 +203,7 @@ def decompress(codec: str, stored: Sequence[memoryview], size: int) -> bytes:
     Raises
     ------
     Damaged
-        If a piece does not unpack, or not to so many bytes. Nothing is allocated that it could not fill.
+        If a piece does not unpack, or not to so many bytes. Not much is allocated that it does not fill.
     """
     if codec == "none":
         if any(len(piece) < size for piece in stored):
@@ -206,7 +212,9 @@ def decompress(codec: str, stored: Sequence[memoryview], size: int) -> bytes:
     if any(size > (LZ4_RATIO if codec == "lz4" else ZSTD_RATIO) * len(piece) for piece in stored):
         raise Damaged("a block is too small for what it is said to hold")
     try:
-        if codec == "lz4":
+        if size > MOST_UNPACKED and any(size > PLAIN_RATIO * len(piece) for piece in stored):
+            pieces = [_unpack_carefully(codec, piece, size) for piece in stored]
+        elif codec == "lz4":
             pieces = [lz4.block.decompress(piece, uncompressed_size=size) for piece in stored]
         else:
             # Frames need not tell their size; one that tells another is not even tried.
@@ -219,6 +227,50 @@ def decompress(codec: str, stored: Sequence[memoryview], size: int) -> bytes:
     if any(len(piece) != size for piece in pieces):
         raise Damaged("a block unpacks to another size than it should")
     return b"".join(pieces)
+
+
+def _unpack_carefully(codec: str, stored: memoryview, size: int) -> bytes:
+    """Unpack a piece that is said to become much larger: no further than it does."""
+    if codec == "lz4":
+        if lz4_size(bytes(stored)) != size:
+            raise Damaged("a block unpacks to another size than it should")
+        return bytes(lz4.block.decompress(stored, uncompressed_size=size))
+    out = bytearray()
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+    with decompressor.stream_reader(stored) as reader:
+        while len(out) <= size and (content := reader.read(READ_AT_ONCE)):
+            out += content
+    return bytes(out)
+
+
+def lz4_size(stored: bytes) -> int:
+    """Count the bytes that a raw LZ4 block unpacks to, from the lengths in it; -1 if they lead out of it.
+
+    Examples
+    --------
+    >>> lz4_size(compress("lz4", bytes(10_000)))
+    10000
+    """
+    at = size = 0
+    while at < len(stored):
+        token, at = stored[at], at + 1
+        literals, at = _lz4_length(stored, at, token >> 4)
+        at, size = at + literals, size + literals
+        if at == len(stored):
+            return size
+        match, at = _lz4_length(stored, at + 2, token & 15)
+        size += match + 4
+    return -1
+
+
+def _lz4_length(stored: bytes, at: int, first: int) -> tuple[int, int]:
+    """Read a length that goes on in following bytes if its first part is 15."""
+    if first < 15:
+        return first, at
+    end = NOT_255.search(stored, at)
+    if end is None:
+        return first, len(stored) + 1
+    return first + 255 * (end.start() - at) + stored[end.start()], end.end()
 
 
 def unpack(algorithm: int, stored: Sequence[memoryview], n: int, kind: np.dtype[Any]) -> Elements:
@@ -247,6 +299,16 @@ def unpack(algorithm: int, stored: Sequence[memoryview], n: int, kind: np.dtype[
     size = how.transform.size(n) if how.transform else n * kind.itemsize
     packed = np.frombuffer(decompress(how.codec, stored, size), dtype=np.uint8).reshape(len(stored), size)
     return how.transform.decode(packed, n).view(kind) if how.transform else packed.view(kind)
+
+
+def least_stored(n: int, kind: np.dtype[Any]) -> NDArray[np.int64]:
+    """Tell how many bytes a block of n elements has at least: by algorithm, and 0 of those not known."""
+    sizes = [how.transform.size(n) if how.transform else n * kind.itemsize for how in ALGORITHMS]
+    least = [
+        {"none": size, "lz4": -(-size // LZ4_RATIO), "zstd": ZSTD_LEAST}[how.codec]
+        for how, size in zip(ALGORITHMS, sizes, strict=True)
+    ]
+    return np.array([*least, 0], dtype=np.int64)
 
 
 def decode_blocks(
@@ -280,8 +342,11 @@ def decode_blocks(
     ------
     Damaged
     """
-    out = np.empty(n, dtype=kind)
     n_full = n // per_block
+    least = least_stored(per_block, kind)[np.minimum(algorithms[:n_full], len(ALGORITHMS))]
+    if (np.diff(edges)[:n_full] < least).any():
+        raise Damaged("a block is too small for what it is said to hold")
+    out = np.empty(n, dtype=kind)
     body = out[: n_full * per_block].reshape(n_full, per_block)
     pieces = [stored[a:b] for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
     for low in range(0, n_full, BLOCKS_AT_ONCE):

@@ -15,11 +15,24 @@ from fusionpy.formats.fst_codecs import Damaged, hashed
 from fusionpy.formats.fst_columns import Source, read_annotation, read_strings, strings_end
 from fusionpy.formats.fst_types import Kind, kind_of
 
-__all__ = ["Column", "Header", "data_start", "pack_header", "read_header"]
+__all__ = [
+    "FEW_ROWS",
+    "NOTE_KEY",
+    "Column",
+    "Header",
+    "data_start",
+    "pack_header",
+    "pack_note",
+    "read_header",
+    "read_note",
+]
 
 MAGIC = 0x50414150
+NOTE_KEY = b"fusionpy"  # of a schema's metadata
+NOTE_END = struct.Struct("<QI8s")  # hash and size of what stands before it, and the key
+MOST_NOTE = 2**20  # bytes
 ROWS_PER_BYTE = 2048  # no column packs its rows more tightly: 16384 elements need 8 bytes of index
-FEW_ROWS = 2**24  # as many as a factor without levels may have in no space at all
+FEW_ROWS = 2**14  # as many as columns that take no space at all may have
 TABLE, CHUNKSET, NAMES, INDEX, DATA = 48, 80, 24, 96, 24  # sizes of the blocks, but for what each column adds
 DAMAGED_HEAD = "its head is damaged"
 DAMAGED_INDEX = "its index of columns is damaged"
@@ -124,6 +137,40 @@ def _ends(source: Source, positions: Sequence[int], first: int, n_rows: int) -> 
         raise Damaged("two columns lie in the same place")
     following = dict(zip(borders, [*borders[1:], source.end], strict=True))
     return [following[position] for position in positions]
+
+
+def pack_note(note: bytes) -> bytes:
+    """Lay out what is noted of a file behind its last column, where R does not look.
+
+    Parameters
+    ----------
+    note : bytes
+        Nothing is written of none.
+
+    Returns
+    -------
+    bytes
+    """
+    return note + NOTE_END.pack(hashed(note), len(note), NOTE_KEY) if note else b""
+
+
+def read_note(source: Source) -> bytes:
+    """Read what is noted of a file; nothing if it has no sound note.
+
+    Examples
+    --------
+    >>> import io
+    >>> content = b"columns" + pack_note(b"made by me")
+    >>> read_note(Source(io.BytesIO(content), len(content)))
+    b'made by me'
+    """
+    if source.end < NOTE_END.size:
+        return b""
+    own_hash, size, key = NOTE_END.unpack(source.read(source.end - NOTE_END.size, NOTE_END.size))
+    if key != NOTE_KEY or not 0 < size <= min(MOST_NOTE, source.end - NOTE_END.size):
+        return b""
+    note = source.read(source.end - NOTE_END.size - size, size)
+    return note if own_hash == hashed(note) else b""
 
 
 def data_start(n_columns: int, n_keys: int, names_size: int) -> int:

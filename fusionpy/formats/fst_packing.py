@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.formats.fst_codecs import ALGORITHMS, MOST_UNPACKED, compress, encode_blocks
-from fusionpy.formats.fst_columns import ENTRY
+from fusionpy.formats.fst_columns import ENTRY, TEXT_RATIO
 from fusionpy.formats.fst_types import Kind, from_arrow
 
 __all__ = ["FactorColumn", "NumberColumn", "Spool", "TextColumn", "column_of", "text_vector"]
@@ -189,9 +189,12 @@ class TextColumn:
             ends_id = _algorithm(TEXT_ENDS, self.level, len(self.entries))
             text_id = _algorithm(TEXT, self.level, len(self.entries))
         packed_ends = encode_blocks(ends.view("<i4")[None, :], [ends_id])[0]
+        packed = compress(ALGORITHMS[text_id].codec, written)
+        if len(written) > TEXT_RATIO * (len(packed_ends) + len(bits) // 8 + len(packed)):
+            text_id, packed = TEXT[0][1], compress("lz4", written)  # no reader need believe that ratio
         self.strand.write(packed_ends)
         self.strand.write(np.packbits(bits, bitorder="little").tobytes())
-        self.strand.write(compress(ALGORITHMS[text_id].codec, written))
+        self.strand.write(packed)
         self.entries.append((self.strand.size, ends_id, text_id, len(packed_ends)))
 
     def head(self, position: int) -> bytes:

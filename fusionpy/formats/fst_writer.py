@@ -25,7 +25,7 @@ from fusionpy.errors import (
     shown,
 )
 from fusionpy.formats.aside import check_writable, written_aside
-from fusionpy.formats.fst_header import data_start, pack_header
+from fusionpy.formats.fst_header import NOTE_KEY, data_start, pack_header, pack_note
 from fusionpy.formats.fst_packing import Spool, column_of, text_vector
 from fusionpy.formats.fst_types import Kind, kind_of_field, zone_of_field
 
@@ -48,7 +48,8 @@ class FstWriter:
     target : Path
         As `check_writable` returns it.
     schema : pyarrow.Schema
-        Names and types of the columns.
+        Names and types of the columns. What its metadata have under `fusionpy` is written behind the last
+        column, where R does not look, and read again by `open_fst`.
     compress : int
         0 (none) to 100 (most), as for R's `write_fst`.
     keys : sequence of str
@@ -254,6 +255,7 @@ class _Encoder:
         for head, column in zip(heads, self.columns, strict=True):
             out.write(head)
             column.strand.copy_to(out)
+        out.write(pack_note((self.schema.metadata or {}).get(NOTE_KEY, b"")))
 
 
 def _fitted(array: pa.Array, kind: pa.DataType) -> pa.Array:

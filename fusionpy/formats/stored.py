@@ -1,0 +1,298 @@
+"""Tables on disk, as `fuse` writes them: Parquet or fst, written piece by piece, read in windows of rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fusionpy.errors import ArgumentError
+from fusionpy.formats.aside import shown_path, written_aside
+from fusionpy.formats.fst import FstFile, FstWriter, open_fst
+from fusionpy.formats.fst_header import NOTE_KEY
+
+__all__ = [
+    "ENDINGS",
+    "NoLabels",
+    "Reader",
+    "Run",
+    "Stored",
+    "is_fst",
+    "open_stored",
+    "runs_of",
+    "with_metadata",
+    "write_stored",
+]
+
+FST_ENDINGS = (".fsd", ".fst")
+ENDINGS = (".parquet", *FST_ENDINGS)
+HINT = "Pass a file that `fuse(fsd=...)` wrote."
+COMPRESS = 90  # of fst files, as the reference writes them
+ROWS_AT_ONCE = 2**20  # of a file's column M
+Reader = Callable[[int, int, Sequence[str], int], pa.Table]  # first row, number of rows, columns, threads
+Run = tuple[Any, int]  # a value of M, and how many rows have it in succession
+
+
+class NoLabels(Exception):  # noqa: N818  (told to the user as a problem of the file)
+    """A column M that does not number implicates."""
+
+
+def with_metadata(schema: pa.Schema, attributes: Mapping[str, object]) -> pa.Schema:
+    """Note in an Arrow schema how the data were made."""
+    return schema.with_metadata({NOTE_KEY: json.dumps(dict(attributes)).encode()})
+
+
+def is_fst(path: Path) -> bool:
+    """Tell by its name whether a file is of the fst format.
+
+    Examples
+    --------
+    >>> is_fst(Path("fused.FSD")), is_fst(Path("fused.parquet"))
+    (True, False)
+    """
+    return path.suffix.lower() in FST_ENDINGS
+
+
+@contextmanager
+def write_stored(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Write implicates table by table; the file appears under its name when it is complete.
+
+    Parameters
+    ----------
+    target : Path
+        Ends with one of `ENDINGS`, which decides the format. What R's `read_fsd` reads is an fst file,
+        compress = 90, with M as its key.
+    schema : pyarrow.Schema
+        Rows come in the order of its column M.
+
+    Yields
+    ------
+    callable
+        Appends one table.
+    """
+    if is_fst(target):
+        with FstWriter(target, schema, COMPRESS, keys=["M"]) as writer:
+            yield writer.append
+        return
+    with written_aside(target) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        yield lambda table: writer.write_table(table)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table in a file, whatever its format: any of its columns and rows.
+
+    Attributes
+    ----------
+    path : Path
+    schema : pyarrow.Schema
+    n_rows : int
+    attributes : dict
+        How it was made, if that is noted.
+    is_sorted : bool
+        Whether the file says that its rows are in the order of column M.
+    edges : tuple of int, optional
+        Rows at which pieces begin that are best read as a whole, and the number of rows.
+    """
+
+    path: Path
+    schema: pa.Schema
+    n_rows: int
+    attributes: Mapping[str, Any]
+    is_sorted: bool
+    edges: tuple[int, ...] | None
+    _read: Reader
+    _runs: Callable[[], Iterator[Run]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(self.schema.names)
+
+    def read(self, first: int, n_rows: int, names: Sequence[str], cores: int = 1) -> pa.Table:
+        """Read a window of rows; safe to call from several threads.
+
+        Parameters
+        ----------
+        first, n_rows : int
+        names : sequence of str
+            Columns, in the order wanted.
+        cores : int
+            Threads.
+
+        Raises
+        ------
+        ArgumentError
+            If the file is damaged there.
+        """
+        with _told(self.path):
+            return self._read(first, n_rows, names, cores)
+
+    def windows(self, first: int, stop: int, most: int) -> Iterator[tuple[int, int]]:
+        """Divide rows into windows: first row and number of rows of each, `most` where that can be.
+
+        Examples
+        --------
+        >>> stored = Stored(Path("a"), pa.schema([]), 9, {}, False, (0, 2, 4, 9), None, None)
+        >>> list(stored.windows(1, 9, 4))
+        [(1, 3), (4, 5)]
+        """
+        while first < stop:
+            end = min(first + most, stop)
+            if self.edges is not None and end < stop:
+                ahead = [edge for edge in self.edges if first < edge <= end] or [
+                    edge for edge in self.edges if edge > end
+                ]
+                end = min(ahead[-1] if ahead[-1] <= end else ahead[0], stop)
+            yield first, end - first
+            first = end
+
+    def runs(self) -> Iterator[Run]:
+        """Tell the runs of equal values of column M, in order, reading no further than they are asked for.
+
+        Raises
+        ------
+        NoLabels
+            If it holds anything but numbers.
+        ArgumentError
+            If the file is damaged there.
+        """
+        with _told(self.path):
+            yield from self._runs()
+
+
+def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
+    """Open a Parquet or fst file; only its head is read.
+
+    Parameters
+    ----------
+    path : path
+        Anything but a name that ends with ``.fsd`` or ``.fst`` is taken for a Parquet file.
+    hint : str
+        What to do if it cannot be read.
+
+    Returns
+    -------
+    Stored
+
+    Raises
+    ------
+    ArgumentError
+        If it cannot be read.
+    """
+    with _told(Path(path), hint):
+        try:
+            path = Path(path).expanduser()
+        except RuntimeError:
+            raise OSError("Its '~' leads nowhere") from None
+        if is_fst(path) and path.is_file():
+            return _open_fst(path)
+        if not path.is_file():
+            raise OSError("It is a folder" if path.is_dir() else "There is no such file")
+        return _open_parquet(path)
+
+
+@contextmanager
+def _told(path: Path, hint: str = HINT) -> Iterator[None]:
+    """Tell the user why a file cannot be read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        headline = f"'{shown_path(path)}' cannot be read."
+        raise ArgumentError(headline, [f"{line[:200].rstrip('.')}."], hint) from None
+
+
+def _open_fst(path: Path) -> Stored:
+    file: FstFile = open_fst(path)
+
+    def read(first: int, n_rows: int, names: Sequence[str], cores: int) -> pa.Table:
+        return file.read(list(names), first, n_rows, cores=cores)
+
+    def runs() -> Iterator[Run]:
+        for start, n_rows in stored.windows(0, file.n_rows, ROWS_AT_ONCE):
+            yield from runs_of(read(start, n_rows, ["M"], 1).column("M").combine_chunks())
+
+    made = _attributes(file.schema)
+    stored = Stored(path, file.schema, file.n_rows, made, file.keys[:1] == ("M",), None, read, runs)
+    return stored
+
+
+def _open_parquet(path: Path) -> Stored:
+    metadata = pq.read_metadata(path)
+    schema = metadata.schema.to_arrow_schema()
+    sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+    starts = np.cumsum([0, *sizes])
+
+    def read(first: int, n_rows: int, names: Sequence[str], cores: int) -> pa.Table:
+        groups = np.flatnonzero((starts[:-1] < max(first + n_rows, first + 1)) & (starts[1:] > first))
+        with pq.ParquetFile(path, metadata=metadata) as file:
+            table = file.read_row_groups(groups.tolist(), columns=list(names), use_threads=cores > 1)
+        return table.slice(first - int(starts[groups[0]]) if len(groups) else 0, n_rows).select(list(names))
+
+    made = _attributes(schema)
+    return Stored(
+        path,
+        schema,
+        metadata.num_rows,
+        made,
+        False,  # whoever sorts a table that we made keeps our note; the statistics tell as quickly
+        tuple(starts.tolist()),
+        read,
+        lambda: _parquet_runs(path, metadata),
+    )
+
+
+def _attributes(schema: pa.Schema) -> dict[str, Any]:
+    """Take what is noted of how a file was made; nothing if that is not ours."""
+    try:
+        made = json.loads((schema.metadata or {}).get(NOTE_KEY, b"{}"))
+    except ValueError:
+        return {}
+    return made if isinstance(made, dict) else {}
+
+
+def _parquet_runs(path: Path, metadata: pq.FileMetaData) -> Iterator[Run]:
+    """Tell the runs of column M, from the statistics of row groups that hold one value of it."""
+    place = metadata.schema.names.index("M")
+    for g in range(metadata.num_row_groups):
+        of = metadata.row_group(g).column(place).statistics
+        if of is not None and of.has_min_max and of.min == of.max and of.has_null_count and not of.null_count:
+            if isinstance(of.min, bool) or not isinstance(of.min, int | float):
+                raise NoLabels
+            yield of.min, metadata.row_group(g).num_rows
+            continue
+        with pq.ParquetFile(path, metadata=metadata) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE, [g], ["M"], use_threads=False):
+                yield from runs_of(batch.column(0))
+
+
+def runs_of(column: pa.Array) -> list[Run]:
+    """Tell the runs of equal values.
+
+    Raises
+    ------
+    NoLabels
+        If it holds anything but numbers.
+
+    Examples
+    --------
+    >>> runs_of(pa.array([1, 1, 2]))
+    [(1, 2), (2, 1)]
+    """
+    if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise NoLabels
+    if not len(column):
+        return []
+    encoded = pc.run_end_encode(column)
+    ends = np.asarray(encoded.run_ends.to_numpy(zero_copy_only=False))
+    return list(zip(encoded.values.to_pylist(), np.diff(ends, prepend=0).tolist(), strict=True))
