@@ -246,8 +246,8 @@ class FusionModel:
     steps : tuple of Step
     options : Options
         How it was trained.
-    seed : int
-        The seed that was given, or drawn.
+    seed : int or None
+        The seed that was given, or drawn; None if R trained it.
     donors : (n, q) float64
         Values (level codes) of the fusion variables that are taken from donors.
     donor_columns : tuple of str
@@ -273,7 +273,7 @@ class FusionModel:
     schema: Schema
     steps: tuple[Step, ...]
     options: Options
-    seed: int
+    seed: int | None
     donors: NDArray[np.float64]
     donor_columns: tuple[str, ...]
     weight: NDArray[np.float64]
@@ -328,9 +328,10 @@ class FusionModel:
         """Show steps, types, rounds, losses and pool sizes, a line per variable."""
         options = self.options
         refits = f"{options.refits} refits" if options.refits else "no refits"
+        origin = "trained by R" if self.seed is None else f"seed {self.seed}"
         lines = [
             f"FusionModel: {len(self.steps)} steps from {self.n_donors:,} donors and "
-            f"{len(self.schema.x)} predictors (method {options.method}, {refits}, seed {self.seed}, "
+            f"{len(self.schema.x)} predictors (method {options.method}, {refits}, {origin}, "
             f"{self.seconds:.1f} s)",
             f"  {'step':<5}{'variable':<22}{'type':<28}{'models: rounds (loss)':<44}  pools",
         ]

@@ -469,6 +469,7 @@ def test_info_as_json(folder: Path) -> None:
     assert about["predictors"] == PREDICTORS
     assert about["options"]["krange"] == [10, 500]
     assert about["seed"] == 1
+    assert about["not_for_r"] == []
     kinds = {each["name"]: each["kind"] for each in about["variables"]}
     assert kinds == dict(
         zip(

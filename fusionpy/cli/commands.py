@@ -29,6 +29,7 @@ from fusionpy.cli.arguments import (
 from fusionpy.cli.comparison import show_comparison, thin
 from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.errors import ArgumentError, FusionError, FusionWarning, Problems, settle_seed
+from fusionpy.formats.r_members import obstacles
 from fusionpy.progress import announce
 
 __all__ = ["app", "main"]
@@ -60,7 +61,7 @@ In CSV, empty fields and NA are missing, true and false make a logical column, t
 FUSE_EXAMPLES = """\b
 Examples:
   fusionpy fuse recipient.parquet model.fsn --fsd fused.parquet -M 10
-  fusionpy fuse recipient.csv.gz model.fsn --fsd fused.parquet -M 40 --retain hid,weight --seed 1
+  fusionpy fuse recipient.csv.gz model.fsn --fsd fused.fsd -M 40 --retain hid,weight --seed 1
 
 Text columns, and those of a CSV file, take the types and levels that the model knows for them."""
 
@@ -278,7 +279,9 @@ def fuse(
         str, typer.Argument(help="Recipient survey: a Parquet or CSV file.", show_default=False)
     ],
     fsn: Annotated[str, typer.Argument(help="The model: a .fsn file.", show_default=False)],
-    fsd: Annotated[str, typer.Option(metavar="FILE", help="Write the result to this .parquet file.")],
+    fsd: Annotated[
+        str, typer.Option(metavar="FILE", help="Write the result to this .parquet, .fsd or .fst file.")
+    ],
     M: Annotated[int, typer.Option("-M", "--M", help="Implicates.")] = 1,
     retain: Annotated[
         str | None,
@@ -346,7 +349,8 @@ def info(
             for role, those in (("x", model.schema.x), ("y", model.schema.y))
             for v in those
         ]
-        print(json.dumps(_plain(about | {"variables": variables, "models": model.summary()}), indent=2))
+        more = {"variables": variables, "models": model.summary(), "not_for_r": obstacles(model)}
+        print(json.dumps(_plain(about | more), indent=2))
         return
     print(model)
     for title, items in (("options", about["options"]), ("versions", about["versions"])):
@@ -354,6 +358,8 @@ def info(
         print(f"  {title}: {', '.join(text)}")
     print(f"  hyper: {', '.join(f'{name} {value}' for name, value in about['options']['hyper'].items())}")
     print(f"  predictors: {', '.join(about['predictors'])}")
+    for obstacle in obstacles(model):
+        print(f"  not for R's fusionModel: {obstacle}")
 
 
 @app.command()

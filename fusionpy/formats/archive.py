@@ -1,8 +1,9 @@
 """The `.fsn` model archive: a ZIP of LightGBM text models, Parquet tables and a JSON manifest.
 
-Members that the R package knows (``<step>/<variable>_<kind>.txt``) stand where it expects them; what only
-fusionpy needs lies under ``fusionpy/``, with ``manifest.json``. Nothing in an archive is ever executed, and
-every number that is used without looking later on is checked here.
+Members that the R package knows (``<step>/<variable>_<kind>.txt``, ``metadata.rds``, ``donor.fst``) stand
+where it expects them; what only fusionpy needs lies under ``fusionpy/``, with ``manifest.json``. Archives
+that R wrote have none of that and are read by `fusionpy.formats.r_archive`. Nothing in an archive is ever
+executed, and every number that is used without looking later on is checked.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from __future__ import annotations
 import io
 import os
 import platform
-import stat
 import zipfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fusionpy.engines import boosting
-from fusionpy.engines.boosting import Booster, Target
+from fusionpy.engines.boosting import Booster
 from fusionpy.errors import ArchiveError, ArgumentError, shown
 from fusionpy.formats.aside import check_writable, shown_path, written_aside
 from fusionpy.formats.manifest import (
@@ -35,7 +35,10 @@ from fusionpy.formats.manifest import (
     read_manifest,
     write_manifest,
 )
-from fusionpy.formats.model_text import check_model_text
+from fusionpy.formats.members import MOST_SCALED, Members, quoted, suspicious
+from fusionpy.formats.r_archive import read_r_archive
+from fusionpy.formats.r_entries import METADATA
+from fusionpy.formats.r_members import obstacles, r_members
 from fusionpy.model import FusionModel, Known, Pools, Step
 from fusionpy.schema import Schema
 
@@ -43,11 +46,6 @@ __all__ = ["FORMAT_VERSION", "library_versions", "read_fsn", "write_fsn"]
 
 DONORS, COUNTS = "fusionpy/donor.parquet", "fusionpy/counts.parquet"
 KNOWN = "fusionpy/known.parquet"
-MOST_MEMBERS = 200_000
-MOST_BYTES = 16 * 2**30  # of all members, unpacked
-MOST_RATIO = 400  # unpacked over packed: model text and tables stay far below
-MOST_CELLS = 2**30  # of all tables: Parquet can hold as many equal ones as it likes in a few bytes
-MOST_SCALED = 1e150  # of a cluster centre: squares of distances stay finite
 WEIGHTS = (1e-100, 1e100)
 _LIBRARIES = ("fusionpy", "lightgbm", "numpy", "scipy", "numba", "pyarrow")
 
@@ -75,8 +73,10 @@ def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
 
     Notes
     -----
-    The same model gives the same bytes. `metadata.rds` and `donor.fst`, by which the R package reads an
-    archive, come with the R bridge.
+    The same model gives the same bytes. R's `fusionModel::fuse()` and `importance()` take the archive as one
+    of their own, by `metadata.rds` and `donor.fst`: R then draws with the models of all donors, without
+    calibrations, refits or redrawn weights. A model that they would draw something else from lacks these
+    two; its manifest says why, under `not_for_r`: totals that are added up, rules, a variable named `W`.
     """
     if not isinstance(model, FusionModel):
         raise ArgumentError(f"`model` must be what `train()` returned, not {shown(model)}.")
@@ -86,7 +86,10 @@ def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
         written_aside(target) as aside,
         zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
     ):
-        _add(archive, MANIFEST, write_manifest(model))
+        why_not = obstacles(model)
+        _add(archive, MANIFEST, write_manifest(model, why_not))
+        for name, content in ({} if why_not else r_members(model)).items():
+            _add(archive, name, content)
         donors = {name: model.donors[:, j] for j, name in enumerate(model.donor_columns)}
         _add(archive, DONORS, _table(donors | {"W..": model.weight}))
         counts = {f"refit{b}": each.astype(np.uint8) for b, each in enumerate(model.counts)}
@@ -150,7 +153,9 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
 
     Notes
     -----
-    Nothing is unpacked to disk or executed. Member names and declared sizes are checked first.
+    Nothing is unpacked to disk or executed. Member names and declared sizes are checked first. An archive
+    that R's fusionModel wrote gives a model that draws as R does; its seed is 0, as R keeps none, and
+    ``versions`` tells the versions of fusionModel and R.
     """
     if not isinstance(path, str | os.PathLike):
         wanted = "a FusionModel or the path of a `.fsn` archive"
@@ -161,10 +166,10 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
     hint = "Pass the file that `train(fsn=...)` wrote, whole and unchanged."
     try:
         with zipfile.ZipFile(Path(path).expanduser()) as archive:
-            problem = _suspicious(archive)
+            problem = suspicious(archive)
             if problem:
                 raise ArchiveError("", [problem], "Use archives from people you trust only.")
-            return _read(_Members(archive))
+            return _read(Members(archive))
     except ArchiveError as error:
         raise ArchiveError(headline, error.problems, error.hint or hint) from None
     except FileNotFoundError:
@@ -182,106 +187,10 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
         raise ArchiveError(headline, [f"It is damaged ({type(error).__name__})."], hint) from None
 
 
-def _suspicious(archive: zipfile.ZipFile) -> str | None:
-    """Say what makes an archive unsafe to open."""
-    infos = archive.infolist()
-    if len(infos) > MOST_MEMBERS:
-        return f"It has {len(infos):,} members: no model needs as many."
-    names = [info.filename for info in infos]
-    if len(set(names)) < len(names):
-        return "It has several members of the same name."
-    for info in infos:
-        name = _quoted(info.filename)
-        parts = PurePosixPath(info.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in info.filename:
-            return f"Member {name} points outside of it."
-        if stat.S_ISLNK(info.external_attr >> 16):
-            return f"Member {name} is a link."
-        if info.flag_bits & 0x1:
-            return f"Member {name} is encrypted."
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            return f"Member {name} is compressed in an unusual way."
-        if info.file_size > 2**20 and info.file_size > MOST_RATIO * max(info.compress_size, 1):
-            return (
-                f"Member {name} claims to unpack to {info.file_size:,} bytes: no model is packed as tightly."
-            )
-    total = sum(info.file_size for info in infos)
-    return f"It claims to unpack to {total:,} bytes: no model is as large." if total > MOST_BYTES else None
-
-
-def _quoted(name: str) -> str:
-    """Show a member's name on part of a line."""
-    name = name if name.isprintable() else repr(name)[1:-1]
-    return f"'{name}'" if len(name) <= 80 else f"'{name[:40]}...{name[-37:]}'"
-
-
-class _Members:
-    """Members of an archive, read no further than their declared size."""
-
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self.archive = archive
-        self.names = set(archive.namelist())
-        self.cells = 0
-
-    def read(self, name: str) -> bytes:
-        if name not in self.names:
-            raise damaged(f"{_quoted(name)} is missing from it")
-        info = self.archive.getinfo(name)
-        try:
-            with self.archive.open(info) as member:
-                content = member.read(info.file_size + 1)
-        except Exception:  # zlib, zipfile
-            raise damaged(f"{_quoted(name)} cannot be unpacked") from None
-        if len(content) != info.file_size:
-            raise damaged(f"{_quoted(name)} is not of the size it declares")
-        return content
-
-    def table(self, name: str, columns: Sequence[str], missing: bool = False) -> dict[str, NDArray[Any]]:
-        """Read a table that has these columns, of finite numbers, or missing ones if that is allowed."""
-        content = self.read(name)
-        try:
-            file = pq.ParquetFile(io.BytesIO(content))
-            self.cells += file.metadata.num_rows * len(file.schema_arrow)
-            if self.cells > MOST_CELLS:
-                raise damaged(
-                    f"{_quoted(name)} claims to hold {file.metadata.num_rows:,} rows: no model has as many"
-                )
-            found = file.schema_arrow
-            table = file.read() if found.names == list(columns) else None
-        except ArchiveError:
-            raise
-        except Exception:  # pyarrow
-            raise damaged(f"{_quoted(name)} is not a Parquet table") from None
-        if table is None:
-            raise damaged(f"{_quoted(name)} does not have the columns it should have")
-        numbers = {column: table.column(column).combine_chunks() for column in columns}
-        if any(array.null_count or not _is_plain(array.type) for array in numbers.values()):
-            raise damaged(f"{_quoted(name)} does not hold plain numbers")
-        values = {column: array.to_numpy(zero_copy_only=False) for column, array in numbers.items()}
-        if not all((np.isfinite(each) | (missing & np.isnan(each))).all() for each in values.values()):
-            raise damaged(f"{_quoted(name)} holds numbers that are missing or infinite")
-        return values
-
-    def booster(self, name: str, target: Target, n_features: int) -> Booster:
-        content = self.read(name)
-        try:
-            model = content.decode()
-            check_model_text(model, n_features, target.objective, target.n_classes)
-            return boosting.parse(model)
-        except UnicodeDecodeError:
-            raise damaged(f"{_quoted(name)} is not a model of LightGBM: it is not text") from None
-        except ValueError as error:
-            raise damaged(f"{_quoted(name)} is not a model of LightGBM: {error}") from None
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_float64(kind) or pa.types.is_int32(kind) or pa.types.is_uint8(kind))
-
-
-def _read(members: _Members) -> FusionModel:
-    if MANIFEST not in members.names and "metadata.rds" in members.names:
-        hint = "Archives written by R open with the R bridge, which this version does not have yet."
-        raise ArchiveError("", ["It was written by R's fusionModel."], hint)
+def _read(members: Members) -> FusionModel:
+    ours = MANIFEST in members.names or any(name.startswith("fusionpy/") for name in members.names)
+    if METADATA in members.names and not ours:
+        return read_r_archive(members)
     manifest = read_manifest(members.read(MANIFEST), len(members.names))
     donor = members.table(DONORS, [*manifest.donor_columns, "W.."])
     weight = donor.pop("W..").astype(np.float64)
@@ -314,19 +223,19 @@ def _read(members: _Members) -> FusionModel:
     )
 
 
-def _read_known(members: _Members, schema: Schema, n_donors: int) -> Known:
+def _read_known(members: Members, schema: Schema, n_donors: int) -> Known:
     sizes = {"x": len(schema.x), "y": len(schema.y), "e": sum(max(v.n_classes, 1) for v in schema.y)}
     names = [f"{part}{j}" for part, size in sizes.items() for j in range(size)]
     table = members.table(KNOWN, names, missing=True)
     values = np.stack([*table.values()], axis=1).astype(np.float64)
     if len(values) != n_donors:
-        raise damaged(f"{_quoted(KNOWN)} is not of its {n_donors:,} donors")
+        raise damaged(f"{quoted(KNOWN)} is not of its {n_donors:,} donors")
     x, y, expected = np.split(values, np.cumsum([sizes["x"], sizes["y"]]), axis=1)
     # Codes are looked up in the levels without a check.
     for variable, column in zip((*schema.x, *schema.y), np.hstack([x, y]).T, strict=True):
         codes = column[~np.isnan(column)]
         if variable.is_categorical and not np.isin(codes, np.arange(variable.n_classes)).all():
-            raise damaged(f"donors have values of {_quoted(variable.name)} that are none of its levels")
+            raise damaged(f"donors have values of {quoted(variable.name)} that are none of its levels")
     return Known(x, y, expected)
 
 
@@ -339,10 +248,10 @@ def _check_donors(schema: Schema, columns: Sequence[str], donors: NDArray[np.flo
             variable.is_categorical
             and not ((codes == values) & (codes >= 0) & (codes < variable.n_classes)).all()
         ):
-            raise damaged(f"donors have values of {_quoted(name)} that are none of its levels")
+            raise damaged(f"donors have values of {quoted(name)} that are none of its levels")
 
 
-def _read_step(members: _Members, folder: str, entry: StepEntry, n_donors: int) -> Step:
+def _read_step(members: Members, folder: str, entry: StepEntry, n_donors: int) -> Step:
     def models(folder: str) -> dict[str, Booster]:
         return {
             target.name: members.booster(f"{folder}/{target.name}.txt", target, len(entry.predictors))
@@ -367,7 +276,7 @@ def _read_step(members: _Members, folder: str, entry: StepEntry, n_donors: int) 
     )
 
 
-def _read_pools(members: _Members, folder: str, entry: PoolsEntry, n_donors: int) -> Pools:
+def _read_pools(members: Members, folder: str, entry: PoolsEntry, n_donors: int) -> Pools:
     table = members.table(f"{folder}/centres.parquet", [*entry.columns, "N.."])
     sizes = table.pop("N..").astype(np.intp)
     member = members.table(f"{folder}/pools.parquet", ["donor"])["donor"].astype(np.intp)

@@ -73,7 +73,7 @@ class Manifest:
 
     schema: Schema
     options: Options
-    seed: int
+    seed: int | None
     seconds: float
     versions: Mapping[str, str]
     donor_columns: tuple[str, ...]
@@ -82,8 +82,19 @@ class Manifest:
     rules: tuple[Rule, ...]
 
 
-def write_manifest(model: FusionModel) -> str:
-    """Write a model's plain data as JSON."""
+def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
+    """Write a model's plain data as JSON.
+
+    Parameters
+    ----------
+    model : FusionModel
+    obstacles : sequence of str
+        Why R's fusionModel cannot use the model, for people to read.
+
+    Returns
+    -------
+    str
+    """
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -97,6 +108,7 @@ def write_manifest(model: FusionModel) -> str:
         "n_refits": len(model.counts),
         "steps": [_step(step) for step in model.steps],
         "rules": [rule.text for rule in model.rules],
+        "not_for_r": list(obstacles),
     }
     return json.dumps(content, indent=1, sort_keys=True)
 
@@ -244,7 +256,8 @@ def read_manifest(content: bytes, most_members: int) -> Manifest:
     taken = [name for step in steps if step.pools is not None for name in step.variables]
     if not set(taken) <= set(donor_columns):
         raise damaged("donors' values of its fusion variables are missing")
-    seed, seconds = root["seed"].whole(0, 2**63 - 1), root["seconds"].number(0)
+    seed = None if root["seed"].value is None else root["seed"].whole(0, 2**63 - 1)
+    seconds = root["seconds"].number(0)
     return Manifest(schema, options, seed, seconds, versions, donor_columns, n_refits, steps, tuple(rules))
 
 

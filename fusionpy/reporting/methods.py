@@ -108,7 +108,11 @@ def reproducibility_section(model: FusionModel, weight: str | None) -> Section:
     facts = {
         "seed": model.seed,
         "seconds": f"{significant(model.seconds, 2)} seconds",
-        "versions": ", ".join(f"{name} {version}" for name, version in model.versions.items()),
+        "versions": ", ".join(
+            f"{name} {version}"
+            for name, version in model.versions.items()
+            if model.seed is not None or name != "fusionpy"  # which reads what R trained
+        ),
         "code": train_call(model, weight),
         "unknown": " ".join(unknown),
     }

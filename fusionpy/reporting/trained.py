@@ -273,7 +273,8 @@ def train_call(model: FusionModel, weight: str | None) -> str:
             given[name] = getattr(options, name)
     if hyper := _changed_hyper(options.hyper, preset.hyper, model.n_donors):
         given["hyper"] = hyper
-    given["seed"] = model.seed
+    if model.seed is not None:
+        given["seed"] = model.seed
     lines = [f"    {name}={_code(value)}," for name, value in given.items()]
     return "\n".join(["model = fusionpy.train(", "    donor,", *lines, ")"])
 

@@ -1,0 +1,416 @@
+"""Models that R's fusionModel trained: `metadata.rds` and `donor.fst` of a `.fsn` archive, all distrusted.
+
+How a model was trained is told by the grid that was tried, and by the constants in R's call, which is never
+evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.engines.boosting import Booster, Target, Tuning
+from fusionpy.errors import ArchiveError, ArgumentError, few
+from fusionpy.formats.fst import open_fst
+from fusionpy.formats.manifest import damaged
+from fusionpy.formats.members import MOST_CELLS, MOST_SCALED, Members, quoted
+from fusionpy.formats.model_text import MOST_VALUE
+from fusionpy.formats.r_entries import METADATA, Entry
+from fusionpy.formats.rds import Damaged, NotPlain, read_rds
+from fusionpy.formats.rds_values import NA_INTEGER, RValue
+from fusionpy.model import BLOCK_POOL, METHODS, FusionModel, Options, Pools, Step
+from fusionpy.schema import Kind, Schema, Variable
+
+__all__ = ["R_DONORS", "read_r_archive"]
+
+PLAIN = 'If it is in the call, do this in R: m <- readRDS(f); m$call <- call("train"); saveRDS(m, f).'
+R_DONORS = "donor.fst"
+_KINDS: dict[tuple[str, ...], tuple[Kind, str]] = {
+    ("numeric",): ("continuous", "double"),
+    ("integer",): ("continuous", "int32"),
+    ("logical",): ("logical", "bool"),
+    ("factor",): ("nominal", "string"),
+    ("ordered", "factor"): ("ordered", "string"),
+}
+_SECONDS = {"secs": 1, "mins": 60, "hours": 3600, "days": 86_400, "weeks": 604_800}
+_FOUND = ("best_score", "best_iter", "final_model")  # of a grid's columns, those that tuning found
+
+
+def read_r_archive(members: Members) -> FusionModel:
+    """Read a model that R's fusionModel trained.
+
+    Parameters
+    ----------
+    members : Members
+        Of an archive with `metadata.rds`.
+
+    Returns
+    -------
+    FusionModel
+        Drawn from as R does: by its boosters, centres, pools and integer weights. It has no seed, as R
+        keeps none.
+
+    Raises
+    ------
+    ArchiveError
+        Naming the entry that is missing, damaged, or does not fit the others.
+
+    Notes
+    -----
+    R keeps the tuning of a block's last variable only; of its other models the loss is NaN.
+    """
+    try:
+        root = Entry(read_rds(members.read(METADATA)))
+    except NotPlain as found:
+        raise ArchiveError("", [f"Its {METADATA} cannot be used: {found}."], PLAIN) from None
+    except Damaged as damage:
+        raise damaged(f"{quoted(METADATA)} ({damage})") from None
+    root.must(root.value is not None and root.value.kind == "list", "a list")
+    x, y = _variables(root["xclass"], root["xlevels"]), _variables(root["yclass"], root["ylevels"])
+    variables = _order(root["ylist"], y)
+    schema = Schema(tuple(x.values()), tuple(y[name] for names in variables for name in names))
+    if not x or len(set(schema.names)) < len(schema.names) or "M" in y:
+        raise damaged("its variables have impossible names")
+    types = _types(root["ytype"])
+    if types != {name: variable.model_type for name, variable in y.items()}:
+        raise damaged(f"{METADATA}/ytype does not fit the classes of its variables")
+    ptiles = root["ptiles"].numbers()
+    if not len(ptiles) or not ((ptiles > 0) & (ptiles < 1)).all() or (np.diff(ptiles) <= 0).any():
+        raise damaged(f"{METADATA}/ptiles must be rising shares between 0 and 1")
+    donors, weight = _donors(members, schema, _whole(root["nobs"]))
+    steps = _steps(members, root, schema, variables, ptiles, donors, len(weight))
+    timing = root["timing"]
+    return FusionModel(
+        schema,
+        steps,
+        _options(root, steps, len(ptiles)),
+        None,
+        np.stack([*donors.values()], axis=1) if donors else np.empty((len(weight), 0)),
+        tuple(donors),
+        weight,
+        np.empty((0, len(weight))),
+        _seconds(timing),
+        _versions(root["version"]),
+    )
+
+
+def _variables(classes: Entry, levels: Entry) -> dict[str, Variable]:
+    known = levels.named()
+    found = {}
+    for name, each in classes.named().items():
+        kind, storage = _KINDS.get(each.texts(), ("", ""))
+        each.must(bool(kind), f"a class that fusionModel has, not {few(each.texts())}")
+        own: tuple[str, ...] = ()
+        if storage == "string":
+            if name not in known:
+                raise damaged(f"{levels.place} has no entry {few([name])}")
+            own = known[name].texts()
+            known[name].must(bool(own) and len(set(own)) == len(own), "levels, none of them twice")
+        found[name] = Variable(name, kind, own, storage)  # type: ignore[arg-type]
+    return found
+
+
+def _order(entry: Entry, y: Mapping[str, Variable]) -> list[tuple[str, ...]]:
+    """Variables of each step."""
+    waiting = list(y)
+    steps = []
+    for each in entry.each():
+        steps.append(each.names_among(waiting))
+        waiting = [name for name in waiting if name not in steps[-1]]
+    if waiting or not steps:
+        raise damaged(f"it has no step for {few(waiting)}" if waiting else "it has no steps")
+    return steps
+
+
+def _types(entry: Entry) -> dict[str, str]:
+    found = entry.texts()
+    names = entry.value.names if entry.value is not None else None
+    entry.must(names is not None and len(names) == len(found), "text with names")
+    return {str(name): text for name, text in zip(names or (), found, strict=True)}
+
+
+def _whole(entry: Entry) -> int:
+    found = entry.numbers()
+    entry.must(
+        len(found) == 1 and 1 <= found[0] < 2**31 and found[0] == np.floor(found[0]), "a number of rows"
+    )
+    return int(found[0])
+
+
+def _donors(
+    members: Members, schema: Schema, n_donors: int
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """Read donors' values of the fusion variables, and their weights."""
+    content = members.read(R_DONORS)
+    try:
+        file = open_fst(content)
+        if file.n_rows * len(file.names) > MOST_CELLS:
+            raise damaged(f"{quoted(R_DONORS)} claims to hold {file.n_rows:,} rows: no model has as many")
+        if file.n_rows != n_donors or len(set(file.names)) < len(file.names) or "W" not in file.names:
+            raise damaged(f"{quoted(R_DONORS)} does not hold {n_donors:,} donors with weights `W`")
+        strange = [name for name in file.names if name not in {"W", *(v.name for v in schema.y)}]
+        if strange:
+            raise damaged(f"{quoted(R_DONORS)} holds {few(strange)}, which are no fusion variables")
+        table = file.read()
+    except ArgumentError as error:
+        why = error.problems[0].rstrip(".") if error.problems else "unknown"
+        raise damaged(f"{quoted(R_DONORS)} cannot be read ({why[0].lower()}{why[1:]})") from None
+    found = {}
+    for name in table.column_names:
+        column = table.column(name)
+        if str(column.type) not in ("double", "int32") or column.null_count:
+            raise damaged(f"{quoted(R_DONORS)} does not hold plain numbers")
+        found[name] = column.combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
+        if not (np.abs(found[name]) <= MOST_VALUE).all():
+            raise damaged(f"{quoted(R_DONORS)} holds numbers that are missing or impossible")
+    weight = found.pop("W")
+    if weight.min() <= 0:
+        raise damaged("its donors' weights are not all positive")
+    for name, values in found.items():
+        if schema[name].is_categorical and not np.isin(values, np.arange(schema[name].n_classes)).all():
+            raise damaged(f"donors have values of {quoted(name)} that are none of its levels")
+    return found, weight
+
+
+def _steps(
+    members: Members,
+    root: Entry,
+    schema: Schema,
+    variables: Sequence[tuple[str, ...]],
+    ptiles: NDArray[np.float64],
+    donors: Mapping[str, NDArray[np.float64]],
+    n_donors: int,
+) -> tuple[Step, ...]:
+    """Read every step: its models, and its pools."""
+    n_steps = len(variables)
+    entries = {
+        key: root[key].steps(n_steps)
+        for key in (
+            "xpreds",
+            "ycenter",
+            "yscale",
+            "kcenters",
+            "kneighbors",
+            "cluster_mean_r2",
+            "hyper_results",
+        )
+    }
+    width = len(str(n_steps))
+    known = [variable.name for variable in schema.x]
+    steps = []
+    for number, names in enumerate(variables):
+        entry = {key: every[number] for key, every in entries.items()}
+        folder = f"{number + 1:0{width}d}"
+        predictors = entry["xpreds"].names_among(known)
+        targets = tuple(
+            target for name in names for target in _targets(members, folder, schema[name], ptiles)
+        )
+        final = {
+            target.name: members.booster(f"{folder}/{target.name}.txt", target, len(predictors))
+            for target in targets
+        }
+        solo = len(names) == 1
+        pools = None
+        if solo and schema[names[0]].is_categorical:
+            if any(not entry[key].is_null for key in ("kcenters", "kneighbors")):
+                raise damaged(f"{entry['kcenters'].place} are of a step that has no pools")
+        else:
+            if absent := [name for name in names if name not in donors]:
+                raise damaged(f"{quoted(R_DONORS)} lacks {few(absent)}")
+            pools = _pools(entry, [t for t in targets if not (solo and t.kind == "z")], solo, n_donors)
+        tuning = _tunings(entry["hyper_results"], targets, names[-1], final)
+        steps.append(Step(names, predictors, targets, final, (), {}, pools, tuning))
+        known += names
+    return tuple(steps)
+
+
+def _targets(members: Members, folder: str, variable: Variable, ptiles: NDArray[np.float64]) -> list[Target]:
+    name = variable.name
+    if variable.is_categorical:
+        classes = variable.n_classes
+        if classes < 2:
+            raise damaged(f"{quoted(name)} has fewer than two levels")
+        return [Target(name, "m", *(("binary", 1) if classes == 2 else ("multiclass", classes)))]
+    found = [Target(name, "m", "regression")]
+    found += [Target(name, f"q{j}", "quantile", alpha=float(share)) for j, share in enumerate(ptiles, 1)]
+    if f"{folder}/{name}_z.txt" in members.names:
+        found.insert(0, Target(name, "z", "binary"))
+    return found
+
+
+def _pools(entry: Mapping[str, Entry], targets: Sequence[Target], solo: bool, n_donors: int) -> Pools:
+    """Read scales, centres and pools of a step."""
+    columns = tuple(name for target in targets for name in target.columns)
+    scaling = []
+    for key in ("ycenter", "yscale"):
+        found = entry[key].numbers()
+        names = entry[key].value.names  # type: ignore[union-attr]
+        entry[key].must(
+            len(found) == len(columns) and names in (None, columns), "of the models' expectations"
+        )
+        scaling.append(found)
+    centre, scale = scaling
+    scaled = ~np.isnan(centre)
+    if not ((np.abs(centre[scaled]) <= MOST_VALUE) & (scale[scaled] >= 1e-40)).all() or not np.array_equal(
+        scaled, ~np.isnan(scale)
+    ):
+        raise damaged(f"{entry['yscale'].place} are no scales, or do not fit its centres")
+    centres = entry["kcenters"].matrix("double", "a matrix of numbers").astype(np.float64, order="C")
+    if centres.shape[1] != len(columns) or entry["kcenters"].columns() not in (None, columns):
+        raise damaged(f"{entry['kcenters'].place} are not of the models' expectations")
+    if not len(centres) or not (np.abs(centres) <= MOST_SCALED).all():
+        raise damaged(f"{entry['kcenters'].place} are impossible")
+    donor = entry["kneighbors"].matrix("integer", "a matrix of whole numbers")
+    given = donor != NA_INTEGER
+    size = given.sum(axis=1)
+    padded = np.array_equal(given, np.arange(donor.shape[1]) < size[:, None])
+    member = donor[given].astype(np.intp)  # row by row: pool after pool
+    inside = bool(((member >= 1) & (member <= n_donors)).all())
+    # The kernels index by these without looking: a wrong number here would read foreign memory.
+    if len(donor) != len(centres) or not padded or not inside or (size < 1).any():
+        raise damaged(f"{entry['kneighbors'].place} do not fit its {n_donors:,} donors")
+    if not solo and (size.min() < size.max() or size.max() > BLOCK_POOL):
+        raise damaged(f"{entry['kneighbors'].place} are not of one size")
+    start = np.concatenate([[0], np.cumsum(size)]).astype(np.intp)
+    r2 = entry["cluster_mean_r2"]
+    fit = np.nan if r2.is_null else r2.numbers()[:1].sum() if r2.numbers().size == 1 else np.nan
+    return Pools(columns, centre, scale, centres, start, member - 1, float(fit))
+
+
+def _tunings(
+    entry: Entry, targets: Sequence[Target], last: str, final: Mapping[str, Booster]
+) -> dict[str, Tuning]:
+    """Read what was tried for each model; of a block R keeps its last variable's."""
+    grids = {} if entry.is_null else entry.named()
+    found = {}
+    for target in targets:
+        rounds = final[target.name].current_iteration()
+        rows = _grid(grids[target.kind]) if target.variable == last and target.kind in grids else []
+        best = next((row for row in rows if row["final_model"] is True), None)
+        chosen = {k: v for k, v in (best or {}).items() if k not in _FOUND}
+        loss = float("nan") if best is None or best["best_score"] is None else float(best["best_score"])
+        found[target.name] = Tuning(chosen, int(rounds), loss, rows)
+    return found
+
+
+def _grid(entry: Entry) -> list[dict[str, Any]]:
+    """Read a data frame as rows, its factors as text."""
+    columns: dict[str, list[Any]] = {}
+    for name, each in entry.named().items():
+        columns[name] = _column(each)
+    entry.must(set(_FOUND) <= set(columns), f"a data frame with {few(_FOUND)}")
+    entry.must(len({len(values) for values in columns.values()}) == 1, "a data frame")
+    scores = columns["best_score"]
+    entry.must(
+        all(v is None or isinstance(v, int | float) for v in scores), "a data frame with numbers as scores"
+    )
+    names = list(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _column(entry: Entry) -> list[Any]:
+    """Read a column as plain values, None for NA."""
+    found = entry.of_kind(("logical", "integer", "double", "character"), "a column")
+    levels = found.attributes.get("levels")
+    values: Any = found.values
+    if found.kind == "character":
+        return list(values)
+    if isinstance(levels, RValue) and found.kind == "integer":
+        texts = Entry(levels, f"the levels of {entry.place}").texts()
+        entry.must(bool(((values >= 1) & (values <= len(texts))).all()), "a factor")
+        return [texts[code - 1] for code in values.tolist()]
+    if found.kind == "double":
+        return [
+            None if v != v else int(v) if v.is_integer() and abs(v) < 2**53 else v for v in values.tolist()
+        ]
+    make = bool if found.kind == "logical" else int
+    return [None if v == NA_INTEGER else make(v) for v in values.tolist()]
+
+
+def _options(root: Entry, steps: Sequence[Step], n_quantiles: int) -> Options:
+    """Tell how the model was trained, as far as the archive says."""
+    known = METHODS["fusionModel"]
+    call = root["call"].value
+    given = _constants(call)
+    sizes = [s.pools.sizes for s in steps if s.pools is not None and not s.is_block]
+    krange: Any = known.krange
+    if "krange" in given:
+        found = given["krange"]
+        if isinstance(found, tuple) and all(0 < k < 1e9 for k in found):
+            krange = int(min(found)), int(max(found))
+        elif sizes:
+            krange = min(int(s.min()) for s in sizes), max(int(s.max()) for s in sizes)
+    whole = given.get("nclusters", known.nclusters)
+    nclusters = (
+        known.nclusters if not isinstance(whole, float | int) else 0 if whole > 1e9 else int(max(whole, 0))
+    )
+    folds: Any = given.get("nfolds", known.nfolds)
+    if not isinstance(folds, float | int) or not (0 < folds < 1 or 2 <= folds <= 10**6):
+        folds = known.nfolds
+    hyper = dict(known.hyper)
+    rows = [row for step in steps for tuning in step.tuning.values() for row in tuning.grid]
+    for name in dict.fromkeys(name for row in rows for name in row if name not in (*_FOUND, "num_threads")):
+        values = [*dict.fromkeys(row[name] for row in rows if name in row)]
+        hyper[name] = values[0] if len(values) == 1 else values
+    return replace(
+        known,
+        nfolds=folds if folds < 1 else int(folds),
+        nquantiles=n_quantiles,
+        nclusters=nclusters,
+        krange=krange,
+        hyper=hyper,
+        sort_quantiles=False,  # R leaves them as they are, its centres too
+    )
+
+
+def _constants(value: RValue | None) -> dict[str, float | tuple[float, ...] | None]:
+    """Find the numbers, and pairs of numbers, in R's call; None for what is neither."""
+    if value is None or value.kind != "call":
+        return {}
+    found: dict[str, float | tuple[float, ...] | None] = {}
+    for name, each in zip(value.names or (), value.values, strict=False):
+        number = _constant(each)
+        is_pair = isinstance(each, RValue) and each.kind == "call" and len(each) == 3
+        if number is None and is_pair and _function(each) in ("c", ":"):
+            pair = [_constant(part) for part in each.values[1:]]
+            found[str(name)] = None if None in pair else tuple(float(v or 0) for v in pair)
+        else:
+            found[str(name)] = number
+    return found
+
+
+def _function(value: RValue | None) -> str:
+    first = value.values[0] if value is not None else None
+    return str(first.values[0]) if isinstance(first, RValue) and first.kind == "symbol" else ""
+
+
+def _constant(value: RValue | None) -> float | None:
+    if value is None or value.kind not in ("double", "integer") or len(value) != 1:
+        return None
+    number = float(value.values[0])
+    return None if number != number or number == NA_INTEGER else number
+
+
+def _seconds(entry: Entry) -> float:
+    found = entry.numbers()
+    units = entry.value.attributes.get("units") if entry.value is not None else None
+    unit = str(units.values[0]) if isinstance(units, RValue) and len(units) == 1 else "secs"
+    entry.must(len(found) == 1 and 0 <= found[0] < 1e12 and unit in _SECONDS, "a time span")
+    return float(found[0]) * _SECONDS[unit]
+
+
+def _versions(entry: Entry) -> dict[str, str]:
+    """Versions of fusionModel and R, and of the fusionpy that reads."""
+    found = {}
+    for name, each in entry.named().items():
+        parts = each.each()
+        each.must(len(parts) == 1, "a version")
+        numbers = parts[0].numbers()
+        each.must(len(numbers) < 10 and bool(((numbers >= 0) & (numbers < 1e9)).all()), "a version")
+        found[name] = ".".join(str(int(number)) for number in numbers)
+    return {**found, "fusionpy": metadata.version("fusionpy")}
