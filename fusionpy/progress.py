@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Ticker", "announce", "track"]
+__all__ = ["Listener", "Ticker", "announce", "heard_by", "track"]
 
 LINE_EVERY = 15.0  # seconds between the lines of a log
 
@@ -24,9 +25,36 @@ class Ticker(Protocol):
         """Advance by `done` pieces; `doing` names the piece now in hand."""
 
 
+class Listener(Protocol):
+    """Who is told instead of standard error; what it raises stops the work."""
+
+    def announce(self, message: str) -> None:
+        """Hear one line."""
+
+    def follow(self, title: str, done: int, total: int, doing: str) -> None:
+        """Hear how far the work is; called from several threads."""
+
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Tell a listener of what this thread does meanwhile."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
 def announce(message: str, quiet: bool) -> None:
     """Say one line on standard error, unless quiet."""
-    if not quiet:
+    if quiet:
+        return
+    if (listener := _listener.get()) is not None:
+        listener.announce(message)
+    else:
         print(message, file=sys.stderr)
 
 
@@ -50,10 +78,25 @@ def track(title: str, total: int, quiet: bool) -> Iterator[Ticker]:
     """
     if quiet or total == 0:
         yield lambda done=1, doing=None: None
+    elif (listener := _listener.get()) is not None:
+        yield from _told(title, total, listener)
     elif sys.stderr.isatty():
         yield from _bar(title, total)
     else:
         yield from _lines(title, total)
+
+
+def _told(title: str, total: int, listener: Listener) -> Iterator[Ticker]:
+    lock = threading.Lock()
+    count = 0
+
+    def tick(done: int = 1, doing: str | None = None) -> None:
+        nonlocal count
+        with lock:
+            count += done
+            listener.follow(title, count, total, doing or "")
+
+    yield tick
 
 
 def _bar(title: str, total: int) -> Iterator[Ticker]:

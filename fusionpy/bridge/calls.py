@@ -1,0 +1,229 @@
+"""The verbs as R calls them: R's arguments in, plain values and Arrow tables out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fusionpy import datasets
+from fusionpy.analysis import analyze
+from fusionpy.engines.figures import ONE_SIZE, write_figure
+from fusionpy.formats.archive import read_fsn
+from fusionpy.formats.stored import is_fst
+from fusionpy.frames import as_table
+from fusionpy.fusion import fuse
+from fusionpy.importances import importance
+from fusionpy.imputation import impute
+from fusionpy.model import FusionModel
+from fusionpy.monotone import monotonic
+from fusionpy.reading import read_fsd
+from fusionpy.screening import prep_xy
+from fusionpy.training import train
+from fusionpy.validity import METRICS, Validation, plot_valid, validate
+
+__all__ = ["CALLS", "Answer"]
+
+Arguments = dict[str, Any]
+Frames = Mapping[str, Any]  # Arrow tables, paths, or None
+ESTIMATES = ("N", "y", "level", "type", "est", "moe")
+DETAILS = ("n_eff", "se", "df", "lower", "upper", "fmi", "n_donors")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call gives.
+
+    Attributes
+    ----------
+    value : dict
+        What JSON can hold.
+    frames : dict of str to pyarrow.Table
+    model : FusionModel or None
+        Kept for the calls that follow.
+    """
+
+    value: dict[str, Any] = field(default_factory=dict)
+    frames: dict[str, pa.Table] = field(default_factory=dict)
+    model: FusionModel | None = None
+
+
+def _open(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    opened = read_fsn(arguments["fsn"])
+    names = {
+        "predictors": [variable.name for variable in opened.schema.x],
+        "outcomes": [variable.name for variable in opened.schema.y],
+    }
+    return Answer(names, model=opened)
+
+
+def _sample(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    load = datasets.load_donor if arguments["name"] == "donor" else datasets.load_recipient
+    return Answer(frames={"frame": _arrow(load())})
+
+
+def _train(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    hyper = arguments.pop("hyper")
+    train(frames["data"], **arguments, hyper=_settle_hyper(hyper))
+    return Answer({"path": _absolute(arguments["fsn"])})
+
+
+def _settle_hyper(hyper: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Ask for gradient-based sampling as LightGBM does since version 4: scripts may have the old way."""
+    if hyper is None or hyper.get("boosting") != "goss":
+        return hyper
+    return {**hyper, "boosting": "gbdt", "data_sample_strategy": "goss"}
+
+
+def _fuse(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    fsn = arguments.pop("fsn")
+    found = fuse(frames["data"], fsn if model is None else model, **arguments)
+    if arguments["fsd"] is not None:
+        return Answer({"path": _absolute(found)})
+    # R has the retained columns, and carries them along itself.
+    found = found.drop_columns(arguments["retain"] or [])
+    donors = {} if model is None else dict(zip(model.donor_columns, model.donors.T, strict=True))
+    return Answer(frames={"frame": _narrow(found, donors)})
+
+
+def _prep_xy(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    found = prep_xy(frames["data"], **arguments)
+    value = {
+        "y": [[step] if isinstance(step, str) else list(step) for step in found.y],
+        "x": [list(names) for names in found.x],
+        "xpredictors": list(found.xpredictors),
+        "xforce": list(found.xforce),
+        "xoriginal": list(found.xoriginal),
+    }
+    return Answer(value)
+
+
+def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    detailed = arguments.pop("detailed")
+    by = arguments["by"] or []
+    table = _arrow(analyze(arguments.pop("x"), frames["implicates"], static=frames["static"], **arguments))
+    table = table.rename_columns(["N" if name == "n" else name for name in table.column_names])
+    n_by = len(dict.fromkeys(by))
+    order = [*range(n_by), *(table.column_names.index(name, n_by) for name in ESTIMATES)]
+    if detailed:
+        order += [i for i, name in enumerate(table.column_names) if i >= n_by and name in DETAILS]
+    return Answer(frames={"frame": _counts_as_integers(table.select(order))})
+
+
+def _validate(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    found = validate(frames["observed"], frames["implicates"], **arguments, plot=False)
+    tables = {"table": found.table, "summary": found.summary, "smooth": found.smooth}
+    value = {
+        "text": repr(found).split("\n"),
+        "sizes": dict(found.sizes),
+        "subset_vars": list(found.subset_vars),
+    }
+    return Answer(value, {name: _counts_as_integers(_arrow(table)) for name, table in tables.items()})
+
+
+def _plot_valid(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    valid = Validation(frames["table"], frames["summary"], frames["smooth"], {}, ())
+    names = arguments["y"] or list(dict.fromkeys(frames["summary"]["y"].to_pylist()))
+    paths = plot_valid(valid, arguments["y"], arguments["path"], cores=arguments["cores"])
+    figures = [*METRICS, *(f"{metric}:{name}" for name in dict.fromkeys(names) for metric in METRICS)]
+    return Answer({"paths": [_absolute(path) for path in paths], "names": figures})
+
+
+def _impute(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    data = frames["data"]
+    completed = impute(data, **arguments)
+    ignored = arguments["ignore"] or []
+    holes = [name for name in data.column_names if name not in ignored and _has_holes(data[name])]
+    return Answer(frames={"frame": completed.select(holes)})
+
+
+def _has_holes(column: pa.ChunkedArray) -> bool:
+    is_missing = pc.any(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type)))
+    return bool(is_missing.as_py()) and not pa.types.is_null(column.type)
+
+
+def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    fsn = arguments.pop("fsn")
+    of = fsn if model is None else model
+    tables = {
+        name: importance(of, detailed=name == "detailed", data=frames["data"], **arguments)
+        for name in ("summary", "detailed")
+    }
+    return Answer(frames={name: _arrow(table) for name, table in tables.items()})
+
+
+def _monotonic(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    path = arguments.pop("figure", None)
+    x, y, w = (None if frames[name] is None else frames[name].column(0) for name in ("x", "y", "w"))
+    found = monotonic(x, y, w=w, **arguments)
+    value = {}
+    if arguments["plot"]:
+        found, figure = found
+        write_figure(figure, Path(path), "png", *ONE_SIZE)
+        value = {"figure": path}
+    return Answer(value, {"frame": pa.table({"y": found})})
+
+
+def _read_fsd(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    path = arguments.pop("path")
+    found = read_fsd(path, where=frames["where"], kind="pyarrow", **arguments)
+    return Answer(frames={"frame": found if is_fst(Path(path)) else _narrow(found)})
+
+
+def _narrow(table: pa.Table, donors: Mapping[str, NDArray[np.float64]] | None = None) -> pa.Table:
+    """Make whole numbers R's integers where all of them fit: its integer64 needs a package to be seen.
+
+    The donors' values, if given, decide for the columns drawn from them, rather than what was drawn.
+    """
+    for place, each in enumerate(table.schema):
+        if not pa.types.is_int64(each.type) and not pa.types.is_uint32(each.type):
+            continue
+        if donors is not None and each.name in donors:
+            low, high = float(donors[each.name].min()), float(donors[each.name].max())
+        else:
+            low, high = (end or 0 for end in pc.min_max(table.column(place)).as_py().values())
+        if low > -(2**31) and high < 2**31:
+            narrow = table.column(place).cast(pa.int32())
+            table = table.set_column(place, each.with_type(pa.int32()), narrow)
+    return table
+
+
+CALLS: dict[str, Callable[[Arguments, Frames, FusionModel | None], Answer]] = {
+    "analyze": _analyze,
+    "fuse": _fuse,
+    "importance": _importance,
+    "impute": _impute,
+    "monotonic": _monotonic,
+    "open": _open,
+    "plot_valid": _plot_valid,
+    "prepXY": _prep_xy,
+    "read_fsd": _read_fsd,
+    "sample": _sample,
+    "train": _train,
+    "validate": _validate,
+}
+
+
+def _arrow(frame: Any) -> pa.Table:
+    """Turn any kind of table into Arrow's."""
+    if isinstance(frame, pa.Table):
+        return frame
+    table = as_table(frame, "result")
+    return table.arrow(table.names)
+
+
+def _counts_as_integers(table: pa.Table) -> pa.Table:
+    """Give R plain integers, where 64 bits are more than counts need."""
+    fields = [f.with_type(pa.int32()) if pa.types.is_int64(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(os.fspath(path)).expanduser().absolute())

@@ -1,0 +1,4 @@
+library(testthat)
+library(fusionModel)
+
+test_check("fusionModel")

@@ -1,0 +1,32 @@
+test_that("it exports what fusionpy exports", {
+  expect_setequal(getNamespaceExports("fusionModel"), getNamespaceExports("fusionpy"))
+  for (name in getNamespaceExports("fusionpy")) {
+    expect_identical(getExportedValue("fusionModel", name), getExportedValue("fusionpy", name), info = name)
+  }
+})
+
+test_that("it has every function that scripts call by the original's name", {
+  verbs <- c("train", "fuse", "validate", "plot_valid", "analyze", "prepXY", "impute", "importance", "monotonic",
+             "read_fsd")
+  expect_true(all(verbs %in% getNamespaceExports("fusionModel")))
+})
+
+test_that("it passes for the version that fusionData asks for", {
+  expect_true(utils::packageVersion("fusionModel") >= "2.4.0")
+})
+
+test_that("one message tells which package this is, and nothing else is printed", {
+  code <- c(
+    sprintf(".libPaths(%s)", paste(deparse(.libPaths()), collapse = "")),
+    "heard <- character()",
+    "withCallingHandlers(library(fusionModel), message = function(m) {",
+    "  heard <<- c(heard, conditionMessage(m))",
+    "  invokeRestart('muffleMessage')",
+    "})",
+    "cat(length(heard), grepl('facade', heard))"
+  )
+  script <- tempfile(fileext = ".R")
+  writeLines(code, script)
+  rscript <- file.path(R.home("bin"), "Rscript")
+  expect_identical(system2(rscript, c("--vanilla", shQuote(script)), stdout = TRUE, stderr = TRUE), "1 TRUE")
+})

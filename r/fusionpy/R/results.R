@@ -1,0 +1,112 @@
+# What comes back, in the form that the reference gives it.
+
+# `data`'s retained columns, just as they are, behind column M.
+carry_along <- function(fused, data, retain, M) {
+  retain <- unique(retain)
+  if (length(retain)) {
+    rows <- rep(seq_len(nrow(data)), M)
+    kept <- columns_of(data, retain)[rows]
+    fused <- data.table(fused[, "M"], kept, fused[, -"M"])
+  }
+  keyed_on_m(fused)
+}
+
+# Some columns of any kind of frame, not copied, as a data.table. Those that are not there are left out.
+columns_of <- function(data, names) {
+  names <- intersect(names, names(data))
+  columns <- lapply(stats::setNames(nm = names), function(name) data[[name]])
+  setDT(columns)
+  columns[]
+}
+
+keyed_on_m <- function(table) {
+  if ("M" %in% names(table) && !is.unsorted(table[["M"]])) setattr(table, "sorted", "M")
+  table[]
+}
+
+# Observed values stay; the others are those that Python drew.
+fill_holes <- function(data, drawn, M) {
+  n <- nrow(data)
+  if (M > 1) {
+    data <- data.table(M = rep(seq_len(M), each = n), as.data.table(data)[rep(seq_len(n), M)])
+  } else if (inherits(data, "data.table")) {
+    data <- data.table::copy(data)
+  }
+  for (name in names(drawn)) {
+    holes <- which(is.na(data[[name]]))
+    column <- data[[name]]
+    column[holes] <- drawn[[name]][holes]
+    if (inherits(data, "data.table")) data.table::set(data, j = name, value = column) else data[[name]] <- column
+  }
+  if (M > 1) keyed_on_m(data) else if (inherits(data, "data.table")) data[] else data
+}
+
+# Columns that a function makes of each implicate, beside the implicates.
+derive <- function(implicates, static, fun) {
+  if (!is.data.frame(implicates)) implicates <- read_fsd(implicates, M = Inf)
+  if (!("M" %in% names(implicates))) return(implicates) # which Python refuses
+  implicates <- as.data.table(implicates)
+  extra <- if (is.null(static)) NULL else as.data.table(static)
+  extra <- extra[, setdiff(names(extra), names(implicates)), with = FALSE]
+  derived <- lapply(split(seq_len(nrow(implicates)), implicates[["M"]]), function(rows) {
+    one <- implicates[rows, -"M"]
+    made <- fun(as.data.frame(if (is.null(extra)) one else data.table(one, extra)))
+    check_derived(made, length(rows))
+    made
+  })
+  derived <- data.table::rbindlist(derived)
+  rest <- setdiff(names(implicates), names(derived))
+  data.table(implicates[order(implicates[["M"]]), rest, with = FALSE], derived)
+}
+
+check_derived <- function(made, n) {
+  if (is.data.frame(made) && nrow(made) == n) return(invisible())
+  found <- if (is.data.frame(made)) paste("a data frame of", nrow(made), "rows") else shown(made)
+  raise("schema", "What `fun` returned cannot be used.", paste0("It is ", found, "; the implicate has ", n, " rows."),
+        "Return a data frame with a row per record, in order.")
+}
+
+names_of <- function(data) {
+  if (is.data.frame(data)) names(data) else NULL
+}
+
+METRICS <- c("est", "vad", "moe")
+REFERENCE <- c(id = "id", share = "share", y = "y", level = "level", est_obs = "est.obs", moe_obs = "moe.obs",
+               est_sim = "est.sim", moe_sim = "moe.sim", est_mean = "est.mean")
+
+# The reference's table; what else Python found goes along in attributes, for printing and plotting.
+as_validate <- function(reply) {
+  valid <- reply$table[, names(REFERENCE), with = FALSE]
+  data.table::setnames(valid, unname(REFERENCE))
+  setattr(valid, "class", c("validate", class(valid)))
+  for (name in c("summary", "smooth", "text")) setattr(valid, name, reply[[name]])
+  setattr(valid, "metrics", reply$table[, METRICS, with = FALSE])
+  valid
+}
+
+# Whether it is all that validate() returned, not a part.
+is_whole <- function(valid) {
+  metrics <- attr(valid, "metrics")
+  inherits(valid, "validate") && !is.null(metrics) && nrow(metrics) == nrow(valid) &&
+    all(c("share", "y", "level") %in% names(valid))
+}
+
+send_validate <- function(valid) {
+  if (!is_whole(valid)) {
+    raise("argument", "`plot_valid()` cannot start.", "`valid` must be what `validate()` returned, whole.")
+  }
+  table <- data.table(share = valid[["share"]], y = valid[["y"]], level = valid[["level"]], attr(valid, "metrics"))
+  list(table = send(table), summary = send(attr(valid, "summary")), smooth = send(attr(valid, "smooth")))
+}
+
+# Show figures' files: drawn where R draws, if package png is there.
+show_figures <- function(files) {
+  for (file in files) {
+    if (!requireNamespace("png", quietly = TRUE)) {
+      utils::browseURL(file)
+    } else {
+      grid::grid.newpage()
+      grid::grid.raster(png::readPNG(file))
+    }
+  }
+}

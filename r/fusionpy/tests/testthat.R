@@ -1,0 +1,4 @@
+library(testthat)
+library(fusionpy)
+
+test_check("fusionpy")
