@@ -9,12 +9,13 @@ ARGS ?=
 
 PIP_INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check clean python
+.PHONY: help demo test check r-check clean python
 
 help:
 	@echo "make demo    install fusionpy in $(VENV) and watch it fuse two small surveys"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make check   formatting, lint, types, imports between modules, spelling, examples in docstrings"
+	@echo "make r-check build and check the R packages in r/, with fusionpy from $(VENV); needs R"
 	@echo "make clean   remove $(VENV) and whatever else these commands leave"
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python, VENV=folder another place to install in."
@@ -32,6 +33,9 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(VENV)/bin/codespell
 	$(VENV)/bin/pytest --doctest-modules fusionpy
+
+r-check: $(VENV)/.installed
+	@RETICULATE_PYTHON="$(abspath $(VENV)/bin/python)" r/check
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi

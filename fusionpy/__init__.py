@@ -23,6 +23,7 @@ from fusionpy.importances import importance, plot_importance
 from fusionpy.imputation import impute
 from fusionpy.model import FusionModel
 from fusionpy.monotone import monotonic
+from fusionpy.reading import read_fsd
 from fusionpy.reporting import report
 from fusionpy.scoring import Scorecard, score
 from fusionpy.screening import Prepared, prep_xy
@@ -52,6 +53,7 @@ __all__ = [
     "plot_importance",
     "plot_valid",
     "prep_xy",
+    "read_fsd",
     "read_fsn",
     "report",
     "score",

@@ -6,6 +6,7 @@ committing it.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -29,6 +30,10 @@ import pytest
 
 import fusionpy
 from fusionpy.errors import FusionError, Problems, few, is_whole, settle_seed, shown
+from fusionpy.formats.fst import pack_fst
+from fusionpy.formats.rds import read_rds
+from fusionpy.formats.rds_values import character, integer, matrix, r_list
+from fusionpy.formats.rds_writer import write_rds
 
 SNAPSHOTS = Path(__file__).parent / "snapshots" / "errors.txt"
 UPDATE = bool(os.environ.get("UPDATE_SNAPSHOTS"))
@@ -106,6 +111,13 @@ class Bench:
         edit(content)
         self.read(**{"manifest.json": json.dumps(content).encode()})
 
+    def r_archive(self, edit: Any = dict, content: bytes | None = None, **edited: bytes | None) -> None:
+        """Read the archive as R would have written it, with edited metadata."""
+        about = read_rds(self.members["metadata.rds"]).entries()
+        content = content or write_rds(r_list(edit(about)))
+        ours = {name: None for name in self.members if name.startswith(("fusionpy/", "manifest"))}
+        self.read(**{**ours, "metadata.rds": content, **edited})
+
     def table(self, name: str, **columns: Any) -> None:
         """Read the archive with some columns of a table replaced."""
         table = pq.read_table(io.BytesIO(self.members[name]))
@@ -113,6 +125,12 @@ class Bench:
             place = table.column_names.index(column)
             table = table.set_column(place, column, pa.array(values(table.column(column).to_numpy().copy())))
         self.read(**{name: parquet_of(table)})
+
+    def read_fsd(self, content: bytes | None = None, name: str = "given.fsd", **arguments: Any) -> None:
+        """Read a file of implicates."""
+        path = self.folder.parent / name
+        path.write_bytes(content or pack_fst(pa.Table.from_pandas(RECIPIENT.assign(M=1))))
+        fusionpy.read_fsd(path, **arguments)
 
     def text(self, name: str, pattern: str, new: str) -> None:
         """Read the archive with something replaced in a model's text."""
@@ -447,7 +465,13 @@ FUSE: dict[str, Case] = {
     "retain mixed types in a file": lambda b: b.fuse(
         b.recipient(note=["1", 2] * 15), retain="note", fsd=b.folder / "out.parquet"
     ),
-    "fsd .fsd": lambda b: b.fuse(fsd=b.folder / "out.fsd"),
+    "fsd .fsd, too many rows": lambda b: b.fuse(fsd=b.folder / "out.fsd", M=10**8),
+    "fsd .fsd, retain lists": lambda b: b.fuse(
+        b.recipient(note=[[1]] * 30), retain="note", fsd=b.folder / "out.fsd"
+    ),
+    "fsd .fsd, retain what is NA to R": lambda b: b.fuse(
+        b.recipient(note=np.int32(-(2**31))), retain="note", fsd=b.folder / "out.fsd"
+    ),
     "fsd csv": lambda b: b.fuse(fsd=b.folder / "out.csv"),
     "fsd no folder": lambda b: b.fuse(fsd=b.folder / "nowhere" / "out.parquet"),
     "fsd a folder": lambda b: b.fuse(fsd=b.folder),
@@ -474,7 +498,23 @@ ARCHIVE: dict[str, Case] = {
         fusionpy.read_fsn(b.folder / "model.fsn"),
     ),
     "an empty zip": lambda b: b.open(zip_of([])),
-    "R archive": lambda b: fusionpy.read_fsn(r_archive()),
+    "R metadata of something else": lambda b: b.r_archive(lambda m: {"a": character(["b"])}),
+    "R metadata with a function": lambda b: b.r_archive(content=b"X\n" + struct.pack(">4i", 2, 0, 0, 3)),
+    "R metadata cut off": lambda b: b.r_archive(content=b.members["metadata.rds"][:-200]),
+    "R metadata larger than can be": lambda b: b.r_archive(content=gzip.compress(bytes(10**7))),
+    "R class unknown": lambda b: b.r_archive(
+        lambda m: m | {"xclass": r_list({"age": character(["Date"]), "region": character(["factor"])})}
+    ),
+    "R type at odds": lambda b: b.r_archive(
+        lambda m: m | {"ytype": character(["binary"] * 4, m["ytype"].names)}
+    ),
+    "R rows at odds": lambda b: b.r_archive(lambda m: m | {"nobs": integer([7])}),
+    "R steps too few": lambda b: b.r_archive(lambda m: m | {"kcenters": r_list([])}),
+    "R neighbours too large": lambda b: b.r_archive(
+        lambda m: m | {"kneighbors": r_list([None, matrix(np.full((3, 2), 10**6, np.int32)), None])}
+    ),
+    "R donors missing": lambda b: b.r_archive(**{"donor.fst": None}),
+    "R donors garbled": lambda b: b.r_archive(**{"donor.fst": b"fst" * 100}),
     "member outside": lambda b: b.read(**{"../../evil.txt": b"x"}),
     "member absolute": lambda b: b.read(**{"/etc/evil.txt": b"x"}),
     "member on a drive": lambda b: b.read(**{"C:\\evil.txt": b"x"}),
@@ -483,11 +523,11 @@ ARCHIVE: dict[str, Case] = {
     "declared size": lambda b: b.open(patched(zip_of([*b.members.items()]), 24, "<I", 2**31)),
     "wrong size": lambda b: b.open(patched(zip_of([*b.members.items()]), 24, "<I", 10)),
     "many bytes": lambda b: (
-        b.patch.setattr("fusionpy.formats.archive.MOST_BYTES", 20_000),
+        b.patch.setattr("fusionpy.formats.members.MOST_BYTES", 20_000),
         b.read(),
     ),
     "many members": lambda b: (
-        b.patch.setattr("fusionpy.formats.archive.MOST_MEMBERS", 5),
+        b.patch.setattr("fusionpy.formats.members.MOST_MEMBERS", 5),
         b.open(zip_of([(f"{i}.txt", b"") for i in range(6)])),
     ),
     "member twice": lambda b: b.open(twice_of(b.members)),
@@ -572,7 +612,7 @@ ARCHIVE: dict[str, Case] = {
         "fusionpy/donor.parquet", rent=lambda v: np.where(v > 0, v, np.nan)
     ),
     "donors' table huge": lambda b: (
-        b.patch.setattr("fusionpy.formats.archive.MOST_CELLS", 100),
+        b.patch.setattr("fusionpy.formats.members.MOST_CELLS", 100),
         b.read(),
     ),
     "donors' classes": lambda b: b.table("fusionpy/donor.parquet", heat=lambda v: v + 5),
@@ -600,13 +640,6 @@ ARCHIVE: dict[str, Case] = {
 }
 
 
-def r_archive() -> Path:
-    path = Path(__file__).resolve().parents[2] / "shared/reference/models/readme.fsn"
-    if not path.exists():
-        pytest.skip("../shared is absent")
-    return path
-
-
 def link() -> zipfile.ZipInfo:
     info = zipfile.ZipInfo("1/link.txt")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -628,9 +661,23 @@ def uneven(sizes: np.ndarray) -> np.ndarray:
     return (sizes + np.r_[1, -1, np.zeros(len(sizes) - 2)]).astype(np.int32)
 
 
+READ: dict[str, Case] = {
+    "everything wrong": lambda b: fusionpy.read_fsd(5, columns=[1], M=0, cores=0, kind="table"),
+    "no such file": lambda b: fusionpy.read_fsd(b.folder / "out.fsd"),
+    "a CSV file": lambda b: fusionpy.read_fsd(b.folder / "out.csv"),
+    "no fst file": lambda b: b.read_fsd(b"no fst file, though it is long enough to be one", "given.fsd"),
+    "no Parquet file": lambda b: b.read_fsd(b"no Parquet file", "given.parquet"),
+    "a fst file cut off": lambda b: b.read_fsd(pack_fst(pa.table({"M": [1.0] * 90}), 0)[:-8]),
+    "no such columns": lambda b: b.read_fsd(columns=["incme", "id"], where={"ag": 1}),
+    "no columns": lambda b: b.read_fsd(columns=[]),
+    "M is text": lambda b: b.read_fsd(pack_fst(pa.table({"M": ["one"]}))),
+    "where a number": lambda b: b.read_fsd(where=5),
+    "where of other types": lambda b: b.read_fsd(where={"age": "old", "size": [1, 2], "M": True}),
+    "where of mixed types": lambda b: b.read_fsd(where={"age": [1, "old"]}),
+}
 CASES: dict[str, Case] = {
     f"{verb}: {name}": case
-    for verb, cases in (("train", TRAIN), ("fuse", FUSE), ("archive", ARCHIVE))
+    for verb, cases in (("train", TRAIN), ("fuse", FUSE), ("archive", ARCHIVE), ("read_fsd", READ))
     for name, case in cases.items()
 }
 
