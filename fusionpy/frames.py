@@ -62,9 +62,19 @@ class Table:
         return self.kind == "polars" and self.frame[name].dtype == nw.Categorical
 
     def arrow(self, names: Iterable[str]) -> pa.Table:
-        """Fetch several columns."""
+        """Fetch several columns; of a pyarrow table they keep their metadata, which may tell R's types."""
         chosen = list(names)
-        return pa.table([self.column(name) for name in chosen], names=chosen)
+        columns = [self.column(name) for name in chosen]
+        native = self.frame.to_native()
+        fields = [
+            pa.field(
+                name,
+                column.type,
+                metadata=native.schema.field(name).metadata if self.kind == "pyarrow" else None,
+            )
+            for name, column in zip(chosen, columns, strict=True)
+        ]
+        return pa.table(columns, schema=pa.schema(fields))
 
 
 def _without_views(array: pa.Array) -> pa.Array:

@@ -295,8 +295,8 @@ def _result_schema(model: FusionModel, retained: pa.Table) -> pa.Schema:
 def _for_r(schema: pa.Schema, model: FusionModel, retained: pa.Table) -> pa.Schema:
     """Make whole numbers R's integers where all of them fit: its integer64 needs a package to be seen."""
     for place, field in enumerate(schema):
-        if not pa.types.is_integer(field.type) or field.type.bit_width < 32:
-            continue
+        if not pa.types.is_integer(field.type) or field.type.bit_width < 32 or field.metadata:
+            continue  # metadata tell which of R's types it is
         if field.name in retained.column_names:
             ends = pc.min_max(retained.column(field.name)).as_py()
             low, high = ends["min"] or 0, ends["max"] or 0

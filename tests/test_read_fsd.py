@@ -367,6 +367,24 @@ def test_the_file_is_as_r_writes_it(model, recipient, tmp_path):
     assert read_fst(tmp_path / "fused.fsd", "M")["M"].to_pylist() == [1] * 701 + [2] * 701
 
 
+def test_retained_columns_keep_the_type_of_r_that_their_fields_name(model, recipient, tmp_path):
+    """As R's frames come over the bridge: Arrow's types alone do not tell them apart."""
+    head = pa.Table.from_pandas(recipient.head(3), preserve_index=False)
+    columns = {
+        "day": (pa.array([1, 2, None], pa.date32()), {b"fst": b"IDate"}),
+        "small": (pa.array([1, None, 3], pa.int64()), {b"fst": b"integer64"}),
+        "noon": (pa.array([0, 1, None], pa.timestamp("us", "UTC")), {b"fst.tzone": b"absent"}),
+    }
+    for name, (values, metadata) in columns.items():
+        head = head.append_column(pa.field(name, values.type, metadata=metadata), values)
+    file = open_fst(fusionpy.fuse(head, model, tmp_path / "fused.fsd", retain=[*columns], seed=7, quiet=True))
+    assert [column.kind.name for column in file.columns][1:4] == ["IDate", "integer64", "POSIXct"]
+    assert file.columns[3].zone is None
+    assert [column.to_pylist() for column in file.read([*columns]).columns] == [
+        values.to_pylist() for values, _ in columns.values()
+    ]
+
+
 def test_verbs_take_it(model, donor, recipient, tmp_path):
     how = {"M": 3, "seed": 7, "quiet": True}
     fsd = fusionpy.fuse(recipient, model, tmp_path / "fused.fsd", **how)

@@ -138,7 +138,7 @@ def analyze(
 def validate(
     observed: Annotated[str, typer.Argument(help="Donor survey: Parquet or CSV.", show_default=False)],
     implicates: Annotated[
-        str, typer.Argument(help="The donors' implicates: a Parquet file.", show_default=False)
+        str, typer.Argument(help="The donors' implicates: a Parquet (or .fsd) file.", show_default=False)
     ],
     subset_vars: Annotated[
         str,
@@ -187,7 +187,9 @@ def validate(
 @app.command(epilog=SCORE_EXAMPLES)
 def score(
     truth: Annotated[str, typer.Argument(help="The true values: Parquet or CSV.", show_default=False)],
-    implicates: Annotated[str | None, typer.Argument(help="Implicates: Parquet.", show_default=False)] = None,
+    implicates: Annotated[
+        str | None, typer.Argument(help="Implicates: a Parquet (or .fsd) file.", show_default=False)
+    ] = None,
     y: Annotated[str | None, typer.Option(metavar="NAMES", help="Variables; a block is joined by +.")] = None,
     x: Annotated[str | None, typer.Option(metavar="NAMES", help="Predictors.")] = None,
     weight: Weight = None,
