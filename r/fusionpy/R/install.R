@@ -23,9 +23,11 @@
 #' }
 #' fusionpy_config()$available
 install_fusionpy <- function(envname = "r-fusionpy", source = "fusionpy", python = NULL, ...) {
-  if (!reticulate::virtualenv_exists(envname)) reticulate::virtualenv_create(envname, python = python)
   if (file.exists(source)) source <- normalizePath(source)
-  reticulate::virtualenv_install(envname, packages = source, ...)
+  without_library_path({
+    if (!reticulate::virtualenv_exists(envname)) reticulate::virtualenv_create(envname, python = python)
+    reticulate::virtualenv_install(envname, packages = source, ...)
+  })
   program <- reticulate::virtualenv_python(envname)
   say(paste0("fusionpy is installed in ", program, ". Restart R if it has started another Python already."))
   invisible(program)
@@ -37,4 +39,15 @@ fusionpy_config <- function() {
   python <- python_to_use()
   version <- if (is.null(python)) NA_character_ else version_there(python)
   list(python = python, version = version, available = !is.na(version))
+}
+
+# Evaluate without R's LD_LIBRARY_PATH: by it a Python with a shared library, such as pyenv's, loads another
+# one's, and then has no SSL.
+without_library_path <- function(expression) {
+  given <- Sys.getenv("LD_LIBRARY_PATH", NA)
+  if (!is.na(given)) {
+    Sys.unsetenv("LD_LIBRARY_PATH")
+    on.exit(Sys.setenv(LD_LIBRARY_PATH = given))
+  }
+  expression
 }
