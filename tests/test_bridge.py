@@ -171,7 +171,7 @@ def test_what_r_gets_of_missing_values():
     d, i, logical = (buffers[column["pieces"][0]["buffer"]] for column in frame["columns"])
     bits = np.frombuffer(d, np.uint64)
     assert bits[1] == 0x7FF00000000007A2
-    assert bits[2] & 0xFFFFFFFF != 1954
+    assert int(bits[2]) & 0xFFFFFFFF != 1954
     assert np.frombuffer(i, np.int32).tolist() == [1, NA, 2]
     assert np.frombuffer(logical, np.int32).tolist() == [1, NA, 0]
 
