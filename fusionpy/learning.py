@@ -2,84 +2,59 @@
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines import boosting
-from fusionpy.engines.boosting import Booster, Problem, Target, Tuning
+from fusionpy.engines.boosting import Bins, Booster, Problem, Target, Tuning
+from fusionpy.engines.searching import Search, expand_grid
+from fusionpy.jobs import Countdown, Interrupted, Job, run_all, run_jobs
 from fusionpy.kernels.clusters import cluster_centres, nearest
 from fusionpy.kernels.draws import fit_calibration
 from fusionpy.kernels.pools import choose_pool_sizes
 from fusionpy.kernels.scaling import (
     columns_scale,
     is_inflated,
-    normal_scores,
     percentiles,
     scale_columns,
     sort_quantiles,
     unscale_columns,
 )
-from fusionpy.kernels.strata import assign_folds, assign_split, bootstrap_counts, strata_of
-from fusionpy.kernels.uniforms import BOOSTER_SEED, BOOTSTRAP, FOLD, MEMBER, uniforms
+from fusionpy.kernels.strata import bootstrap_counts
+from fusionpy.kernels.uniforms import BOOTSTRAP, MEMBER, uniforms
 from fusionpy.model import BLOCK_POOL, Options, Plan, Pools, Step
+from fusionpy.posing import Sample, Work, pose, seed_of, signs_of
 from fusionpy.progress import Ticker
 from fusionpy.schema import Schema
 
 __all__ = ["count_models", "learn_steps", "refit_counts", "run_all"]
 
-SKEWED = 1.0  # |skewness| beyond which a variable is boosted on its rank-normal scale
-T = TypeVar("T")
+AT_ONCE = 10_000  # donors whose predictors are copied to be predicted
 
 
 @dataclass
 class _Fit:
-    """One target's data and, as they come, its models."""
+    """One target and, as they come, its models."""
 
     step: int
     problem: Problem
-    rows: NDArray[np.intp]  # donors it is fitted on
-    fold: NDArray[np.intp]  # of all donors: the fold that left a donor out; -1: none did
-    folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]]  # row numbers within `rows`
+    sample: Sample
     number: int
     tuning: Tuning | None = None
     fold_models: list[Booster] = field(default_factory=list)
     final: Booster | None = None
     refits: list[Booster] = field(default_factory=list)
+    predicted: NDArray[np.float64] | None = None  # (n, k) of all donors
+    calibration: tuple[float, ...] = ()
 
     @property
     def target(self) -> Target:
         return self.problem.target
-
-
-def run_all(tasks: Iterable[Callable[[Callable[[], bool]], T]], cores: int) -> list[T]:
-    """Run tasks on `cores` threads; at the first failure, or an interrupt, stop the others.
-
-    Parameters
-    ----------
-    tasks : iterable of callable
-        Each is given a function that tells whether it should give up.
-    cores : int
-
-    Returns
-    -------
-    list
-        Results in the tasks' order.
-    """
-    stop = threading.Event()
-    with ThreadPoolExecutor(cores) as pool:
-        futures: list[Future[T]] = [pool.submit(task, stop.is_set) for task in tasks]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-            return [future.result() for future in futures]
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def refit_counts(
@@ -162,181 +137,136 @@ def learn_steps(
     -------
     tuple of Step
     """
+    assigned = _left_out_refit(counts, uniforms(seed, MEMBER, len(weight))[0])
+    donors = np.arange(len(weight)), weight / weight.mean()
+    work = Work(plans, schema, matrix, *donors, draw_weight, counts, assigned, options, seed, tick)
     ranked: list[list[str]] = [[] for _ in plans]
     fits: list[_Fit] = []
     for number, plan in enumerate(plans):
-        for variable in plan.variables:
-            values = matrix[:, schema.names.index(variable)]
-            for target, rows, label, is_ranked in _targets(schema, variable, values, weight, options):
-                if is_ranked and variable not in ranked[number]:
-                    ranked[number].append(variable)
-                fits.append(
-                    _pose(number, len(fits), plan, schema, matrix, weight, target, rows, label, options, seed)
-                )
+        for target, sample, is_ranked in pose(work, number):
+            if is_ranked and target.variable not in ranked[number]:
+                ranked[number].append(target.variable)
+            problem = Problem(target, sample.bins, sample.label, sample.weight, signs_of(plan, target))
+            fits.append(_Fit(number, problem, sample, len(fits)))
+    steps: list[Step | None] = [None] * len(plans)
 
-    # The costliest first, so that no core waits long at the end.
-    def cost(fit: _Fit) -> int:
-        return -len(fit.rows) * fit.target.n_classes
+    def finish(number: int) -> Callable[[], Iterable[Job]]:
+        def task(_: Interrupted) -> Iterable[Job]:
+            own = [fit for fit in fits if fit.step == number]
+            steps[number] = _finish(work, plans[number], own, tuple(ranked[number]))
+            for fit in own:
+                fit.predicted = None
+            return ()
 
-    by_cost = sorted(fits, key=cost)
-    run_all([_tuner(fit, options, seed, tick) for fit in by_cost], cores)
-    run_all([task for fit in by_cost for task in _fitters(fit, counts, seed, tick)], cores)
-    for fit in fits:
-        fit.problem.release()
-    spare = uniforms(seed, MEMBER, len(weight))[0]
-    assigned = _left_out_refit(counts, spare)
-    return tuple(
-        run_all(
-            [
-                _finisher(
-                    n,
-                    plan,
-                    [f for f in fits if f.step == n],
-                    schema,
-                    matrix,
-                    draw_weight,
-                    counts,
-                    assigned,
-                    options,
-                    ranked[n],
-                )
-                for n, plan in enumerate(plans)
-            ],
-            cores,
-        )
-    )
+        return lambda: [Job(0, task)]
+
+    run_jobs(_schedule(work, fits, finish, cores), cores)
+    return tuple(step for step in steps if step is not None)
 
 
-def _targets(
-    schema: Schema, variable: str, values: NDArray[np.float64], weight: NDArray[np.float64], options: Options
-) -> Iterable[tuple[Target, NDArray[np.intp], NDArray[np.float64], bool]]:
-    """Models of one variable: what each predicts, on which donors, and whether on the rank scale."""
-    every = np.arange(len(values))
-    known = schema[variable]
-    if known.is_categorical:
-        classes = known.n_classes
-        kind = "binary" if classes == 2 else "multiclass"
-        yield Target(variable, "m", kind, 1 if classes == 2 else classes), every, values, False
-        return
-    rows = every
-    if is_inflated(values):
-        yield Target(variable, "z", "binary"), every, (values == 0).astype(np.float64), False
-        rows = np.flatnonzero(values)
-    label = values[rows]
-    is_ranked = options.rank_scale and _skewness(label, weight[rows]) > SKEWED
-    if is_ranked:
-        label = normal_scores(label, weight[rows])
-    yield Target(variable, "m", "regression"), rows, label, is_ranked
-    for j, share in enumerate(percentiles(options.nquantiles), 1):
-        # The reference hands percentiles to LightGBM rounded to seven digits.
-        alpha = float(f"{share:.7g}") if options.method == "fusionModel" else float(share)
-        yield Target(variable, f"q{j}", "quantile", alpha=alpha), rows, label, is_ranked
+def _schedule(
+    work: Work,
+    fits: Sequence[_Fit],
+    finish: Callable[[int], Callable[[], Iterable[Job]]],
+    cores: int,
+) -> list[Job]:
+    """Order the work: the costliest step first, so that no core waits long at the end.
+
+    Cross-validation has a copy of the data for every fold, and waits for the slowest of them now and then.
+    So no more targets are cross-validated at once than give every core a fold, while refits of those before
+    keep cores busy that would wait.
+    """
+
+    def cost(part: Iterable[_Fit]) -> int:
+        return -sum(len(fit.sample.rows) * fit.target.n_classes for fit in part)
+
+    steps = [[fit for fit in fits if fit.step == number] for number in range(len(work.plans))]
+    waiting: deque[Job] = deque()
+
+    def more() -> list[Job]:
+        try:
+            return [waiting.popleft()]
+        except IndexError:
+            return []
+
+    for step in sorted(steps, key=cost):
+        finished = Countdown(len(step), finish(step[0].step))
+        by_bins: dict[int, list[_Fit]] = {}
+        for fit in step:
+            by_bins.setdefault(id(fit.sample.bins), []).append(fit)
+        for group in sorted(by_bins.values(), key=cost):
+            unused = Countdown(len(group), _letting_go(group[0].sample.bins))
+            for fit in group:
+                waiting.append(_do(work, fit, len(waiting), more, [unused, finished]))
+    at_once = -(-cores // fits[0].sample.n_folds) + (not work.options.refits)
+    return [job for _ in range(at_once) for job in more()]
 
 
-def _skewness(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    mean = np.average(values, weights=weight)
-    deviation = values - mean
-    spread = np.sqrt(np.average(deviation**2, weights=weight))
-    return abs(float(np.average(deviation**3, weights=weight) / spread**3)) if spread > 0 else 0.0
+def _letting_go(bins: Bins) -> Callable[[], Iterable[Job]]:
+    def release() -> Iterable[Job]:
+        bins.release()
+        return ()
+
+    return release
 
 
-def _pose(
-    number: int,
-    index: int,
-    plan: Plan,
-    schema: Schema,
-    matrix: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    target: Target,
-    rows: NDArray[np.intp],
-    label: NDArray[np.float64],
-    options: Options,
-    seed: int,
-) -> _Fit:
-    """Set up one target: its data and its folds."""
-    columns = [schema.names.index(name) for name in plan.predictors]
-    nominal = [j for j, name in enumerate(plan.predictors) if schema[name].kind == "nominal"]
-    own = weight[rows]
-    problem = Problem(
-        target,
-        matrix[rows][:, columns],
-        label,
-        own / own.mean(),
-        plan.predictors,
-        nominal,
-        _signs(plan, target),
-    )
-    u = uniforms(seed, FOLD, len(weight), step=number)[0]
-    stratum = strata_of(label, target.objective in ("binary", "multiclass"))
-    fold = np.full(len(weight), -1, dtype=np.intp)
-    places = np.arange(len(rows))
-    if options.nfolds < 1:
-        train = assign_split(stratum, options.nfolds, u[rows])
-        fold[:] = 0
-        fold[rows[train]] = -1
-        return _Fit(number, problem, rows, fold, [(places[train], places[~train])], index)
-    n_folds = int(options.nfolds)
-    # Rows that no model of this target is fitted on are left out by every fold: any will do.
-    fold[:] = np.floor(u * n_folds)
-    own_fold = assign_folds(stratum, n_folds, u[rows])
-    fold[rows] = own_fold
-    return _Fit(
-        number,
-        problem,
-        rows,
-        fold,
-        [(places[own_fold != f], places[own_fold == f]) for f in range(n_folds)],
-        index,
-    )
+def _do(work: Work, fit: _Fit, place: int, more: Callable[[], list[Job]], done: Sequence[Countdown]) -> Job:
+    """Tune, fit and refit one target, and predict the donors."""
+    # What ends a step, and frees memory, has rank 0. Refits have to be done before the next target but one.
+    tuned, refitted = 2 * place + 1, 2 * place + 4
 
+    def begin(_: Interrupted) -> Iterable[Job]:
+        grid = expand_grid(work.options.hyper)
+        fit.problem.bin(grid[0])
+        seed = seed_of(work.seed, fit.number)
+        folds = fit.sample.folds()
+        return further(Search(fit.problem, grid, folds, patience=work.options.patience, seed=seed))
 
-def _signs(plan: Plan, target: Target) -> list[int] | None:
-    """Directions of a target's predictors; LightGBM cannot give any to percentiles."""
-    signs = plan.signs.get(target.variable)
-    if signs is None or target.objective == "quantile":
-        return None
-    return [-sign for sign in signs] if target.kind == "z" else list(signs)  # zero is less likely with more
+    def further(search: Search) -> list[Job]:
+        all_boosted = Countdown(search.n_folds, lambda: settle(search))
+        return [Job(tuned, boost(search, fold, all_boosted)) for fold in range(search.n_folds)]
 
-
-def _seed_of(seed: int, index: int, refit: int = 0) -> int:
-    return int(uniforms(seed, BOOSTER_SEED, 1, implicate=refit, step=index)[0, 0] * 2**31)
-
-
-def _tuner(fit: _Fit, options: Options, seed: int, tick: Ticker) -> Callable[[Callable[[], bool]], None]:
-    def task(interrupted: Callable[[], bool]) -> None:
-        grid = boosting.expand_grid(options.hyper)
-        fit.tuning, fit.fold_models = boosting.tune(
-            fit.problem, grid, fit.folds, options.patience, _seed_of(seed, fit.number), interrupted
-        )
-        tick(doing=f"tuned {fit.target.name}")
-
-    return task
-
-
-def _fitters(
-    fit: _Fit, counts: NDArray[np.float64], seed: int, tick: Ticker
-) -> Iterable[Callable[[Callable[[], bool]], None]]:
-    """Tasks for the final model and every refit."""
-    fit.refits = [None] * len(counts)  # type: ignore[list-item]
-
-    def final(interrupted: Callable[[], bool]) -> None:
-        assert fit.tuning is not None
-        fit.final = boosting.fit(fit.problem, fit.tuning, _seed_of(seed, fit.number), None, interrupted)
-        tick(doing=f"fitted {fit.target.name}")
-
-    def refit(b: int) -> Callable[[Callable[[], bool]], None]:
-        def task(interrupted: Callable[[], bool]) -> None:
-            assert fit.tuning is not None
-            own = counts[b][fit.rows]
-            fit.refits[b] = boosting.fit(
-                fit.problem, fit.tuning, _seed_of(seed, fit.number, b + 1), own, interrupted
-            )
-            tick(doing=f"refitted {fit.target.name}")
+    def boost(search: Search, fold: int, boosted: Countdown) -> Callable[[Interrupted], Iterable[Job]]:
+        def task(interrupted: Interrupted) -> Iterable[Job]:
+            search.boost(fold, interrupted)
+            return boosted()
 
         return task
 
-    yield final
-    yield from (refit(b) for b in range(len(counts)))
+    def settle(search: Search) -> list[Job]:
+        if not search.settle():
+            return further(search)
+        fit.tuning = search.tuning
+        _predict_by_folds(work, fit, search)
+        work.tick(doing=f"tuned {fit.target.name}")
+        refits = range(-1, len(work.counts))  # -1: the final model
+        fitted = Countdown(len(refits), lambda: [Job(refitted, predict)])
+        fit.refits = [None] * len(work.counts)  # type: ignore[list-item]
+        return [*(Job(refitted, _fitter(work, fit, refit, fitted)) for refit in refits), *more()]
+
+    def predict(_: Interrupted) -> Iterable[Job]:
+        _predict_donors(work, fit)
+        return [job for each in done for job in each()]
+
+    return Job(tuned, begin)
+
+
+def _fitter(work: Work, fit: _Fit, refit: int, fitted: Countdown) -> Callable[[Interrupted], Iterable[Job]]:
+    """Fit the final model (refit -1), or a refit."""
+
+    def task(interrupted: Interrupted) -> Iterable[Job]:
+        assert fit.tuning is not None
+        count = work.counts[refit][fit.sample.rows] if refit >= 0 else None
+        seed = seed_of(work.seed, fit.number, refit + 1)
+        booster = boosting.fit(fit.problem, fit.tuning, seed, count, interrupted)
+        if refit < 0:
+            fit.final = booster
+        else:
+            fit.refits[refit] = booster
+        work.tick(doing=f"{'fitted' if refit < 0 else 'refitted'} {fit.target.name}")
+        return fitted()
+
+    return task
 
 
 def _left_out_refit(counts: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -349,83 +279,87 @@ def _left_out_refit(counts: NDArray[np.float64], u: NDArray[np.float64]) -> NDAr
     return np.where(number > 0, found, -1)
 
 
-def _donor_predictions(
-    fit: _Fit, matrix: NDArray[np.float64], assigned: NDArray[np.intp], options: Options
-) -> NDArray[np.float64]:
-    """Predict every donor, by a model that did not see it if there is one to be had."""
-    assert fit.final is not None
-    out = np.empty((len(matrix), fit.target.n_classes))
-    source = np.full(len(matrix), -1)
+def _predict_by_folds(work: Work, fit: _Fit, search: Search) -> None:
+    """Predict the donors that no refit left out, by the fold models; keep these if they are wanted."""
+    options = work.options
+    predicted = np.empty((len(work.matrix), fit.target.n_classes))
     if options.crossfit:
-        source = fit.fold.copy()
-        source[assigned >= 0] = len(fit.fold_models) + assigned[assigned >= 0]
-    models = [*fit.fold_models, *fit.refits]
-    for which in np.unique(source):
-        rows = np.flatnonzero(source == which)
-        out[rows] = boosting.predict(fit.final if which < 0 else models[which], matrix[rows])
-    return out
+        fold = np.where(work.assigned < 0, fit.sample.fold, -1)
+        for number in np.unique(fold[fold >= 0]):
+            rows = np.flatnonzero(fold == number)
+            _predict(partial(search.predict, int(number)), work, fit, rows, predicted)
+        if not options.refits and options.nfolds >= 1:
+            fit.fold_models = search.models()
+    fit.predicted = predicted
 
 
-def _calibration(
-    fit: _Fit, matrix: NDArray[np.float64], counts: NDArray[np.float64], predicted: NDArray[np.float64]
-) -> tuple[float, ...]:
-    """Calibrate the mixture that implicates draw from: the mean over the refits that left a donor out.
+def _predict(
+    model: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    work: Work,
+    fit: _Fit,
+    rows: NDArray[np.intp],
+    out: NDArray[np.float64],
+) -> None:
+    """Predict some donors, not all at once: their predictors are copied."""
+    for start in range(0, len(rows), AT_ONCE):
+        some = rows[start : start + AT_ONCE]
+        out[some] = model(work.matrix[np.ix_(some, fit.sample.bins.columns)])
 
-    A single refit's probabilities are noisier; calibrating them would flatten every implicate, and with
-    it the differences between groups.
+
+def _predict_donors(work: Work, fit: _Fit) -> None:
+    """Predict the other donors, by a refit that did not see them if there is one; calibrate on them.
+
+    Each refit predicts once.
     """
-    total, number = np.zeros_like(predicted), np.zeros(len(matrix))
-    for booster, count in zip(fit.refits, counts, strict=True):
-        rows = np.flatnonzero(count == 0)
-        total[rows] += boosting.predict(booster, matrix[rows])
+    assert fit.final is not None
+    assert fit.predicted is not None
+    options, predicted = work.options, fit.predicted
+    unseen = work.assigned < 0
+    rows = np.flatnonzero(unseen & (fit.sample.fold < 0)) if options.crossfit else work.every
+    _predict(partial(boosting.predict, fit.final), work, fit, rows, predicted)
+    if not options.crossfit:
+        return
+    is_classes = fit.target.objective in ("binary", "multiclass")
+    calibrated = options.calibrate and is_classes and len(work.plans[fit.step].variables) == 1
+    total, number = np.zeros_like(predicted), np.zeros(len(predicted))
+    found = np.empty_like(predicted)
+    for refit, booster in enumerate(fit.refits):
+        own = work.assigned == refit
+        rows = np.flatnonzero(work.counts[refit] == 0 if calibrated else own)
+        _predict(partial(boosting.predict, booster), work, fit, rows, found)
+        predicted[own] = found[own]
+        total[rows] += found[rows]
         number[rows] += 1
-    mean = np.where(number[:, None] > 0, total / np.maximum(number, 1)[:, None], predicted)
-    probability = np.hstack([1 - mean, mean]) if mean.shape[1] == 1 else mean
-    return fit_calibration(probability, fit.problem.label.astype(np.intp), fit.problem.weight)
+    if calibrated:
+        # What implicates draw from is the mixture of the refits, here of those that left a donor out. A
+        # single one's probabilities are noisier; calibrating them would flatten every implicate, and
+        # with it the differences between groups.
+        mean = np.where(number[:, None] > 0, total / np.maximum(number, 1)[:, None], predicted)
+        probability = np.hstack([1 - mean, mean]) if mean.shape[1] == 1 else mean
+        label = fit.problem.label.astype(np.intp)
+        fit.calibration = fit_calibration(probability, label, fit.problem.weight)
 
 
-def _finisher(
-    number: int,
-    plan: Plan,
-    fits: list[_Fit],
-    schema: Schema,
-    matrix: NDArray[np.float64],
-    draw_weight: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    assigned: NDArray[np.intp],
-    options: Options,
-    ranked: list[str],
-) -> Callable[[Callable[[], bool]], Step]:
-    def task(_: Callable[[], bool]) -> Step:
-        columns = [schema.names.index(name) for name in plan.predictors]
-        predictors = np.ascontiguousarray(matrix[:, columns])
-        predicted = {fit.target.name: _donor_predictions(fit, predictors, assigned, options) for fit in fits}
-        solo = len(plan.variables) == 1
-        calibrations = {}
-        if options.calibrate and options.crossfit and solo:
-            calibrations = {
-                fit.target.name: _calibration(fit, predictors, counts, predicted[fit.target.name])
-                for fit in fits
-                if fit.target.objective in ("binary", "multiclass")
-            }
-        pools = None
-        if not solo:
-            pools = _block_pools(fits, predicted, options)
-        elif not schema[plan.variables[0]].is_categorical:
-            pools = _solo_pools(fits[-options.nquantiles - 1 :], predicted, draw_weight, options)
-        return Step(
-            plan.variables,
-            plan.predictors,
-            tuple(fit.target for fit in fits),
-            {fit.target.name: fit.final for fit in fits if fit.final is not None},
-            _members(fits, options),
-            calibrations,
-            pools,
-            {fit.target.name: fit.tuning for fit in fits if fit.tuning is not None},
-            tuple(ranked),
-        )
-
-    return task
+def _finish(work: Work, plan: Plan, fits: list[_Fit], ranked: tuple[str, ...]) -> Step:
+    """Gather a step's pools once all of its targets are done."""
+    options = work.options
+    predicted = {fit.target.name: fit.predicted for fit in fits if fit.predicted is not None}
+    pools = None
+    if len(plan.variables) > 1:
+        pools = _block_pools(fits, predicted, options)
+    elif not work.schema[plan.variables[0]].is_categorical:
+        pools = _solo_pools(fits[-options.nquantiles - 1 :], predicted, work.draw_weight, options)
+    return Step(
+        plan.variables,
+        plan.predictors,
+        tuple(fit.target for fit in fits),
+        {fit.target.name: fit.final for fit in fits if fit.final is not None},
+        _members(fits, options),
+        {fit.target.name: fit.calibration for fit in fits if fit.calibration},
+        pools,
+        {fit.target.name: fit.tuning for fit in fits if fit.tuning is not None},
+        ranked,
+    )
 
 
 def _members(fits: list[_Fit], options: Options) -> tuple[Mapping[str, Booster], ...]:
@@ -453,7 +387,7 @@ def _solo_pools(
     options: Options,
 ) -> Pools:
     """Pools of variable size for one continuous variable."""
-    rows = fits[0].rows
+    rows = fits[0].sample.rows
     names, values = _expectations(fits, predicted, rows, options)
     centre, scale = columns_scale(values)
     scaled = scale_columns(values, centre, scale)

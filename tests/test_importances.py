@@ -92,7 +92,8 @@ def test_an_archive_says_the_same(model, tmp_path):
 
 def test_a_model_without_splits_has_no_rows():
     target = boosting.Target("y", "m", "regression")
-    problem = boosting.Problem(target, np.zeros((40, 2)), np.arange(40.0), np.ones(40), ["a", "b"], [])
+    bins = boosting.Bins(np.zeros((40, 2)), ["a", "b"], [])
+    problem = boosting.Problem(target, bins, np.arange(40.0), np.ones(40))
     booster = boosting.fit(problem, boosting.Tuning({}, 3, 0.0, []), seed=1)
     assert split_totals(booster).tolist() == [[0, 0, 0], [0, 0, 0]]
 

@@ -1,11 +1,11 @@
-"""Gradient boosting by LightGBM: tune, fit, predict, and models as text."""
+"""Gradient boosting by LightGBM: bin, fit, predict, and models as text."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass
 from typing import Any
 
 import lightgbm as lgb
@@ -17,17 +17,18 @@ from fusionpy.errors import FusionError
 __all__ = [
     "HYPERPARAMETERS",
     "ONE_VALUE",
+    "Bins",
     "Booster",
     "Cancelled",
     "Problem",
     "Target",
     "Tuning",
-    "expand_grid",
     "fit",
+    "parameters",
     "parse",
     "predict",
+    "refusals_told",
     "text",
-    "tune",
     "version",
 ]
 
@@ -55,6 +56,11 @@ _METRIC = {
     "regression": "l2",
     "quantile": "quantile",
 }
+
+
+# One thread gives the same bits on any number of cores; models are fitted side by side instead.
+_QUIETLY = {"num_threads": 1, "verbosity": -1}
+_BINS_BY_ROW = 1024  # histograms of so many bins fit a core's first cache: then data are best read by row
 
 
 class Cancelled(Exception):  # noqa: N818  (not an error: the user's own wish)
@@ -97,50 +103,133 @@ class Target:
         return (self.name,)
 
 
-@dataclass
-class Problem:
-    """The data of one target: binned once, used by every fold and refit.
+class Bins:
+    """Donors' predictors, binned once for all models of a step that are fitted on the same donors.
 
-    Attributes
+    Parameters
     ----------
-    matrix : (n, p) float64
-    label : (n,) float64
-    weight : (n,) float64
-        Mean 1.
+    matrix : (n, q) float64
+        All donors, not copied before they are binned.
     names : sequence of str
         The predictors.
     categorical : sequence of int
         Which of them are nominal.
+    rows : (m,) intp, optional
+        Donors that models are fitted on; missing: all.
+    columns : (p,) sequence of int, optional
+        The predictors' columns of `matrix`; missing: all.
+
+    Notes
+    -----
+    LightGBM keeps a byte where the matrix has eight (two from 256 bins on). Models of several labels are
+    fitted side by side, so none of them owns the binned data: each takes a `Problem.subset`.
+
+    Examples
+    --------
+    >>> bins = Bins(np.arange(200.0).reshape(100, 2), ["a", "b"], [])
+    >>> bins.dataset({}).num_data(), bins.dataset({}) is bins.dataset({})
+    (100, True)
     """
 
-    target: Target
-    matrix: NDArray[np.float64]
-    label: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    names: Sequence[str]
-    categorical: Sequence[int]
-    monotone: Sequence[int] | None = None
-    _bins: dict[str, Any] = field(default_factory=dict, repr=False)
+    def __init__(
+        self,
+        matrix: NDArray[np.float64],
+        names: Sequence[str],
+        categorical: Sequence[int],
+        *,
+        rows: NDArray[np.intp] | None = None,
+        columns: Sequence[int] | None = None,
+    ) -> None:
+        self.matrix = matrix
+        self.names = list(names)
+        self.categorical = list(categorical)
+        self.rows = np.arange(len(matrix)) if rows is None else rows
+        self.columns = np.arange(matrix.shape[1]) if columns is None else np.asarray(columns)
+        self._lock = threading.Lock()
+        self._data: Any = None
 
     def dataset(self, params: Mapping[str, Any]) -> Any:
         """Bin the data, the first time it is asked for."""
-        if "full" not in self._bins:
-            binning = {k: v for k, v in params.items() if k in (*ONE_VALUE, "num_threads", "verbosity")}
-            data = lgb.Dataset(
-                self.matrix,
-                label=self.label,
-                weight=self.weight,
-                feature_name=list(self.names),
-                categorical_feature=list(self.categorical),
-                params={**binning, "feature_pre_filter": False},
-                free_raw_data=False,
-            )
-            self._bins["full"] = data.construct()
-        return self._bins["full"]
+        with self._lock:
+            if self._data is None:
+                binning = {k: v for k, v in params.items() if k in ONE_VALUE} | _QUIETLY
+                data = lgb.Dataset(
+                    self.matrix[np.ix_(self.rows, self.columns)],
+                    label=np.zeros(len(self.rows), dtype=np.float32),  # subsets are given their own
+                    feature_name=self.names,
+                    categorical_feature=self.categorical,
+                    params={**binning, "feature_pre_filter": False},
+                    free_raw_data=True,
+                )
+                self._data = data.construct()
+            return self._data
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of all columns together, once they are there."""
+        return sum(self._data.feature_num_bin(j) for j in range(len(self.columns)))
 
     def release(self) -> None:
         """Let go of the binned data."""
-        self._bins.clear()
+        with self._lock:
+            self._data = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The data of one target.
+
+    Attributes
+    ----------
+    target : Target
+    bins : Bins
+        Of n rows.
+    label, weight : (n,) float64
+        Weights have mean 1.
+    monotone : sequence of int, optional
+        +1, 0 or -1 for each predictor: how the expectation moves with it.
+    """
+
+    target: Target
+    bins: Bins
+    label: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    monotone: Sequence[int] | None = None
+
+    def bin(self, hyper: Mapping[str, Any]) -> None:
+        """Bin the data now, for all problems that share them.
+
+        Raises
+        ------
+        FusionError
+            If LightGBM cannot.
+        """
+        with refusals_told(self.target):
+            self.bins.dataset(hyper)
+
+    def subset(self, rows: NDArray[np.intp], params: Mapping[str, Any]) -> Any:
+        """Take some rows of the binned data, with their labels and weights.
+
+        Parameters
+        ----------
+        rows : (k,) intp
+            Ascending.
+        params : dict
+            What LightGBM will be told of the fit.
+
+        Returns
+        -------
+        lightgbm.Dataset
+            A copy of the rows' bins, which may be given other weights.
+        """
+        data = self.bins.dataset(params).subset([])
+        data.used_indices = rows.astype(np.int32)  # no list of Python's numbers, which would be kept
+        data.construct()
+        data.set_field("label", self.label[rows].astype(np.float32))
+        # As LightGBM does: equal weights are none, but those of a subset are kept even if they are equal.
+        if not (self.weight == 1).all():
+            data.set_field("weight", self.weight[rows].astype(np.float32))
+        return data
 
 
 @dataclass(frozen=True)
@@ -170,19 +259,7 @@ def version() -> str:
     return str(lgb.__version__)
 
 
-def expand_grid(hyper: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every combination of the entries that hold several values.
-
-    Examples
-    --------
-    >>> expand_grid({"num_leaves": [16, 32], "max_depth": 5})
-    [{'num_leaves': 16, 'max_depth': 5}, {'num_leaves': 32, 'max_depth': 5}]
-    """
-    many = {k: list(v) if isinstance(v, list | tuple) else [v] for k, v in hyper.items()}
-    return [dict(zip(many, values, strict=True)) for values in product(*many.values())]
-
-
-def _parameters(problem: Problem, hyper: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def parameters(problem: Problem, hyper: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Everything that LightGBM is told of one fit."""
     target = problem.target
     params = {k: v for k, v in hyper.items() if k != "num_iterations"}
@@ -190,11 +267,9 @@ def _parameters(problem: Problem, hyper: Mapping[str, Any], seed: int) -> dict[s
         "objective": target.objective,
         "metric": _METRIC[target.objective],
         "seed": seed,
-        "num_threads": 1,  # the same bits on any number of cores; models run side by side instead
-        "verbosity": -1,
+        **_QUIETLY,
         "feature_pre_filter": False,
         "deterministic": True,
-        "force_col_wise": True,
     }
     if target.objective == "multiclass":
         params["num_class"] = target.n_classes
@@ -202,82 +277,21 @@ def _parameters(problem: Problem, hyper: Mapping[str, Any], seed: int) -> dict[s
         params["alpha"] = target.alpha
     if problem.monotone is not None and target.kind != "z":
         params["monotone_constraints"] = list(problem.monotone)
+    problem.bins.dataset(params)
+    # One thread adds the same numbers in the same order either way: this only says which is quicker.
+    by_row = problem.bins.n_bins <= _BINS_BY_ROW
+    params["force_row_wise" if by_row else "force_col_wise"] = True
     return params
 
 
 @contextmanager
-def _refusals_told(target: Target) -> Iterator[None]:
+def refusals_told(target: Target) -> Iterator[None]:
     """Say in our words which model LightGBM refused to fit."""
     try:
         yield
     except lgb.basic.LightGBMError as error:
         headline = f"LightGBM refused to fit a model of `{target.variable}`."
         raise FusionError(headline, [str(error)], "Check the entries of `hyper`.") from None
-
-
-def tune(
-    problem: Problem,
-    grid: Sequence[Mapping[str, Any]],
-    folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
-    patience: int,
-    seed: int,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> tuple[Tuning, list[Booster]]:
-    """Choose hyperparameters and the number of rounds by validation loss.
-
-    Parameters
-    ----------
-    problem : Problem
-    grid : sequence of dict
-        Candidates; `num_iterations` bounds the rounds.
-    folds : sequence of (train rows, validation rows)
-    patience : int
-        Boosting stops when the mean validation loss has not improved for so many rounds.
-    seed : int
-    interrupted : callable
-        Asked at every round.
-
-    Returns
-    -------
-    Tuning
-    list of Booster
-        The chosen candidate's model of each fold, cut at the chosen round.
-
-    Raises
-    ------
-    Cancelled
-        If `interrupted` said so.
-    """
-
-    def check(_: object) -> None:
-        if interrupted():
-            raise Cancelled
-
-    rows: list[dict[str, Any]] = []
-    best: tuple[float, int, dict[str, Any], Any] | None = None
-    for hyper in grid:
-        params = _parameters(problem, hyper, seed)
-        with _refusals_told(problem.target):
-            history: dict[str, Any] = lgb.cv(
-                params,
-                problem.dataset(params),
-                num_boost_round=int(hyper.get("num_iterations", 2500)),
-                folds=[(np.asarray(a), np.asarray(b)) for a, b in folds],
-                callbacks=[lgb.early_stopping(patience, verbose=False), check],
-                return_cvbooster=True,
-            )
-        losses = next(v for k, v in history.items() if k.endswith("-mean"))
-        rounds = int(np.argmin(losses)) + 1
-        loss = float(losses[rounds - 1])
-        rows.append({**hyper, "best_score": loss, "best_iter": rounds, "final_model": False})
-        if best is None or loss < best[0]:
-            best = loss, rounds, dict(hyper), history["cvbooster"]
-    assert best is not None
-    loss, rounds, chosen, cv_booster = best
-    for row in rows:
-        row["final_model"] = all(row[k] == v for k, v in chosen.items())
-    boosters = [parse(b.model_to_string(num_iteration=rounds)) for b in cv_booster.boosters]
-    return Tuning(chosen, rounds, loss, rows), boosters
 
 
 def fit(
@@ -309,15 +323,16 @@ def fit(
         if interrupted():
             raise Cancelled
 
-    params = _parameters(problem, tuning.params, seed)
-    with _refusals_told(problem.target):
-        data = problem.dataset(params)
+    with refusals_told(problem.target):
+        params = parameters(problem, tuning.params, seed)
         # A resample may hold none of a rare variable's few non-zero rows: then all of them are used.
         if count is not None and count.any():
             rows = np.flatnonzero(count)
             weight = problem.weight[rows] * count[rows]
-            data = data.subset(rows.tolist()).construct()
+            data = problem.subset(rows, params)
             data.set_weight(weight / weight.mean())
+        else:
+            data = problem.subset(np.arange(len(problem.label)), params)
         booster = lgb.train(params, data, num_boost_round=tuning.rounds, callbacks=[check])
     return parse(text(booster))
 

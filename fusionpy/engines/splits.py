@@ -37,7 +37,7 @@ def split_totals(booster: Booster) -> NDArray[np.float64]:
     >>> from fusionpy.engines import boosting
     >>> x = np.repeat([[0.0, 5.0], [1.0, 5.0]], 100, axis=0)
     >>> target = boosting.Target("y", "m", "regression")
-    >>> problem = boosting.Problem(target, x, 3 * x[:, 0], np.ones(200), ["a", "b"], [])
+    >>> problem = boosting.Problem(target, boosting.Bins(x, ["a", "b"], []), 3 * x[:, 0], np.ones(200))
     >>> split_totals(boosting.fit(problem, boosting.Tuning({}, 1, 0.0, []), seed=1))
     array([[450., 200.,   1.],
            [  0.,   0.,   0.]])

@@ -1,0 +1,172 @@
+"""What a training is to learn: the targets of each step, on which donors, and in which folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.engines.boosting import Bins, Target
+from fusionpy.kernels.scaling import is_inflated, normal_scores, percentiles
+from fusionpy.kernels.strata import assign_folds, assign_split, strata_of
+from fusionpy.kernels.uniforms import BOOSTER_SEED, FOLD, uniforms
+from fusionpy.model import Options, Plan
+from fusionpy.progress import Ticker
+from fusionpy.schema import Schema
+
+__all__ = ["Sample", "Work", "pose", "seed_of", "signs_of"]
+
+SKEWED = 1.0  # |skewness| beyond which a variable is boosted on its rank-normal scale
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all jobs of a training share.
+
+    Attributes
+    ----------
+    plans : sequence of Plan
+    schema : Schema
+    matrix : (n, p) float64
+        Donors, columns as in ``schema.names``.
+    every : (n,) intp
+        All rows of it.
+    weight, draw_weight : (n,) float64
+        For fitting (mean 1), and for drawing.
+    counts : (refits, n) float64
+        How often each donor enters each refit.
+    assigned : (n,) intp
+        Of the refits that leave a donor out the one that predicts it; -1: none does.
+    options : Options
+    seed : int
+    tick : Ticker
+    """
+
+    plans: Sequence[Plan]
+    schema: Schema
+    matrix: NDArray[np.float64]
+    every: NDArray[np.intp]
+    weight: NDArray[np.float64]
+    draw_weight: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    assigned: NDArray[np.intp]
+    options: Options
+    seed: int
+    tick: Ticker
+
+
+@dataclass
+class Sample:
+    """Donors that some models of a variable are fitted on, and what these models predict.
+
+    Attributes
+    ----------
+    bins : Bins
+    rows : (m,) intp
+        The donors.
+    label, weight : (m,) float64
+        Weights have mean 1.
+    fold : (n,) int32
+        Of all donors: the fold that leaves each out; -1: none does.
+    n_folds : int
+    """
+
+    bins: Bins
+    rows: NDArray[np.intp]
+    label: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    fold: NDArray[np.int32]
+    n_folds: int
+
+    def folds(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Numbers within `rows` of what each fold is fitted on, and of what it leaves out."""
+        own = self.fold[self.rows]
+        return [(np.flatnonzero(own != f), np.flatnonzero(own == f)) for f in range(self.n_folds)]
+
+
+def _targets(
+    work: Work, variable: str, values: NDArray[np.float64]
+) -> Iterator[tuple[Target, NDArray[np.intp], NDArray[np.float64], bool]]:
+    """Models of one variable: what each predicts, on which donors, and whether on the rank scale."""
+    known, options = work.schema[variable], work.options
+    if known.is_categorical:
+        classes = known.n_classes
+        kind = "binary" if classes == 2 else "multiclass"
+        yield Target(variable, "m", kind, 1 if classes == 2 else classes), work.every, values, False
+        return
+    rows, label, weight = work.every, values, work.weight
+    if is_inflated(values):
+        yield Target(variable, "z", "binary"), rows, (values == 0).astype(np.float64), False
+        rows = np.flatnonzero(values)
+        label, weight = values[rows], weight[rows]
+    is_ranked = options.rank_scale and _skewness(label, weight) > SKEWED
+    if is_ranked:
+        label = normal_scores(label, weight)
+    yield Target(variable, "m", "regression"), rows, label, is_ranked
+    for j, share in enumerate(percentiles(options.nquantiles), 1):
+        # The reference hands percentiles to LightGBM rounded to seven digits.
+        alpha = float(f"{share:.7g}") if options.method == "fusionModel" else float(share)
+        yield Target(variable, f"q{j}", "quantile", alpha=alpha), rows, label, is_ranked
+
+
+def _skewness(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    mean = np.average(values, weights=weight)
+    deviation = values - mean
+    spread = np.sqrt(np.average(deviation**2, weights=weight))
+    return abs(float(np.average(deviation**3, weights=weight) / spread**3)) if spread > 0 else 0.0
+
+
+def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
+    """Set up the targets of a step: each with its donors, and whether it is on the rank scale."""
+    plan, names = work.plans[number], work.schema.names
+    columns = [names.index(name) for name in plan.predictors]
+    nominal = [j for j, name in enumerate(plan.predictors) if work.schema[name].kind == "nominal"]
+    u = uniforms(work.seed, FOLD, len(work.matrix), step=number)[0]
+    everyones = Bins(work.matrix, plan.predictors, nominal, columns=columns)
+    for variable in plan.variables:
+        sample: Sample | None = None
+        for target, rows, label, is_ranked in _targets(work, variable, work.matrix[:, names.index(variable)]):
+            # The mean and the percentiles of a variable are fitted on the same donors and labels.
+            if sample is None or label is not sample.label:
+                bins, weight = everyones, work.weight
+                if rows is not work.every:
+                    bins = Bins(work.matrix, plan.predictors, nominal, rows=rows, columns=columns)
+                    weight = weight[rows] / weight[rows].mean()
+                fold, n_folds = _folds(label, target.objective, rows, u, work.options)
+                sample = Sample(bins, rows, label, weight, fold, n_folds)
+            yield target, sample, is_ranked
+
+
+def _folds(
+    label: NDArray[np.float64],
+    objective: str,
+    rows: NDArray[np.intp],
+    u: NDArray[np.float64],
+    options: Options,
+) -> tuple[NDArray[np.int32], int]:
+    """For each donor the fold that leaves it out, and the number of folds."""
+    stratum = strata_of(label, objective in ("binary", "multiclass"))
+    fold = np.zeros(len(u), dtype=np.int32)
+    if options.nfolds < 1:
+        fold[rows[assign_split(stratum, options.nfolds, u[rows])]] = -1
+        return fold, 1
+    n_folds = int(options.nfolds)
+    # Rows that no model of this target is fitted on are left out by every fold: any will do.
+    fold[:] = np.floor(u * n_folds)
+    fold[rows] = assign_folds(stratum, n_folds, u[rows])
+    return fold, n_folds
+
+
+def signs_of(plan: Plan, target: Target) -> list[int] | None:
+    """Directions of a target's predictors; LightGBM cannot give any to percentiles."""
+    signs = plan.signs.get(target.variable)
+    if signs is None or target.objective == "quantile":
+        return None
+    return [-sign for sign in signs] if target.kind == "z" else list(signs)  # zero is less likely with more
+
+
+def seed_of(seed: int, index: int, refit: int = 0) -> int:
+    """LightGBM's seed for a target and its refit (from 1; 0: the final model, and the fold models)."""
+    return int(uniforms(seed, BOOSTER_SEED, 1, implicate=refit, step=index)[0, 0] * 2**31)

@@ -1,0 +1,167 @@
+"""Training as a whole: shared data, any number of cores, interrupts, and donors' expectations."""
+
+import gc
+import signal
+import threading
+import time
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+
+import fusionpy
+from fusionpy import learning
+from fusionpy.engines import boosting
+from fusionpy.kernels.draws import fit_calibration
+
+HYPER = {"num_leaves": 5, "num_iterations": 12, "min_data_in_leaf": 5, "learning_rate": 0.3}
+GIVEN = {"weight": "w", "hyper": HYPER, "nclusters": 20, "krange": (3, 20), "seed": 3, "quiet": True}
+Y = ["rooms", ["fuel", "area"], "kwh", "owner"]
+
+
+@pytest.fixture(scope="module")
+def donor():
+    rng = np.random.default_rng(1)
+    n = 240
+    x = rng.normal(size=(n, 3))
+    x[rng.random((n, 3)) < 0.05] = np.nan
+    signal = np.nan_to_num(x[:, 0]) + rng.normal(size=n)
+    return pd.DataFrame(
+        {
+            "a": x[:, 0],
+            "b": x[:, 1],
+            "c": pd.Categorical.from_codes(rng.integers(0, 4, n), list("uvwx")),
+            "rooms": np.exp(signal),
+            "fuel": pd.Categorical.from_codes(np.digitize(signal, [-0.5, 0.5]), ["gas", "oil", "wood"]),
+            "area": signal + rng.normal(size=n),
+            "kwh": np.where(signal > 0, signal * rng.random(n), 0),
+            "owner": signal + x[:, 2] > 0,
+            "w": rng.gamma(3, 1, n),
+        }
+    )
+
+
+def said(model):
+    """Everything that a model holds, as text."""
+    parts = [model.known.expected.tobytes() if model.known else ""]
+    for step in model.steps:
+        for members in (step.final, *step.members):
+            parts += [boosting.text(booster) for booster in members.values()]
+        parts += [repr(step.tuning), repr(step.calibrations)]
+        if step.pools is not None:
+            parts += [step.pools.centres.tobytes(), step.pools.start.tobytes(), step.pools.member.tobytes()]
+    return parts
+
+
+@pytest.mark.parametrize("extra", [{"refits": 2}, {"refits": 0, "nfolds": 0.7}, {"refits": 0, "nfolds": 3}])
+def test_same_model_on_any_number_of_cores(donor, extra):
+    models = [
+        fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, **extra, cores=cores) for cores in (1, 2, 3, 4)
+    ]
+    first = said(models[0])
+    assert all(said(model) == first for model in models[1:])
+
+
+def test_no_more_threads_than_cores(donor, monkeypatch):
+    busy, most, lock = 0, 0, threading.Lock()
+    update = lgb.Booster.update
+
+    def counted(self, fobj=None):
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        done = update(self)
+        with lock:
+            busy -= 1
+        return done
+
+    monkeypatch.setattr(lgb.Booster, "update", counted)
+    fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=1, cores=3)
+    assert 1 < most <= 3
+
+
+def test_data_are_binned_once_per_step_and_donors(donor, monkeypatch):
+    binned, handles = [], []
+    init = lgb.Dataset.__init__
+
+    def counted(self, data, *rest, **named):
+        if data is not None:
+            binned.append(data.shape)
+            handles.append(data.nbytes)
+        init(self, data, *rest, **named)
+
+    monkeypatch.setattr(lgb.Dataset, "__init__", counted)
+    model = fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=2, cores=2)
+    n, n_nonzero = len(donor), int((donor["kwh"] != 0).sum())
+    assert [len(step.targets) for step in model.steps] == [4, 5, 5, 1]
+    # One for each step, and one for the donors whose kwh is not zero.
+    assert sorted(binned) == sorted([(n, 3), (n, 4), (n, 6), (n_nonzero, 6), (n, 7)])
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, lgb.Dataset)]
+
+
+def test_ctrl_c_ends_it_within_a_round(donor, monkeypatch):
+    rounds = []
+    update = lgb.Booster.update
+
+    def slow(self, fobj=None):
+        rounds.append(1)
+        if len(rounds) == 5:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.02)
+        return update(self)
+
+    monkeypatch.setattr(lgb.Booster, "update", slow)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=1, cores=2)
+    assert 5 <= len(rounds) < 40  # of some 600
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("refits", [0, 3])
+def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monkeypatch, refits):
+    seen = {}
+    finish = learning._finish
+
+    def kept(work, plan, fits, ranked):
+        for fit in fits:
+            seen[fit.target.name] = (work, fit, fit.predicted)
+        return finish(work, plan, fits, ranked)
+
+    monkeypatch.setattr(learning, "_finish", kept)
+    monkeypatch.setattr(learning, "AT_ONCE", 50)
+    folds = {}
+    tune = learning.Search.settle
+
+    def noted(self):
+        over = tune(self)
+        if over:
+            folds[self._problem.target.name] = self.models()
+        return over
+
+    monkeypatch.setattr(learning.Search, "settle", noted)
+    fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=refits, cores=2)
+    assert set(seen) == set(folds)
+    assert len(seen) == 15
+    for name, (work, fit, predicted) in seen.items():
+        x = work.matrix[:, fit.sample.bins.columns]
+        out, mixture = np.empty_like(predicted), np.empty_like(predicted)
+        for i in range(len(x)):
+            model = folds[name][fit.sample.fold[i]]
+            left_out = [b for b in range(refits) if work.counts[b][i] == 0]
+            if left_out:
+                assert work.assigned[i] in left_out
+                model = fit.refits[work.assigned[i]]
+            out[i] = boosting.predict(model, x[i : i + 1])
+            others = [boosting.predict(fit.refits[b], x[i : i + 1]) for b in left_out]
+            mixture[i] = sum(others) / len(others) if others else out[i]
+        assert np.array_equal(predicted, out)
+        if fit.target.objective in ("binary", "multiclass") and name != "fuel_m":
+            p = np.hstack([1 - mixture, mixture]) if mixture.shape[1] == 1 else mixture
+            expected = fit_calibration(p, fit.problem.label.astype(int), fit.problem.weight)
+            assert fit.calibration == expected
+        else:
+            assert fit.calibration == ()
