@@ -9,13 +9,14 @@ ARGS ?=
 
 PIP_INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check r-check clean python
+.PHONY: help demo test check r-check bench clean python
 
 help:
 	@echo "make demo    install fusionpy in $(VENV) and watch it fuse two small surveys"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make check   formatting, lint, types, imports between modules, spelling, examples in docstrings"
 	@echo "make r-check build and check the R packages in r/, with fusionpy from $(VENV); needs R"
+	@echo "make bench   measure speed and memory, two hours (SMALL=1: a smoke run; OUT=folder; ONLY=train,fuse)"
 	@echo "make clean   remove $(VENV) and whatever else these commands leave"
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python, VENV=folder another place to install in."
@@ -36,6 +37,10 @@ check: $(VENV)/.installed-dev
 
 r-check: $(VENV)/.installed
 	@RETICULATE_PYTHON="$(abspath $(VENV)/bin/python)" r/check
+
+# Results take the place of those in validation/benchmarks unless OUT is another folder; those of SMALL never do.
+bench: $(VENV)/.installed-dev
+	$(VENV)/bin/python validation/benchmarks/suite.py $(if $(SMALL),--small) $(if $(OUT),--out "$(OUT)") $(if $(ONLY),--only $(ONLY))
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi

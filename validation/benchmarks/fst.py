@@ -3,33 +3,25 @@
     python validation/benchmarks/fst.py [--rows 5000000] [--repeats 5] [--cores 1] [--out FOLDER]
 
 Simulates a frame with an integer, a double, a factor, an ordered factor, a logical and a text column, writes
-it with fusionpy (compress 0, 50 and 90) and with pyarrow as Parquet (zstd, as `fuse` writes it, and not
-compressed), and reads all of it to Arrow again. Each run is a process of its own, and runs are interleaved.
-Prints medians and spreads, megabytes (of the frame in memory) per second, peak memory, and ratios to Parquet.
+it with fusionpy (compress 0, 50 and 90) and with pyarrow as Parquet (not compressed; with zstd, as `fuse`
+does: the baseline), and reads all of it to Arrow again. Megabytes are of the frame in memory.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import resource
-import subprocess
-import sys
 import tempfile
-import time
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from measuring import asked, compare, piece, save, summary
 
 from fusionpy.formats.fst import open_fst, read_fst, write_fst
 
-FILES = {"fst 0": 0, "fst 50": 50, "fst 90": 90, "parquet": "none", "parquet zstd": "zstd"}
-LIMITS = {"fst 0": 2.0, "fst 90": 3.0}  # seconds for 5 million rows
+COMPRESS = {"fst_0": 0, "fst_50": 50, "fst_90": 90, "parquet": "none", "parquet_zstd": "zstd"}
+LIMITS = {"fst_0": 2.0, "fst_90": 3.0}  # seconds for 5 million rows
 
 
 def make(rows: int) -> pa.Table:
@@ -53,79 +45,64 @@ def make(rows: int) -> pa.Table:
     )
 
 
-def one(task: str, file: str, folder: Path, cores: int) -> None:
-    """Write or read one file, and print seconds and peak memory."""
-    path = folder / f"{file.replace(' ', '_')}.{'fst' if file.startswith('fst') else 'parquet'}"
-    table = pq.read_table(folder / "frame.parquet", memory_map=True) if task == "write" else None
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    began = time.perf_counter()
-    if table is not None:
-        if path.suffix == ".fst":
-            write_fst([table], path, table.schema, compress=FILES[file])
+def frame(clock: Any, *, folder: str, rows: int) -> None:
+    pq.write_table(make(rows), f"{folder}/frame.parquet")
+
+
+def write(clock: Any, *, variant: str, folder: str, **_: Any) -> dict[str, float]:
+    table = pq.read_table(f"{folder}/frame.parquet", memory_map=True)
+    path = Path(folder, variant)
+    with clock:
+        if variant.startswith("fst"):
+            write_fst([table], path.with_suffix(".fst"), table.schema, compress=COMPRESS[variant])
         else:
-            pq.write_table(table, path, compression=FILES[file])
-    elif path.suffix == ".fst":
-        table = open_fst(path).read(cores=cores)
-    else:
-        table = pq.ParquetFile(path).read(use_threads=cores > 1)
-    seconds = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    found = {"task": task, "file": file, "seconds": seconds, "cpu": cpu, "rows": table.num_rows}
-    found |= {"file_mb": path.stat().st_size / 1e6, "memory_mb": table.nbytes / 1e6}
-    print(json.dumps(found | {"peak_gb": used.ru_maxrss / 2**20, "before_gb": before.ru_maxrss / 2**20}))
+            pq.write_table(table, path, compression=COMPRESS[variant])
+    return sizes(folder, variant, table)
+
+
+def read(clock: Any, *, variant: str, folder: str, cores: int, **_: Any) -> dict[str, float]:
+    path = Path(folder, variant)
+    with clock:
+        if variant.startswith("fst"):
+            table = open_fst(path.with_suffix(".fst")).read(cores=cores)
+        else:
+            table = pq.ParquetFile(path).read(use_threads=cores > 1)
+    return sizes(folder, variant, table)
+
+
+def sizes(folder: str, variant: str, table: pa.Table) -> dict[str, float]:
+    path = Path(folder, variant)
+    file = path.with_suffix(".fst") if variant.startswith("fst") else path
+    return {"file_mb": file.stat().st_size / 1e6, "memory_mb": table.nbytes / 1e6}
+
+
+def same(clock: Any, *, variant: str, folder: str) -> dict[str, bool]:
+    wanted = pq.read_table(f"{folder}/frame.parquet")
+    return {"same": read_fst(Path(folder, f"{variant}.fst")).equals(wanted)}
 
 
 def main() -> None:
-    """Run all tasks in turn, print medians and ratios, write a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cores", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        one(given.one[0], given.one[1], Path(given.one[2]), given.cores)
-        return
-    found = []
-    with tempfile.TemporaryDirectory() as name:
-        frame = make(given.rows)
-        pq.write_table(frame, Path(name) / "frame.parquet")
-        for repeat in range(given.repeats):
-            for task in ("write", "read"):
-                for file in FILES:
-                    command = [
-                        sys.executable,
-                        __file__,
-                        "--cores",
-                        str(given.cores),
-                        "--one",
-                        task,
-                        file,
-                        name,
-                    ]
-                    line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-                    found.append(json.loads(line.splitlines()[-1]))
-            print(f"round {repeat + 1} of {given.repeats}", flush=True)
-        for level in (0, 50, 90):
-            again = read_fst(Path(name) / f"fst_{level}.fst")
-            assert again.equals(frame), f"compress {level}: what is read is not what was written"
-    every = pd.DataFrame(found)
-    groups = every.groupby(["task", "file"], sort=False)
-    table = groups[["seconds", "cpu", "file_mb", "memory_mb", "peak_gb"]].median()
-    table["spread"] = groups["seconds"].max() - groups["seconds"].min()
-    table["mb_per_s"] = table["memory_mb"] / table["seconds"]
-    for task in ("write", "read"):
-        reference = table.loc[(task, "parquet zstd"), "cpu"]
-        table.loc[task, "cpu_to_parquet_zstd"] = (table.loc[task, "cpu"] / reference).to_numpy()
-    print(f"\n{given.rows:,} rows, {given.cores} threads, medians of {given.repeats}, and longest - shortest")
-    print(table.round(2).to_string())
-    for file, limit in LIMITS.items():
-        seconds = table.loc[("read", file), "seconds"]
-        print(f"reading {file}: {seconds:.2f} s, at most {limit * given.rows / 5e6:.1f} s wanted")
-    about = f"{datetime.now(UTC):%Y-%m-%d} {platform.machine()}, {given.rows} rows, {given.cores} threads"
-    table.reset_index().assign(made=about).to_csv(given.out / "fst.csv", index=False, float_format="%.3f")
+    """Run all tasks in turn, and save the table."""
+    given = asked(__doc__, repeats=5, cores=1, rows=5_000_000)
+    if given.small:
+        given.rows, given.repeats = 20_000, 1
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        piece(__file__, "frame", {"folder": folder, "rows": given.rows})
+        case = {"folder": folder, "rows": given.rows, "cores": given.cores}
+        for task in ("write", "read"):
+            runs = compare(__file__, [f"{task}:{variant}" for variant in COMPRESS], case, given.repeats)
+            rows += summary(runs, baseline=f"{task}:parquet_zstd", by=["rows", "cores"])
+        for variant in ("fst_0", "fst_50", "fst_90"):
+            assert piece(__file__, f"same:{variant}", {"folder": folder})["same"], (
+                f"{variant} is not what was written"
+            )
+    for row in rows:
+        row["mb_per_s"] = row["memory_mb"] / row["seconds"]
+    save("fst", rows, given)
+    for variant, limit in LIMITS.items():
+        seconds = next(row["seconds"] for row in rows if row["piece"] == f"read:{variant}")
+        print(f"reading {variant}: {seconds:.2f} s, at most {limit * given.rows / 5e6:.1f} s wanted")
 
 
 if __name__ == "__main__":

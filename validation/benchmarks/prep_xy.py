@@ -1,32 +1,30 @@
 """prep_xy() as fusionData calls it: 300 candidate predictors, 40 fusion variables, 20,000 donors.
 
-    python validation/benchmarks/prep_xy.py [--rows 40000] [--x 300] [--y 40] [--paths 12] [--out .]
+    python validation/benchmarks/prep_xy.py [--rows 40000] [--x 300] [--y 40] [--paths 8] [--out FOLDER]
 
-Simulates a donor survey of that shape, runs `prep_xy` on it (cor_thresh .025, lasso_thresh .99, xmax 100, at
-least 20,000 donors), and prints seconds, CPU seconds and peak memory. Then it fits some of the same paths, at
-random, with scikit-learn's `lasso_path` on the same columns and penalties: from the rows, and from a Gram
-matrix. All paths at that rate, over all that prep_xy took, is the ratio that is printed.
+Simulates a donor survey of that shape and runs `prep_xy` on it (cor_thresh .025, lasso_thresh .99, xmax 100,
+20,000 donors or more). The baselines are scikit-learn's `lasso_path` on the same columns and penalties, from
+the rows, and with a Gram matrix for each path. They fit some of the paths, drawn at random: their `seconds`
+and `cpu` are those of all paths at that rate.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-import resource
 import time
 import warnings
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from measuring import asked, compare, save, summary
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
 import fusionpy.screening.ordering as ordering
 from fusionpy.kernels.lasso import Path as LassoPath
 from fusionpy.screening import prep_xy
+
+HOW: dict[str, Any] = {"cor_thresh": 0.025, "lasso_thresh": 0.99, "xmax": 100, "seed": 1, "quiet": True}
 
 
 def make(rows: int, n_x: int, n_y: int) -> tuple[pd.DataFrame, list[Any], list[str]]:
@@ -69,6 +67,36 @@ def make(rows: int, n_x: int, n_y: int) -> tuple[pd.DataFrame, list[Any], list[s
     return pd.DataFrame(columns), y, [f"x{j}" for j in range(n_x)]
 
 
+def screened(data: pd.DataFrame, y: list[Any], x: list[str], cores: int) -> str:
+    """Run prep_xy on about half of the donors, and tell its result as text."""
+    fraction = min(1.0, max(20_000, 0.1 * len(data)) / len(data))
+    prepared = prep_xy(data, y, x, weight="weight", fraction=fraction, cores=cores, **HOW)
+    return repr((prepared.y, prepared.x))
+
+
+def by_fusionpy(clock: Any, *, rows: int, x: int, y: int, cores: int, **_: Any) -> dict[str, Any]:
+    data, names, predictors = make(rows, x, y)
+    prep_xy(data.head(300), names[:2], predictors[:10], **HOW)  # compiled kernels come from numba's cache
+    with clock:
+        result = screened(data, names, predictors, cores)
+    return {"check": result}
+
+
+def by_sklearn(
+    clock: Any, *, variant: str, rows: int, x: int, y: int, paths: int, **_: Any
+) -> dict[str, Any]:
+    found: list[tuple[Any, Any, Any, LassoPath]] = []
+    record(found)
+    result = screened(*make(rows, x, y), 1)
+    drawn = np.random.default_rng(1).choice(len(found), min(paths, len(found)), replace=False)
+    with warnings.catch_warnings(), clock:
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        times = np.array([fitted(*found[i], by_gram=variant == "gram") for i in drawn])
+    seconds, cpu, gap = times[:, 0].mean(), times[:, 1].mean(), times[:, 2].max()
+    n = len(found)
+    return {"seconds": n * seconds, "cpu": n * cpu, "deviance_gap": gap, "n_paths": float(n), "check": result}
+
+
 def record(found: list[tuple[Any, Any, Any, LassoPath]]) -> None:
     """Keep what each path was fitted to."""
     path = ordering._Models.path
@@ -81,10 +109,10 @@ def record(found: list[tuple[Any, Any, Any, LassoPath]]) -> None:
     ordering._Models.path = recorded  # type: ignore[method-assign]
 
 
-def by_sklearn(
-    design: Any, target: Any, columns: Any, fitted: LassoPath
-) -> tuple[float, float, float, float]:
-    """Seconds from the rows, from a Gram matrix, and of that matrix; the largest gap in deviance."""
+def fitted(
+    design: Any, target: Any, columns: Any, path: LassoPath, by_gram: bool
+) -> tuple[float, float, float]:
+    """Fit a path by scikit-learn: seconds, CPU seconds, and the largest difference in deviance."""
     rows = design.subsets[target.subset]
     w = design.weight[rows] / design.weight[rows].sum()
     both = design.matrix[rows][:, [*columns, target.column]]
@@ -92,77 +120,32 @@ def by_sklearn(
     sd = np.sqrt(w @ both**2)
     both = both / np.where(sd > 0, sd, 1) * np.sqrt(w * len(w))[:, None]
     X, y = np.asfortranarray(both[:, :-1]), both[:, -1]
-    began = time.perf_counter()
-    _, coefficient, _ = lasso_path(X, y, alphas=fitted.penalty, precompute=False)
-    direct = time.perf_counter() - began
-    began = time.perf_counter()
-    gram, outer = X.T @ X, X.T @ y
-    made = time.perf_counter() - began
-    began = time.perf_counter()
-    lasso_path(X, y, alphas=fitted.penalty, precompute=gram, Xy=outer)
-    given = time.perf_counter() - began
+    began, cpu = time.perf_counter(), time.process_time()
+    if by_gram:
+        _, coefficient, _ = lasso_path(X, y, alphas=path.penalty, precompute=X.T @ X, Xy=X.T @ y)
+    else:
+        _, coefficient, _ = lasso_path(X, y, alphas=path.penalty, precompute=False)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     deviance = 1 - ((y[:, None] - X @ coefficient) ** 2).mean(axis=0)
-    return direct, given, made, float(np.abs(deviance - fitted.deviance).max())
+    return seconds, cpu, float(np.abs(deviance - path.deviance).max())
 
 
 def main() -> None:
-    """Time prep_xy, then scikit-learn on some of its paths."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=40_000)
-    parser.add_argument("--x", type=int, default=300)
-    parser.add_argument("--y", type=int, default=40)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--paths", type=int, default=12)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    given = parser.parse_args()
-    data, y, x = make(given.rows, given.x, given.y)
-    fraction = min(1.0, max(20_000, 0.1 * given.rows) / given.rows)
-    how: dict[str, Any] = {"cor_thresh": 0.025, "lasso_thresh": 0.99, "xmax": 100, "seed": 1, "quiet": True}
-    prep_xy(data.head(300), y[:2], x[:10], **how)  # compiled kernels come from numba's cache
-
-    at_start = resource.getrusage(resource.RUSAGE_SELF)
-    began = time.perf_counter()
-    prepared = prep_xy(data, y, x, weight="weight", fraction=fraction, cores=given.cores, **how)
-    seconds = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = used.ru_utime + used.ru_stime - at_start.ru_utime - at_start.ru_stime
-    peak, before = used.ru_maxrss / 2**20, at_start.ru_maxrss / 2**20
-    print(prepared)
-    print(f"\n{seconds:.1f} s, {cpu:.1f} CPU s, peak memory {peak:.2f} GB ({before:.2f} GB before the call)")
-
-    found: list[tuple[Any, Any, Any, LassoPath]] = []
-    record(found)
-    again = prep_xy(data, y, x, weight="weight", fraction=fraction, cores=1, **how)
-    assert again.y == prepared.y, "the result depends on cores"
-    assert again.x == prepared.x, "the result depends on cores"
-    drawn = np.random.default_rng(1).choice(len(found), given.paths, replace=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        times = np.array([by_sklearn(*found[i]) for i in drawn])
-    direct, of_gram, made, gap = times[:, 0].mean(), times[:, 1].mean(), times[:, 2].mean(), times[:, 3].max()
-    n = len(found)
-    print(f"{n:,} paths; the mean of {given.paths} by scikit-learn: {direct:.2f} s from the rows,")
-    print(f"{of_gram:.3f} s from a Gram matrix, and {made:.2f} s for that; deviances differ by {gap:.1e}")
-    print(f"all paths by scikit-learn, over all of prep_xy: {n * direct / seconds:.0f} from the rows,")
-    print(f"{n * (of_gram + made) / seconds:.0f} with a Gram matrix for each path")
-    about = f"{datetime.now(UTC):%Y-%m-%d} {platform.machine()}, {given.rows} rows, fraction {fraction:.2f}"
-    row = {
-        "x": given.x,
-        "y": given.y,
-        "donors": round(fraction * given.rows),
-        "cores": given.cores,
-        "paths": n,
-        "seconds": seconds,
-        "cpu": cpu,
-        "peak_gb": peak,
-        "sklearn_rows_s_per_path": direct,
-        "sklearn_gram_s_per_path": of_gram + made,
-        "ratio_rows": n * direct / seconds,
-        "ratio_gram": n * (of_gram + made) / seconds,
-        "deviance_gap": gap,
-        "made": about,
-    }
-    pd.DataFrame([row]).to_csv(given.out / "prep_xy.csv", index=False, float_format="%.4g")
+    """Run the three in turn, and save the table."""
+    given = asked(__doc__, rows=40_000, x=300, y=40, paths=8)
+    if given.small:
+        given.rows, given.x, given.y, given.paths, given.repeats = 2_000, 30, 6, 2, 1
+    case = {"rows": given.rows, "x": given.x, "y": given.y, "paths": given.paths, "cores": given.cores}
+    baselines = ["by_sklearn:rows", "by_sklearn:gram"]
+    runs = compare(__file__, ["by_fusionpy", *baselines], case, given.repeats)
+    assert len({run["check"] for run in runs}) == 1, "the result depends on cores"
+    table = []
+    for baseline in baselines:
+        ours, theirs = summary(
+            [run for run in runs if run["piece"] in ("by_fusionpy", baseline)], baseline, [*case]
+        )
+        table += [{**ours, "baseline": baseline}, theirs]
+    save("prep_xy", table, given)
 
 
 if __name__ == "__main__":
