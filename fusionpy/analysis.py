@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -11,21 +10,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.errors import (
-    ArgumentError,
-    Problems,
     SchemaError,
     few,
     grouped,
-    is_whole,
     meant,
-    settle_seed,
-    shown,
 )
-from fusionpy.estimands import Estimand, read_estimands
+from fusionpy.estimands import Estimand, Question, ask
 from fusionpy.estimating import Answer, Groups, Levels, Measured, Replicates, answer, column_values
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.implicates import open_implicates
-from fusionpy.frames import return_table, take_names
+from fusionpy.frames import return_table
 from fusionpy.model import FusionModel
 from fusionpy.pooling import pool_answers
 from fusionpy.progress import track
@@ -34,12 +28,17 @@ from fusionpy.schema import is_number
 from fusionpy.surveying import FusedSurvey
 from fusionpy.tabulating import Estimates, tabulate
 
-__all__ = ["Estimates", "analyze"]
+__all__ = [
+    "Estimates",
+    "analyze",
+    "check_columns",
+    "conclude",
+    "has_levels",
+    "measure",
+    "weights_of",
+]
 
 Array = NDArray[np.float64]
-POOLINGS = ("barnard-rubin", "rubin", "fusionacs")
-DESIGNS = ("sdr", "brr", "fay", "jk1", "bootstrap")
-FAY_RHO = 0.5
 OF_NUMBERS = ("median", "quantile", "ratio", "share", "gini")
 OF_LEVELS = {"proportion": "mean", "count": "sum"}
 
@@ -74,8 +73,9 @@ def analyze(
         of names to functions) of a group's records and their weights that returns a number, or a mapping of
         names to numbers.
     implicates : pandas or polars DataFrame, pyarrow Table, or path
-        What `fuse` returned, or the file it wrote (Parquet, or ``.fsd`` of R). A file is read one implicate
-        at a time, and only the columns that are needed.
+        What `fuse` returned, or the file it wrote (Parquet, or ``.fsd`` of R), or the folder that
+        `fusionpy.distributed.fuse` wrote. Files are read one implicate at a time, and only the columns that
+        are needed.
     static : pandas or polars DataFrame, or pyarrow Table, optional
         Columns that are not simulated: one row per recipient, in the implicates' order.
     weight : str, optional
@@ -157,129 +157,114 @@ def analyze(
     >>> found[["tenure", "n", "y", "type"]].values.tolist()[0]
     ['owner', 12575, 'electricity', 'mean']
     """
-    problems = Problems(
-        ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.analyze)` for what it takes."
-    )
-    estimands = read_estimands(x, problems)
-    groups = Groups(take_names(by, "by", problems))
-    replicate_names = take_names(rep_weights, "rep_weights", problems)
-    scale = _scale(var_scale, len(replicate_names), problems)
-    _check_arguments(weight, fun, pooling, level, cores, problems)
-    seed = settle_seed(seed, problems)
-    problems.stop()
+    question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed)
     survey = FusedSurvey(open_implicates(implicates), static, fun)
-    needed = [*dict.fromkeys([*(v for each in estimands for v in each.variables), *groups.names])]
-    survey.choose(needed, everything=any(each.how == "custom" for each in estimands))
-    w, replicates = _weights(survey, weight, replicate_names, scale, int(cores))
+    survey.choose(question.needed, question.everything)
+    w, replicates = weights_of(survey, question)
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
     rectifier = None
+    estimands, groups = question.estimands, Groups(question.by)
     answers: list[list[Answer]] = [[] for _ in estimands]
     kept: list[Measured] = []
     levels: dict[str, Levels] = {}
     with track("analyze", survey.implicates.M, quiet) as tick:
         for implicate, columns in enumerate(survey.each()):
             if implicate == 0:
-                _check_columns(columns, [*survey.known, *columns], estimands, groups.names, fun is not None)
+                check_columns(columns, survey, question)
                 if model is not None:
                     check_rectifiable(model, estimands, groups.names, fun)
                     rectifier = Rectifier(model, len(estimands))
             cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
-            kept = [_measure(each, columns, cell, len(groups), levels, survey, kept) for each in estimands]
+            kept = [
+                measure(each, columns, cell, len(groups), levels, survey.kind, kept) for each in estimands
+            ]
             for data, found in zip(kept, answers, strict=True):
-                found.append(answer(data, w, pooling, replicates, implicate, seed))
+                found.append(answer(data, w, question.pooling, replicates, implicate, question.seed))
             if rectifier is not None:
                 rectifier.add(kept)
             tick()
+    return conclude(question, kept, answers, groups, (w, replicates), rectifier, survey.kind)
+
+
+def conclude(
+    question: Question,
+    kept: Sequence[Measured],
+    answers: Sequence[Sequence[Answer]],
+    groups: Groups,
+    weights: tuple[Array, Replicates | None],
+    rectifier: Rectifier | None,
+    kind: str,
+) -> Any:
+    """Pool the answers of all implicates, and lay them out.
+
+    Parameters
+    ----------
+    question : Question
+    kept : sequence of Measured
+        What each estimand is of; of the last implicate.
+    answers : sequence of sequence of Answer
+        Per estimand, one per implicate.
+    groups : Groups
+    weights : (n,) float64, and Replicates or None
+    rectifier : Rectifier or None
+    kind : str
+        Of frame that is wanted.
+
+    Returns
+    -------
+    pandas.DataFrame (`Estimates`), polars.DataFrame or pyarrow.Table
+    """
+    replicates = weights[1]
     pieces = [
-        pool_answers(found, len(groups), replicates, scale, pooling, level)
-        for data, found in zip(kept, answers, strict=True)
+        pool_answers(found, len(groups), replicates, question.scale, question.pooling, question.level)
+        for found in answers
     ]
     n_donors = None
     if rectifier is not None:
         pieces, n_donors = rectifier.rectified(
-            pieces, kept, groups, w, replicates, fun, survey.kind, level, seed
+            pieces, kept, groups, *weights, question.fun, kind, question.level, question.seed
         )
     table = tabulate(kept, pieces, groups, n_donors)
     attributes = {
-        "M": survey.implicates.M,
-        "pooling": pooling,
-        "level": level,
-        "rectified": model is not None,
+        "M": len(answers[0]),
+        "pooling": question.pooling,
+        "level": question.level,
+        "rectified": rectifier is not None,
     }
-    result = return_table(table, survey.kind, attributes)
-    if survey.kind != "pandas":
+    result = return_table(table, kind, attributes)
+    if kind != "pandas":
         return result
     estimates = Estimates(result)
     estimates.attrs = result.attrs
     return estimates
 
 
-def _weights(
-    survey: FusedSurvey, weight: str | None, replicate_names: Sequence[str], scale: float, cores: int
-) -> tuple[Array, Replicates | None]:
+def weights_of(survey: FusedSurvey, question: Question) -> tuple[Array, Replicates | None]:
+    """Fetch the weights: (n,) float64, and the replicate weights if there are any."""
+    weight, names = question.weight, question.replicates
     w = survey.weights([weight], "weight")[0] if weight is not None else np.ones(survey.n_rows)
-    if not replicate_names:
+    if not names:
         return w, None
-    columns = survey.weights(replicate_names, "replicate weight")
-    return w, Replicates(np.asfortranarray(np.stack(columns, axis=1)), scale / len(columns), cores)
+    columns = survey.weights(names, "replicate weight")
+    scale = question.scale / len(columns)
+    return w, Replicates(np.asfortranarray(np.stack(columns, axis=1)), scale, question.cores)
 
 
-def _scale(var_scale: Any, n_replicates: int, problems: Problems) -> float:
-    """Settle what the mean squared difference of replicate estimates is multiplied by."""
-    name, rho = (
-        var_scale if isinstance(var_scale, tuple | list) and len(var_scale) == 2 else (var_scale, FAY_RHO)
-    )
-    is_rho = isinstance(rho, Real) and not isinstance(rho, bool) and 0 <= float(rho) < 1
-    if isinstance(name, str) and name.lower() in DESIGNS and is_rho:
-        R = max(n_replicates, 2)
-        design = name.lower()
-        by_design = {
-            "sdr": 4.0,
-            "brr": 1.0,
-            "fay": 1 / (1 - float(rho)) ** 2,
-            "jk1": R - 1.0,
-            "bootstrap": R / (R - 1),
-        }
-        return by_design[design]
-    if (
-        isinstance(name, Real)
-        and not isinstance(name, bool)
-        and name == var_scale
-        and 0 < float(name) < np.inf
-    ):
-        return float(name)
-    wanted = f"a positive number, one of {few(DESIGNS)}, or ('fay', rho) with rho in [0, 1)"
-    problems.add(f"`var_scale` must be {wanted}, not {shown(var_scale)}.")
-    return 4.0
+def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question: Question) -> None:
+    """Refuse columns that are not there, or are not what a statistic is of.
 
-
-def _check_arguments(weight: Any, fun: Any, pooling: Any, level: Any, cores: Any, problems: Problems) -> None:
-    if weight is not None and not isinstance(weight, str):
-        problems.add(f"`weight` must be the name of a column, not {shown(weight)}.")
-    if fun is not None and not callable(fun):
-        problems.add(f"`fun` must be a function, not {shown(fun)}.")
-    if pooling not in POOLINGS:
-        problems.add(f"`pooling` must be one of {few(POOLINGS)}, not {shown(pooling)}.")
-    if not isinstance(level, float) or not 0 < level < 1:
-        problems.add(f"`level` must be a number between 0 and 1, such as 0.9, not {shown(level)}.")
-    if not is_whole(cores, 1):
-        problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
-
-
-def _check_columns(
-    columns: Mapping[str, pa.Array],
-    known: Sequence[str],
-    estimands: Sequence[Estimand],
-    by: Sequence[str],
-    has_fun: bool,
-) -> None:
-    """Refuse columns that are not there, or are not what a statistic is of."""
+    Raises
+    ------
+    SchemaError
+    """
+    known = [*survey.known, *columns]
+    has_fun = question.fun is not None
     places = "`implicates`, `static` or what `fun` returns" if has_fun else "`implicates` or `static`"
     found: list[tuple[str, str, str]] = []
-    for name in by:
+    for name in question.by:
         if name not in columns:
             found.append(("by", name, f"not in {places}" + meant(name, known)))
-    for estimand in estimands:
+    for estimand in question.estimands:
         for name in estimand.variables:
             if name not in columns:
                 found.append(("variable", name, f"not in {places}" + meant(name, known)))
@@ -303,27 +288,52 @@ def _check_columns(
         raise SchemaError("`x` and `by` do not fit the data.", grouped(dict.fromkeys(found)), hint)
 
 
-def _measure(
+def measure(
     estimand: Estimand,
     columns: Mapping[str, pa.Array],
     cell: NDArray[np.intp],
     n_cells: int,
     levels: dict[str, Levels],
-    survey: FusedSurvey,
+    kind: str,
     before: Sequence[Measured],
 ) -> Measured:
-    """Take from an implicate what an estimand needs."""
+    """Take from an implicate what an estimand needs.
+
+    Parameters
+    ----------
+    estimand : Estimand
+    columns : mapping
+        Of the implicate.
+    cell : (n,) intp
+        Group of each record.
+    n_cells : int
+    levels : dict of Levels
+        Those met so far, by column; gets those that are met here.
+    kind : str
+        Of frame that a function of the user's takes.
+    before : sequence of Measured
+        Of the implicate before.
+
+    Returns
+    -------
+    Measured
+    """
     if estimand.how == "custom":
         table = pa.table(dict(columns))
         names = next((data.names for data in before if data.estimand == estimand), [])
 
         def frame(rows: NDArray[np.intp]) -> Any:
-            return return_table(table.take(pa.array(rows)), survey.kind, {})
+            return return_table(table.take(pa.array(rows)), kind, {})
 
         return Measured(estimand, cell, n_cells, None, frame=frame, names=names)
     column = columns[estimand.y]
-    if is_number(column.type) or estimand.how in OF_NUMBERS:
+    if not has_levels(estimand, column.type):
         other = column_values(columns[estimand.other]) if estimand.other else None
         return Measured(estimand, cell, n_cells, column_values(column), other=other)
     known = levels.setdefault(estimand.y, Levels())
     return Measured(estimand, cell, n_cells, known.codes(column), known)
+
+
+def has_levels(estimand: Estimand, kind: pa.DataType) -> bool:
+    """Tell whether an estimand is of the levels of a column of some type, rather than of its values."""
+    return not (is_number(kind) or estimand.how in OF_NUMBERS)

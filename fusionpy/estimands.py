@@ -1,17 +1,25 @@
-"""What `analyze` is asked for: a list of estimands, from a mapping or from text."""
+"""What `analyze` is asked for: a list of estimands, from a mapping or from text, and how to estimate them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
-from fusionpy.errors import Problems, few, meant, shown
+import numpy as np
 
-__all__ = ["Estimand", "read_estimands"]
+from fusionpy.errors import ArgumentError, Problems, few, is_whole, meant, settle_seed, shown
+from fusionpy.frames import take_names
+from fusionpy.kernels.rubin import Rule
+
+__all__ = ["Estimand", "Question", "ask", "read_estimands"]
 
 STATISTICS = ("mean", "proportion", "sum", "count", "median", "quantile", "ratio", "share", "gini", "custom")
+POOLINGS = ("barnard-rubin", "rubin", "fusionacs")
+DESIGNS = ("sdr", "brr", "fay", "jk1", "bootstrap")
+FAY_RHO = 0.5
 OF_ONE = ("mean", "proportion", "sum", "count", "median", "share", "gini")
 _CALL = re.compile(r"(?:(?P<name>[^=()]+?)\s*=\s*)?(?P<how>[\w.]+)\s*\((?P<inside>.*)\)")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
@@ -61,6 +69,133 @@ class Estimand:
     def type(self) -> str:
         """Its entry in column `type` of the result, unless the variable turns out to be categorical."""
         return f"p{self.share * 100:.10g}" if self.how == "quantile" else self.how
+
+
+@dataclass(frozen=True)
+class Question:
+    """What `analyze` is asked for, checked.
+
+    Attributes
+    ----------
+    estimands : tuple of Estimand
+    by : tuple of str
+    weight : str or None
+    replicates : tuple of str
+        Replicate weights.
+    scale : float
+        What the mean squared difference of replicate estimates is multiplied by.
+    fun : callable or None
+    pooling : str
+    level : float
+    cores : int
+    seed : int
+    """
+
+    estimands: tuple[Estimand, ...]
+    by: tuple[str, ...]
+    weight: str | None
+    replicates: tuple[str, ...]
+    scale: float
+    fun: Callable[[Any], Any] | None
+    pooling: Rule
+    level: float
+    cores: int
+    seed: int
+
+    @property
+    def needed(self) -> list[str]:
+        """Columns that estimands and groups name."""
+        return list(dict.fromkeys([*(v for each in self.estimands for v in each.variables), *self.by]))
+
+    @property
+    def everything(self) -> bool:
+        """Whether a function of the user's may look at any column."""
+        return self.fun is not None or any(each.how == "custom" for each in self.estimands)
+
+
+def ask(
+    x: Any,
+    weight: Any,
+    rep_weights: Any,
+    by: Any,
+    fun: Any,
+    var_scale: Any,
+    pooling: Any,
+    level: Any,
+    cores: Any,
+    seed: Any,
+) -> Question:
+    """Understand the arguments of `analyze`.
+
+    Raises
+    ------
+    ArgumentError
+        Naming all that is wrong.
+    """
+    problems = Problems(
+        ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.analyze)` for what it takes."
+    )
+    estimands = read_estimands(x, problems)
+    groups = take_names(by, "by", problems)
+    replicates = take_names(rep_weights, "rep_weights", problems)
+    scale = _scale(var_scale, len(replicates), problems)
+    _check_arguments(weight, fun, pooling, level, cores, problems)
+    seed = settle_seed(seed, problems)
+    problems.stop()
+    return Question(
+        tuple(estimands),
+        tuple(groups),
+        weight,
+        tuple(replicates),
+        scale,
+        fun,
+        pooling,
+        level,
+        int(cores),
+        seed,
+    )
+
+
+def _scale(var_scale: Any, n_replicates: int, problems: Problems) -> float:
+    """Settle what the mean squared difference of replicate estimates is multiplied by."""
+    name, rho = (
+        var_scale if isinstance(var_scale, tuple | list) and len(var_scale) == 2 else (var_scale, FAY_RHO)
+    )
+    is_rho = isinstance(rho, Real) and not isinstance(rho, bool) and 0 <= float(rho) < 1
+    if isinstance(name, str) and name.lower() in DESIGNS and is_rho:
+        R = max(n_replicates, 2)
+        design = name.lower()
+        by_design = {
+            "sdr": 4.0,
+            "brr": 1.0,
+            "fay": 1 / (1 - float(rho)) ** 2,
+            "jk1": R - 1.0,
+            "bootstrap": R / (R - 1),
+        }
+        return by_design[design]
+    if (
+        isinstance(name, Real)
+        and not isinstance(name, bool)
+        and name == var_scale
+        and 0 < float(name) < np.inf
+    ):
+        return float(name)
+    wanted = f"a positive number, one of {few(DESIGNS)}, or ('fay', rho) with rho in [0, 1)"
+    problems.add(f"`var_scale` must be {wanted}, not {shown(var_scale)}.")
+    return 4.0
+
+
+def _check_arguments(weight: Any, fun: Any, pooling: Any, level: Any, cores: Any, problems: Problems) -> None:
+    if weight is not None and not isinstance(weight, str):
+        problems.add(f"`weight` must be the name of a column, not {shown(weight)}.")
+    if fun is not None and not callable(fun):
+        problems.add(f"`fun` must be a function, not {shown(fun)}.")
+    if pooling not in POOLINGS:
+        problems.add(f"`pooling` must be one of {few(POOLINGS)}, not {shown(pooling)}.")
+    if not isinstance(level, float) or not 0 < level < 1:
+        problems.add(f"`level` must be a number between 0 and 1, such as 0.9, not {shown(level)}.")
+    if not is_whole(cores, 1):
+        problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
 
 
 def read_estimands(x: Any, problems: Problems) -> list[Estimand]:

@@ -38,7 +38,8 @@ def read_fsd(
     Parameters
     ----------
     path : path
-        What ``fuse(fsd=...)`` wrote, here or in R: ``.fsd``, ``.fst`` or ``.parquet``.
+        What ``fuse(fsd=...)`` wrote, here or in R: ``.fsd``, ``.fst`` or ``.parquet``; or the folder that
+        `fusionpy.distributed.fuse` wrote.
     columns : str or sequence of str, optional
         In the order wanted; M is one of them. All, if left out.
     M : int or None

@@ -30,6 +30,7 @@ class FusedSurvey:
         self.fun = fun
         self.kind = implicates.kind if implicates.in_memory or self.static is None else self.static.kind
         self.n_rows = implicates.n_rows
+        self.known = [*implicates.names, *(self.static.names if self.static else ())]  # told in errors
         self.names: list[str] = []  # to be read of each implicate
         self.held: dict[str, pa.Array] = {}  # of the static columns
         if self.static is not None and self.static.n_rows != self.n_rows:
@@ -47,11 +48,6 @@ class FusedSurvey:
             wanted = self.static.names if everything else [n for n in names if n in self.static.names]
             self.held = {name: _column(self.static, name) for name in wanted if name not in self.names}
 
-    @property
-    def known(self) -> list[str]:
-        """Columns of the implicates and of the recipients."""
-        return [*self.implicates.names, *(self.static.names if self.static else ())]
-
     def each(self) -> Iterator[dict[str, pa.Array]]:
         """Columns of one implicate after another; the next is read meanwhile."""
         with ThreadPoolExecutor(1) as pool:
@@ -68,9 +64,17 @@ class FusedSurvey:
                 assert coming is not None
                 table = coming.result()
                 coming = start(number + 1)
-                columns = dict(self.held)
-                columns |= {name: _whole(table.column(name)) for name in table.column_names}
-                yield columns | self._derived(columns)
+                yield self._with_others(table)
+
+    def columns(self, number: int) -> dict[str, pa.Array]:
+        """Columns of one implicate, from 0."""
+        return self._with_others(self.implicates.read(number, self.names))
+
+    def _with_others(self, table: pa.Table) -> dict[str, pa.Array]:
+        """Put static and derived columns beside those of an implicate."""
+        columns = dict(self.held)
+        columns |= {name: _whole(table.column(name)) for name in table.column_names}
+        return columns | self._derived(columns)
 
     def _derived(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
         """Columns that the user's function makes of others."""

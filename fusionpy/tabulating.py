@@ -113,7 +113,7 @@ def _warn_of_zeros(moe: Array) -> None:
             f"{counted(n_zero, 'margin')} of {len(moe):,} {'is' if n_zero == 1 else 'are'} 0: nothing "
             "varies, as where all records of a group have the same value in every implicate."
         )
-        warnings.warn(message, FusionWarning, stacklevel=4)
+        warnings.warn(message, FusionWarning, stacklevel=5)
 
 
 def _level_column(levels: Levels, codes: Sequence[int]) -> pa.Array:

@@ -73,13 +73,14 @@ class Implicates:
 
 
 def open_implicates(source: Any, argument: str = "implicates") -> Implicates:
-    """Open implicates, from a data frame or a file, without reading more than column M.
+    """Open implicates, from a data frame or from files, without reading more than column M.
 
     Parameters
     ----------
     source : pandas or polars DataFrame, pyarrow Table, or path
         As `fuse` returns or writes them: a column M and the same number of rows for each of its values. Paths
-        are of Parquet files, or of ``.fsd`` and ``.fst`` files; their rows are sorted by M.
+        are of Parquet files, of ``.fsd`` and ``.fst`` files, or of folders of Parquet files, such as
+        `fusionpy.distributed.fuse` writes; their rows are sorted by M.
     argument : str
         What to call it in errors.
 

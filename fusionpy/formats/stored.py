@@ -1,4 +1,7 @@
-"""Tables on disk, as `fuse` writes them: Parquet or fst, written piece by piece, read in windows of rows."""
+"""Tables on disk, as `fuse` writes them, written piece by piece, read in windows of rows.
+
+A table is a Parquet file, an fst file, or a folder of Parquet files.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ import pyarrow.parquet as pq
 
 from fusionpy.errors import ArgumentError
 from fusionpy.formats.aside import shown_path, written_aside
+from fusionpy.formats.folders import Part, parts_of
 from fusionpy.formats.fst import FstFile, FstWriter, open_fst
 from fusionpy.formats.fst_header import NOTE_KEY
 
@@ -89,7 +93,7 @@ def write_stored(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table
 
 @dataclass(frozen=True)
 class Stored:
-    """A table in a file, whatever its format: any of its columns and rows.
+    """A table in a file or in many, whatever their format: any of its columns and rows.
 
     Attributes
     ----------
@@ -171,12 +175,13 @@ class Stored:
 
 
 def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
-    """Open a Parquet or fst file; only its head is read.
+    """Open a Parquet or fst file, or a folder of Parquet files; only their heads are read.
 
     Parameters
     ----------
     path : path
-        Anything but a name that ends with ``.fsd`` or ``.fst`` is taken for a Parquet file.
+        Anything but a name that ends with ``.fsd`` or ``.fst`` is taken for a Parquet file. Of a folder, see
+        `fusionpy.formats.folders.parts_of`; folders ``M=1``, ``M=2``, ... in it tell the column M.
     hint : str
         What to do if it cannot be read.
 
@@ -196,8 +201,10 @@ def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
             raise OSError("Its '~' leads nowhere") from None
         if is_fst(path) and path.is_file():
             return _open_fst(path)
+        if path.is_dir():
+            return _open_folder(path)
         if not path.is_file():
-            raise OSError("It is a folder" if path.is_dir() else "There is no such file")
+            raise OSError("There is no such file")
         return _open_parquet(path)
 
 
@@ -250,6 +257,75 @@ def _open_parquet(path: Path) -> Stored:
         read,
         lambda: _parquet_runs(path, metadata),
     )
+
+
+def _open_folder(folder: Path) -> Stored:
+    parts, noted = parts_of(folder)
+    first = _open_part(parts[0])
+    labelled = parts[0].label is not None
+    known = all(part.n_rows is not None for part in parts)
+    opened = [] if known else [_alike(_open_part(part), first) for part in parts]
+    starts = np.cumsum([0, *([part.n_rows for part in parts] if known else [one.n_rows for one in opened])])
+    schema = _with_labels(first.schema) if labelled else first.schema
+    if noted is not None:
+        schema = with_metadata(schema, noted)
+    edges = {0, *starts.tolist()}
+    for start, one in zip(starts.tolist(), opened, strict=False):
+        edges |= {start + edge for edge in one.edges or ()}
+
+    def read(at: int, n_rows: int, names: Sequence[str], cores: int) -> pa.Table:
+        chosen = np.flatnonzero((starts[:-1] < at + n_rows) & (starts[1:] > at)).tolist()
+        if not chosen:  # no rows, but levels
+            chosen = np.flatnonzero((starts[:-1] <= at) & (starts[1:] > at)).tolist() or [0]
+        tables = []
+        for p in chosen:
+            low, high = (int(np.clip(row, starts[p], starts[p + 1]) - starts[p]) for row in (at, at + n_rows))
+            size = int(starts[p + 1] - starts[p])
+            tables.append(_read_part(parts[p], size, low, high - low, names, schema, cores))
+        return pa.concat_tables(tables).replace_schema_metadata(schema.metadata)
+
+    def runs() -> Iterator[Run]:
+        for p, part in enumerate(parts):
+            if labelled:
+                yield part.label, int(starts[p + 1] - starts[p])
+            else:
+                yield from opened[p].runs()
+
+    attributes = first.attributes if noted is None else noted
+    return Stored(folder, schema, int(starts[-1]), attributes, labelled, tuple(sorted(edges)), read, runs)
+
+
+def _open_part(part: Part) -> Stored:
+    with _told(part.path):
+        return _open_parquet(part.path)
+
+
+def _alike(one: Stored, first: Stored) -> Stored:
+    """Refuse a data set whose files have different columns."""
+    if not one.schema.equals(first.schema):
+        raise OSError(f"'{one.path.name}' does not have the same columns as '{first.path.name}'")
+    return one
+
+
+def _with_labels(schema: pa.Schema) -> pa.Schema:
+    """Put column M, which the folders' names tell, before the others."""
+    place = schema.get_field_index("M")
+    return (schema if place < 0 else schema.remove(place)).insert(0, pa.field("M", pa.int32()))
+
+
+def _read_part(
+    part: Part, size: int, first: int, n_rows: int, names: Sequence[str], schema: pa.Schema, cores: int
+) -> pa.Table:
+    """Read rows of one file, whose name may tell column M."""
+    one = _open_part(part)
+    with _told(part.path):
+        if one.n_rows != size:
+            raise OSError(f"It has {one.n_rows:,} rows, and should have {size:,}")
+    own = [name for name in names if name != "M" or part.label is None]
+    columns = dict(zip(own, one.read(first, n_rows, own, cores).columns, strict=True))
+    if len(own) < len(names):
+        columns["M"] = pa.chunked_array([np.full(n_rows, part.label, dtype=np.int32)])
+    return pa.table([columns[name] for name in names], schema=pa.schema([schema.field(n) for n in names]))
 
 
 def _attributes(schema: pa.Schema) -> dict[str, Any]:

@@ -1,0 +1,256 @@
+"""analyze() on a cluster: workers estimate from the implicates, the caller pools what they found."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import dask
+import numpy as np
+
+from fusionpy.analysis import conclude, measure, weights_of
+from fusionpy.distributed.clusters import at_work, check_cluster, n_threads, ranges, results
+from fusionpy.distributed.surveys import Job, Numbering, answers_of, meet, static_beside
+from fusionpy.errors import ArgumentError, Problems, shown
+from fusionpy.estimands import Question, ask
+from fusionpy.estimating import Answer, Groups, Levels, Measured, Replicates
+from fusionpy.formats.archive import read_fsn
+from fusionpy.formats.implicates import open_implicates
+from fusionpy.model import FusionModel
+from fusionpy.progress import track
+from fusionpy.rectifying import Rectifier, check_rectifiable
+from fusionpy.surveying import FusedSurvey
+
+__all__ = ["analyze"]
+
+TASKS_PER_THREAD = 2  # weights are read in each
+
+
+def analyze(
+    x: Mapping[str, Any] | str | Sequence[str],
+    implicates: str | os.PathLike[str],
+    *,
+    static: Any = None,
+    weight: str | None = None,
+    rep_weights: str | Sequence[str] | None = None,
+    by: str | Sequence[str] | None = None,
+    fun: Callable[[Any], Any] | None = None,
+    var_scale: float | str | tuple[str, float] = 4,
+    pooling: Literal["barnard-rubin", "rubin", "fusionacs"] = "barnard-rubin",
+    level: float = 0.90,
+    cores: int = 1,
+    rectify: FusionModel | str | None = None,
+    seed: int = 0,
+    client: Any = None,
+    n_workers: int | None = None,
+    quiet: bool = False,
+) -> Any:
+    """Estimate from implicates on a Dask cluster, with margins of error, as `fusionpy.analyze` does.
+
+    Parameters
+    ----------
+    x : mapping, str or sequence of str
+        What to estimate; see `fusionpy.analyze`, also for what is not explained here. Functions go to the
+        workers: what they refer to must be known there.
+    implicates : path
+        What `fusionpy.distributed.fuse` wrote, or a file of `fusionpy.fuse`, where workers can read it.
+    static : pandas or polars DataFrame, pyarrow Table, or path
+        Columns that are not simulated: one row per recipient, in the implicates' order. The columns that are
+        needed of a frame are put beside `implicates` for the time of the call; a path is that of a Parquet or
+        fst file, or of a folder of Parquet files, which workers read by themselves.
+    weight, rep_weights, by, fun, var_scale, pooling, level : optional
+        As `fusionpy.analyze` has them.
+    cores : int
+        Threads of one task, for replicate weights. The result does not depend on it.
+    rectify : FusionModel or path, optional
+        As `fusionpy.analyze` has it. The implicates are then read here, too, and `static` must be a frame.
+    seed : int
+        For variances that are drawn.
+    client : dask.distributed.Client, optional
+        Of the cluster to work on. Missing: the client that is open, or else processes on this machine for
+        the time of the call.
+    n_workers : int, optional
+        How many processes, if they are started for the call.
+    quiet : bool
+        No progress.
+
+    Returns
+    -------
+    the kind of table that `static` is, or pandas
+        What `fusionpy.analyze` returns, bit for bit.
+
+    Raises
+    ------
+    ArgumentError
+        If arguments are wrong; all problems are named at once.
+    SchemaError
+        If columns are missing or cannot be used.
+    OutputError
+        If a frame cannot be put beside `implicates`.
+    FusionError
+        If workers died time after time.
+
+    Warns
+    -----
+    FusionWarning
+        As `fusionpy.analyze`.
+
+    Notes
+    -----
+    A worker reads the columns of an implicate that are needed and answers with its estimates and their
+    sampling variances, for every group; these are pooled here. Groups and levels are gone through first,
+    where they differ between implicates, so that every worker numbers them, and adds up, as one machine
+    would. Memory of a worker's thread is that of one implicate and of the weights.
+
+    Examples
+    --------
+    >>> import tempfile, fusionpy.distributed
+    >>> donor, recipient = fusionpy.datasets.load_donor(), fusionpy.datasets.load_recipient()
+    >>> x = ["region", "rooms", "tenure"]
+    >>> model = fusionpy.train(donor, ["electricity"], x, weight="weight", refits=5, seed=1, quiet=True)
+    >>> how = {"static": recipient, "weight": "weight", "by": "tenure", "quiet": True}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = fusionpy.fuse(recipient, model, f"{folder}/fused.parquet", M=5, seed=1, quiet=True)
+    ...     here = fusionpy.analyze("mean(electricity)", path, **how)
+    ...     there = fusionpy.distributed.analyze("mean(electricity)", path, n_workers=1, **how)
+    >>> here.equals(there)
+    True
+    """
+    question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed)
+    problems = Problems(
+        ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.distributed.analyze)`."
+    )
+    is_path = isinstance(static, str | os.PathLike)
+    if not isinstance(implicates, str | os.PathLike):
+        problems.add(f"`implicates` must be the path of what was fused, not {shown(implicates)}.")
+    if is_path and rectify is not None:
+        problems.add("`static` must be a data frame if there is `rectify`.")
+    check_cluster(client, n_workers, problems)
+    problems.stop()
+    model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
+    if model is not None:
+        check_rectifiable(model, question.estimands, question.by, fun)
+    survey = FusedSurvey(open_implicates(implicates), None if is_path else static, fun)
+    place, M = Path(implicates).expanduser().absolute(), survey.implicates.M
+    with static_beside(place, survey, static, question) as beside, at_work(client, n_workers) as client:
+        job = Job(str(place), beside, survey.kind, question)
+        numbering, of_levels = _number(client, job, M)
+        found = _answer(client, job, numbering, quiet)
+    answers, names = _lined_up(question, found)
+    if model is not None:
+        kept, groups, rectifier = _rectifier(model, survey, question)
+        return conclude(question, kept, answers, groups, weights_of(survey, question), rectifier, survey.kind)
+    groups, levels = numbering[-1]
+    nobody = np.empty(0, dtype=np.intp)
+    kept = [
+        Measured(each, nobody, len(groups), None, levels[each.y] if has else None, names=found_names)
+        for each, has, found_names in zip(question.estimands, of_levels, names, strict=True)
+    ]
+    n_replicates = len(question.replicates)
+    replicates = Replicates(np.empty((0, n_replicates)), question.scale / max(n_replicates, 1))
+    weights = np.empty(0), replicates if n_replicates else None
+    return conclude(question, kept, answers, groups, weights, None, survey.kind)
+
+
+def _number(client: Any, job: Job, M: int) -> tuple[list[Numbering], tuple[bool, ...]]:
+    """Give groups and levels their numbers, as if implicates were met one after the other.
+
+    Returns
+    -------
+    list of (Groups, dict of Levels)
+        What is known once an implicate has been met; the same objects as long as nothing is new.
+    tuple of bool
+        Whether an estimand is of levels.
+    """
+    task = dask.delayed(meet, pure=False)
+    ((_, first),) = results(client, [task(job, (0,), None)])
+    found = {0: first[0]}
+    if changing := first[0].changing:
+        tasks = [
+            task(job, tuple(numbers), changing)
+            for numbers in ranges(range(1, M), TASKS_PER_THREAD * n_threads(client))
+        ]
+        for _, more in results(client, tasks):
+            found |= {each.implicate: each for each in more}
+    groups, levels = Groups(job.question.by), dict[str, Levels]()
+    numbering: list[Numbering] = []
+    for implicate in range(M):
+        before = _size(groups, levels)
+        if (met := found.get(implicate)) is not None:
+            if met.n_groups:
+                groups.cells(met.groups, met.n_groups)
+            for name, values in met.levels.items():
+                levels.setdefault(name, Levels()).codes(values)
+        same = numbering and before == _size(groups, levels)
+        numbering.append(numbering[-1] if same else (copy.deepcopy(groups), copy.deepcopy(levels)))
+    return numbering, first[0].of_levels
+
+
+def _size(groups: Groups, levels: Mapping[str, Levels]) -> list[int]:
+    every = [*groups.levels, *levels.values()]
+    return [len(groups), *(len(each.labels) for each in every)]
+
+
+Found = list[tuple[Answer, list[str]]]  # per estimand: the answer, and names of what a function returned
+
+
+def _answer(client: Any, job: Job, numbering: Sequence[Numbering], quiet: bool) -> list[Found]:
+    """Have all implicates estimated from."""
+    M = len(numbering)
+    task = dask.delayed(answers_of, pure=False)
+    parts = ranges(range(M), TASKS_PER_THREAD * n_threads(client))
+    tasks = [task(job, tuple(part), [numbering[number] for number in part]) for part in parts]
+    found: dict[int, Found] = {}
+    with track("analyze", M, quiet) as tick:
+        for place, answered in results(client, tasks):
+            found |= dict(zip(parts[place], answered, strict=True))
+            tick(len(answered))
+    return [found[number] for number in range(M)]
+
+
+def _lined_up(question: Question, found: Sequence[Found]) -> tuple[list[list[Answer]], list[list[str]]]:
+    """Gather the answers by estimand; what functions returned stands in the same columns of all of them."""
+    answers: list[list[Answer]] = []
+    names: list[list[str]] = []
+    for e, estimand in enumerate(question.estimands):
+        met: list[str] = []
+        mine = []
+        for each in found:
+            one, own = each[e]
+            if estimand.how == "custom":
+                met += [name for name in own if name not in met]
+                one = _placed(one, [met.index(name) for name in own[: one.estimate.shape[1]]], len(met))
+            mine.append(one)
+        answers.append(mine)
+        names.append(met)
+    return answers, names
+
+
+def _placed(one: Answer, place: Sequence[int], width: int) -> Answer:
+    """Put columns where others have them."""
+    moved = np.full((3, len(one.estimate), max(width, 1)), np.nan)
+    for found, values in zip(moved, (one.estimate, one.variance, one.replicate), strict=True):
+        found[:, place] = values[:, : len(place)]
+    estimate, variance, replicate = moved
+    return one._replace(estimate=estimate, variance=variance, replicate=replicate)
+
+
+def _rectifier(
+    model: FusionModel, survey: FusedSurvey, question: Question
+) -> tuple[list[Measured], Groups, Rectifier]:
+    """Go through the implicates here, as rectifying needs every record's mean over them."""
+    survey.choose(question.needed, question.everything)
+    rectifier, groups = Rectifier(model, len(question.estimands)), Groups(question.by)
+    kept: list[Measured] = []
+    levels: dict[str, Levels] = {}
+    for columns in survey.each():
+        cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
+        kept = [
+            measure(each, columns, cell, len(groups), levels, survey.kind, kept)
+            for each in question.estimands
+        ]
+        rectifier.add(kept)
+    return kept, groups, rectifier
