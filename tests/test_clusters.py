@@ -6,7 +6,7 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionpy.kernels.clusters import cluster_centres, nearest
+from fusionpy.kernels.clusters import cluster_centres, index_points, nearest, nearest_one
 
 
 @given(st.integers(0, 2**32), st.integers(1, 16), st.integers(1, 40), st.integers(1, 60))
@@ -55,3 +55,29 @@ def test_clusters_that_are_there_are_found():
     points = np.vstack([t + rng.normal(scale=0.1, size=(60, 2)) for t in truth])
     found = cluster_centres(points, 3)
     assert np.abs(found[nearest(truth, found, 1)[:, 0]] - truth).max() < 0.1
+
+
+@given(st.integers(0, 2**32), st.integers(1, 14), st.integers(1, 300))
+def test_the_nearest_one_equals_brute_force(seed, d, m):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(m, d))
+    query = np.concatenate([rng.normal(size=(30, d)), points[:5], rng.normal(size=(5, d)) * 1e3])
+    found = nearest_one(query, index_points(points))
+    assert np.array_equal(found, reference.nearest(query, points, 1)[:, 0])
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_of_equally_near_points_it_is_the_one_that_nearest_finds(seed, d):
+    rng = np.random.default_rng(seed)
+    points = np.unique(rng.integers(-3, 4, (60, d)).astype(float), axis=0)
+    query = rng.integers(-8, 9, (200, d)) / 2
+    distance = np.sort(((query[:, None] - points) ** 2).sum(axis=2), axis=1)
+    assert (distance[:, 0] == distance[:, 1]).any()
+    assert np.array_equal(nearest_one(query, index_points(points)), nearest(query, points, 1)[:, 0])
+
+
+def test_points_that_differ_by_rounding_are_equally_near():
+    third = 1 / 3
+    points = np.array([[third * 3 - 2 / 3], [third], [1 - 2 / 3], [5.0]])  # three spellings of a third
+    query = np.array([[0.0], [0.3], [1.0], [1e6]])
+    assert np.array_equal(nearest_one(query, index_points(points)), nearest(query, points, 1)[:, 0])

@@ -1,5 +1,7 @@
 """Draws of classes and donors."""
 
+import itertools
+
 import numpy as np
 import pytest
 import reference
@@ -7,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from fusionpy.kernels.draws import calibrate, draw_classes, draw_donors, fit_calibration
+from fusionpy.kernels.draws import (
+    calibrate,
+    draw_by_totals,
+    draw_classes,
+    draw_donors,
+    fit_calibration,
+    running_totals,
+)
 
 
 def random_pools(rng, n_donors=30, n_pools=6):
@@ -28,6 +37,10 @@ def test_donors_equal_brute_force(seed):
     u = np.concatenate([rng.random(48), [0.0, 1 - 2**-53]])
     found = draw_donors(centre, start, member, weight, u)
     assert found.tolist() == reference.draw_donors(centre, start, member, weight, u).tolist()
+    reached = running_totals(start, member, weight)
+    sums = [np.cumsum(weight[member[a:b]]) for a, b in itertools.pairwise(start)]
+    assert np.array_equal(reached, np.concatenate(sums))
+    assert np.array_equal(draw_by_totals(centre, start, member, weight, reached, u), found)
     assert (weight[found] > 0).all()
 
 
@@ -93,3 +106,15 @@ def test_calibrated_shares_are_the_observed_ones():
     observed = np.bincount(label, weights=weight, minlength=4) / weight.sum()
     mean = (found * weight[:, None]).sum(0) / weight.sum()
     assert mean == pytest.approx(observed, abs=1e-4)
+
+
+@given(st.integers(0, 2**32), st.integers(2, 20), st.sampled_from([0.5, 1.0, 2.0, 0.7, 1.9]))
+def test_calibrated_probabilities_have_the_bits_of_the_plain_formula(seed, k, temperature):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(k, 0.3), 50)
+    p[::5, 0] = 1e-15
+    before, calibration = p.copy(), (temperature, *rng.normal(size=k))
+    powered = np.where(p > 1e-12, p, 0.0) ** (1 / temperature) * np.exp(np.array(calibration[1:]))
+    expected = powered / powered.sum(axis=1, keepdims=True)
+    assert np.array_equal(calibrate(p, calibration), expected)
+    assert np.array_equal(p, before)

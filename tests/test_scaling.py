@@ -16,7 +16,9 @@ from fusionpy.kernels.scaling import (
     is_inflated,
     normal_scores,
     percentiles,
+    quantile_columns,
     scale_columns,
+    scale_sorted,
     sort_quantiles,
     unscale_columns,
 )
@@ -123,3 +125,19 @@ def test_quantiles_are_sorted_within_each_variable():
     values = np.array([[0.5, 9.0, 4.0, 3.0, 8.0, 7.0, 6.0, 5.0]])
     assert sort_quantiles(values, columns).tolist() == [[0.5, 9.0, 3.0, 4.0, 8.0, 5.0, 6.0, 7.0]]
     assert values[0, 2] == 4  # the caller's array is left alone
+
+
+@given(st.integers(0, 2**32), st.booleans())
+def test_scaling_in_one_pass_gives_the_same_bits(seed, is_sorted):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(40, 9)) * rng.choice([0.1, 1e4], 9)
+    values[::3, 2] = values[::3, 4]
+    values[:, 7] = rng.random(40)  # lies in [0, 1]: it is left alone
+    columns = ["a_m1", "a_q1", "a_q2", "a_q3", "b_q1", "b_m1", "b_q2", "c_m1", "b_q3"]
+    centre, scale = columns_scale(values)
+    expected = sort_quantiles(values, columns) if is_sorted else values
+    found = values.copy()
+    scale_sorted(found, centre, scale, quantile_columns(columns) if is_sorted else [])
+    assert np.array_equal(found, scale_columns(expected, centre, scale))
+    if is_sorted:
+        assert (np.diff(expected[:, [1, 2, 3]], axis=1) >= 0).all()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-__all__ = ["cluster_centres", "nearest"]
+__all__ = ["Index", "cluster_centres", "index_points", "nearest", "nearest_one"]
 
 _TREE_COLUMNS = 12  # beyond, a KD-tree visits nearly everything: a matrix product is quicker
 _BLOCK = 4_000_000  # distances held at once
+_LEAF = 8  # points at most in a leaf of our own tree
+_EQUAL = 1 + 1e-12  # squared distances closer than this may differ by rounding alone
 
 
 def nearest(
@@ -60,6 +66,153 @@ def nearest(
             order = np.argsort(np.take_along_axis(distance, some, axis=1), axis=1, kind="stable")
             out[start : start + rows] = np.take_along_axis(some, order, axis=1)
     return out
+
+
+@dataclass(frozen=True)
+class Index:
+    """Points, laid out so that the nearest of them is found quickly; made by `index_points`.
+
+    Attributes
+    ----------
+    points : (m, d) float64
+    tree : cKDTree or None
+        Settles which of equally near points it is; None if there are too many columns.
+    order : (m,) intp
+        Rows of `points`, leaf after leaf.
+    ordered : (m, d) float64
+        The points in that order.
+    start : (leaves + 1,) intp
+        Leaf boundaries.
+    low, high : (2 * leaves, d) float64
+        The box around each node's points. Node 1 is the root, nodes 2i and 2i + 1 are halves of node i, and
+        the leaves come last.
+    axis : (leaves,) intp
+    cut : (leaves,) float64
+        Where along which axis each inner node is halved.
+    """
+
+    points: NDArray[np.float64]
+    tree: Any
+    order: NDArray[np.intp]
+    ordered: NDArray[np.float64]
+    start: NDArray[np.intp]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    axis: NDArray[np.intp]
+    cut: NDArray[np.float64]
+
+
+def index_points(points: NDArray[np.float64]) -> Index:
+    """Lay out points for `nearest_one`.
+
+    Parameters
+    ----------
+    points : (m, d) float64
+        At least one.
+
+    Returns
+    -------
+    Index
+    """
+    m, d = points.shape
+    leaves = 1 << max(0, int(np.ceil(np.log2(m / _LEAF))))
+    low, high = np.full((2 * leaves, d), np.inf), np.full((2 * leaves, d), -np.inf)
+    axis, cut = np.zeros(leaves, dtype=np.intp), np.zeros(leaves)
+    rows: dict[int, NDArray[np.intp]] = {1: np.arange(m)}
+    for node in range(1, 2 * leaves):
+        mine = rows.pop(node)
+        if len(mine):
+            low[node], high[node] = points[mine].min(axis=0), points[mine].max(axis=0)
+        if node < leaves:
+            axis[node] = np.argmax(high[node] - low[node]) if len(mine) else 0
+            mine = mine[np.argsort(points[mine, axis[node]], kind="stable")]
+            half = (len(mine) + 1) // 2
+            cut[node] = points[mine[half - 1], axis[node]] if half else 0.0
+            rows[2 * node], rows[2 * node + 1] = mine[:half], mine[half:]
+        else:
+            rows[node] = mine
+    found = [rows[node] for node in range(leaves, 2 * leaves)]
+    order = np.concatenate(found)
+    start = np.cumsum([0, *map(len, found)]).astype(np.intp)
+    tree = cKDTree(points) if d <= _TREE_COLUMNS else None
+    return Index(points, tree, order, np.ascontiguousarray(points[order]), start, low, high, axis, cut)
+
+
+def nearest_one(query: NDArray[np.float64], index: Index) -> NDArray[np.intp]:
+    """Find the nearest point of each query row: what `nearest` finds with k = 1, sooner.
+
+    Parameters
+    ----------
+    query : (n, d) float64
+        C-contiguous.
+    index : Index
+
+    Returns
+    -------
+    (n,) intp
+        Rows of the points.
+
+    Notes
+    -----
+    A tree of boxes, each with its half of the points (Friedman, Bentley and Finkel 1977). Where two points
+    are equally near but for rounding, `nearest` says which it is, so that both always agree.
+
+    Examples
+    --------
+    >>> nearest_one(np.array([[0.9], [2.9]]), index_points(np.array([[0.0], [1.0], [3.0]]))).tolist()
+    [1, 2]
+    """
+    if index.tree is None:
+        return nearest(query, index.points, 1)[:, 0]
+    out = np.empty(len(query), dtype=np.intp)
+    own = index.order, index.ordered, index.start, index.low, index.high, index.axis, index.cut
+    _nearest_one(query, *own, _EQUAL, out)
+    unsure = np.flatnonzero(out < 0)
+    if len(unsure):
+        out[unsure] = index.tree.query(query[unsure], k=[1])[1][:, 0]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _nearest_one(query, order, ordered, start, low, high, axis, cut, equal, out):  # type: ignore[no-untyped-def]
+    """Fill `out`; -1 where two points are equally near."""
+    d = query.shape[1]
+    leaves = len(start) - 1
+    waiting, bound = np.empty(64, dtype=np.intp), np.empty(64)
+    for i in range(len(query)):
+        best, second, where = np.inf, np.inf, -1
+        n_waiting, node = 0, 1
+        while True:
+            while node < leaves:
+                near = 2 * node + (query[i, axis[node]] > cut[node])
+                far = near ^ 1
+                away = 0.0
+                for j in range(d):
+                    value = query[i, j]
+                    side = max(low[far, j] - value, value - high[far, j], 0.0)
+                    away += side * side
+                if away <= best * equal:
+                    waiting[n_waiting], bound[n_waiting] = far, away
+                    n_waiting += 1
+                node = near
+            for p in range(start[node - leaves], start[node - leaves + 1]):
+                away = 0.0
+                for j in range(d):
+                    side = query[i, j] - ordered[p, j]
+                    away += side * side
+                if away < best:
+                    second = best
+                    best = away
+                    where = p
+                elif away < second:
+                    second = away
+            while n_waiting > 0 and bound[n_waiting - 1] > best * equal:
+                n_waiting -= 1
+            if n_waiting == 0:
+                break
+            n_waiting -= 1
+            node = waiting[n_waiting]
+        out[i] = order[where] if where >= 0 and second > best * equal else -1
 
 
 def cluster_centres(

@@ -9,7 +9,17 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-__all__ = ["calibrate", "draw_classes", "draw_donors", "fit_calibration", "nearest_within"]
+__all__ = [
+    "calibrate",
+    "draw_by_totals",
+    "draw_classes",
+    "draw_donors",
+    "fit_calibration",
+    "nearest_within",
+    "running_totals",
+]
+
+_PAIRWISE = 8  # columns from which numpy adds them up in another order
 
 
 @njit(cache=True, nogil=True)
@@ -57,6 +67,73 @@ def draw_classes(probability, u):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def running_totals(start, member, weight):  # type: ignore[no-untyped-def]
+    """Add up the weights of each pool: what `draw_by_totals` needs, once for all of its calls.
+
+    Parameters
+    ----------
+    start, member, weight
+        As for `draw_donors`.
+
+    Returns
+    -------
+    (m,) float64
+        Weight of a pool's donors up to and including each.
+
+    Examples
+    --------
+    >>> running_totals(np.array([0, 2, 3]), np.array([1, 0, 1]), np.array([0.5, 2.0])).tolist()
+    [2.0, 2.5, 2.0]
+    """
+    reached = np.empty(len(member))
+    for c in range(len(start) - 1):
+        total = 0.0
+        for i in range(start[c], start[c + 1]):
+            total += weight[member[i]]
+            reached[i] = total
+    return reached
+
+
+@njit(cache=True, nogil=True)
+def draw_by_totals(centre, start, member, weight, reached, u):  # type: ignore[no-untyped-def]
+    """Draw donors as `draw_donors` does, from weights that are added up already.
+
+    Parameters
+    ----------
+    centre, start, member, weight, u
+        As for `draw_donors`.
+    reached : (m,) float64
+        From `running_totals`.
+
+    Returns
+    -------
+    (n,) intp
+
+    Examples
+    --------
+    >>> start, member, weight = np.array([0, 2]), np.array([1, 0]), np.array([0.5, 2.0])
+    >>> totals = running_totals(start, member, weight)
+    >>> draw_by_totals(np.zeros(2, np.intp), start, member, weight, totals, np.array([0.79, 0.81]))
+    array([1, 0])
+    """
+    out = np.empty(len(centre), dtype=np.intp)
+    for r in range(len(centre)):
+        low, high = start[centre[r]], start[centre[r] + 1] - 1
+        target = u[r] * reached[high]
+        # First place whose running total exceeds the target: its own weight is then positive.
+        while low < high:
+            middle = (low + high) // 2
+            if reached[middle] > target:
+                high = middle
+            else:
+                low = middle + 1
+        while weight[member[low]] == 0:  # only if rounding carried the target to the pool's total
+            low -= 1
+        out[r] = member[low]
+    return out
+
+
+@njit(cache=True, nogil=True)
 def draw_donors(centre, start, member, weight, u):  # type: ignore[no-untyped-def]
     r"""Draw one donor row per recipient with probability proportional to weight.
 
@@ -89,27 +166,7 @@ def draw_donors(centre, start, member, weight, u):  # type: ignore[no-untyped-de
     >>> draw_donors(np.array([0, 0, 1]), *pools, weight, np.array([0.24, 0.25, 0.9]))
     array([4, 7, 2])
     """
-    reached = np.empty(len(member))
-    for c in range(len(start) - 1):
-        total = 0.0
-        for i in range(start[c], start[c + 1]):
-            total += weight[member[i]]
-            reached[i] = total
-    out = np.empty(len(centre), dtype=np.intp)
-    for r in range(len(centre)):
-        low, high = start[centre[r]], start[centre[r] + 1] - 1
-        target = u[r] * reached[high]
-        # First place whose running total exceeds the target: its own weight is then positive.
-        while low < high:
-            middle = (low + high) // 2
-            if reached[middle] > target:
-                high = middle
-            else:
-                low = middle + 1
-        while weight[member[low]] == 0:  # only if rounding carried the target to the pool's total
-            low -= 1
-        out[r] = member[low]
-    return out
+    return draw_by_totals(centre, start, member, weight, running_totals(start, member, weight), u)
 
 
 @njit(cache=True, nogil=True)
@@ -187,9 +244,25 @@ def calibrate(probability: NDArray[np.float64], calibration: Sequence[float]) ->
     if not len(calibration):
         return probability
     # LightGBM gives a class without rows about 1e-15: no temperature may bring it to life.
-    possible = np.where(probability > 1e-12, probability, 0.0)
-    powered = possible ** (1 / calibration[0]) * np.exp(np.asarray(calibration[1:]))
-    return np.asarray(powered / powered.sum(axis=1, keepdims=True))
+    powered = np.where(probability > 1e-12, probability, 0.0)
+    powered **= 1 / calibration[0]
+    powered *= np.exp(np.asarray(calibration[1:]))
+    if powered.shape[1] < _PAIRWISE:
+        _normalise(powered)
+    else:
+        powered /= powered.sum(axis=1, keepdims=True)
+    return powered
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _normalise(values):  # type: ignore[no-untyped-def]
+    """Divide few columns by their sum, added up from the left, as numpy does."""
+    for i in range(values.shape[0]):
+        total = 0.0
+        for c in range(values.shape[1]):
+            total += values[i, c]
+        for c in range(values.shape[1]):
+            values[i, c] /= total
 
 
 def fit_calibration(

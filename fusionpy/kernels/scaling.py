@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
@@ -14,7 +15,9 @@ __all__ = [
     "is_inflated",
     "normal_scores",
     "percentiles",
+    "quantile_columns",
     "scale_columns",
+    "scale_sorted",
     "sort_quantiles",
     "unscale_columns",
 ]
@@ -153,15 +156,80 @@ def sort_quantiles(values: NDArray[np.float64], columns: Sequence[str]) -> NDArr
     >>> sort_quantiles(np.array([[7.0, 3.0, 2.0]]), ["kwh_m1", "kwh_q1", "kwh_q2"]).tolist()
     [[7.0, 2.0, 3.0]]
     """
+    out = values.copy()
+    for places in quantile_columns(columns):
+        out[:, places] = np.sort(values[:, places], axis=1)
+    return out
+
+
+def quantile_columns(columns: Sequence[str]) -> list[list[int]]:
+    """Find the places of each variable's quantiles among the expectations.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        As for `sort_quantiles`.
+
+    Returns
+    -------
+    list of list of int
+
+    Examples
+    --------
+    >>> quantile_columns(["kwh_m1", "kwh_q1", "kwh_q2", "gas_m1"])
+    [[1, 2]]
+    """
     variables: dict[str, list[int]] = {}
     for j, name in enumerate(columns):
         variable, _, kind = name.rpartition("_")
         if kind.startswith("q"):
             variables.setdefault(variable, []).append(j)
-    out = values.copy()
-    for places in variables.values():
-        out[:, places] = np.sort(values[:, places], axis=1)
-    return out
+    return list(variables.values())
+
+
+def scale_sorted(
+    values: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    together: Sequence[Sequence[int]] = (),
+) -> None:
+    """Do what `sort_quantiles` and then `scale_columns` do, in place and in one pass.
+
+    Parameters
+    ----------
+    values : (n, d) float64
+        C-contiguous; holds the result.
+    centre, scale : (d,) float64
+        From `columns_scale`.
+    together : sequence of sequence of int
+        From `quantile_columns`: columns to be sorted within a row.
+
+    Examples
+    --------
+    >>> values = np.array([[7.0, 3.0, 2.0]])
+    >>> scale_sorted(values, np.array([7.0, np.nan, np.nan]), np.ones(3), [[1, 2]])
+    >>> values.tolist()
+    [[0.5, 2.0, 3.0]]
+    """
+    place = np.array([j for places in together for j in places], dtype=np.intp)
+    start = np.cumsum([0, *map(len, together)]).astype(np.intp)
+    _scale_sorted(values, centre, scale, place, start, _EDGE)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scale_sorted(values, centre, scale, place, start, edge):  # type: ignore[no-untyped-def]
+    for i in range(values.shape[0]):
+        for g in range(len(start) - 1):
+            for a in range(start[g] + 1, start[g + 1]):  # by insertion: there are few
+                moved = values[i, place[a]]
+                b = a - 1
+                while b >= start[g] and values[i, place[b]] > moved:
+                    values[i, place[b + 1]] = values[i, place[b]]
+                    b -= 1
+                values[i, place[b + 1]] = moved
+        for j in range(values.shape[1]):
+            if not np.isnan(centre[j]):
+                values[i, j] = ((values[i, j] - centre[j]) / scale[j] - edge) / (-2 * edge)
 
 
 def integerize_weights(weight: NDArray[np.float64]) -> NDArray[np.int64]:
