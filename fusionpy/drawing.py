@@ -2,26 +2,161 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines import boosting
-from fusionpy.engines.boosting import Target
-from fusionpy.kernels.clusters import nearest
-from fusionpy.kernels.draws import calibrate, draw_classes, draw_donors, nearest_within
-from fusionpy.kernels.scaling import scale_columns, sort_quantiles
+from fusionpy.kernels.clusters import Index, index_points, nearest_one
+from fusionpy.kernels.draws import calibrate, draw_by_totals, draw_classes, nearest_within, running_totals
+from fusionpy.kernels.scaling import quantile_columns, scale_sorted
 from fusionpy.kernels.strata import redraw_factors
 from fusionpy.kernels.uniforms import DRAW, REWEIGHT, uniforms
 from fusionpy.model import FusionModel, Pools, Step
+from fusionpy.predicting import FINAL, Predictions, members_of, prepare_predictions
 from fusionpy.rules import Rule, allowed, limits
 
-__all__ = ["draw_weights", "expected_by_others", "simulate"]
+__all__ = [
+    "Prepared",
+    "Weights",
+    "draw",
+    "draw_weights",
+    "expected_by_others",
+    "prepare",
+    "simulate",
+    "weigh",
+]
 
 NEVER = 1e-9  # weight of donors outside a refit's resample: drawn only if a pool holds no other
+
+
+@dataclass(frozen=True)
+class _Urn:
+    """The pools of one step, ready to be drawn from.
+
+    Attributes
+    ----------
+    index : Index
+        Of the centres.
+    together : sequence of sequence of int
+        Expectations that are sorted within a record.
+    start : (c + 1,) intp
+    member : (m,) intp
+    donors : (d, q) float64
+        The donors' values of the step's variables.
+    codes : sequence of (d,), or None
+        The same as predictors; None for a variable that predicts nothing.
+    """
+
+    index: Index
+    together: Sequence[Sequence[int]]
+    start: NDArray[np.intp]
+    member: NDArray[np.intp]
+    donors: NDArray[np.float64]
+    codes: Sequence[NDArray[Any] | None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model made ready to draw from, by `prepare`.
+
+    Attributes
+    ----------
+    model : FusionModel
+    predictions : Predictions
+    urns : tuple of _Urn or None
+        Of each step; None for a categorical variable on its own.
+    """
+
+    model: FusionModel
+    predictions: Predictions
+    urns: tuple[_Urn | None, ...]
+
+    @property
+    def rule_columns(self) -> tuple[str, ...]:
+        """Predictors of which rules want the values, not the codes; none if they are not coded."""
+        if self.predictions.coding.cuts is None:
+            return ()
+        asked = {name for rule in self.model.rules for name in rule.names}
+        return tuple(variable.name for variable in self.model.schema.x if variable.name in asked)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights by which donors are drawn in one implicate, by `weigh`.
+
+    Attributes
+    ----------
+    weight : (d,) float64
+    totals : tuple of (m,) float64 or None
+        Of each step, added up within its pools.
+    """
+
+    weight: NDArray[np.float64]
+    totals: tuple[NDArray[np.float64] | None, ...]
+
+
+def prepare(
+    model: FusionModel,
+    *,
+    implicates: Sequence[int] | None = None,
+    kblock: int = 10,
+    n_rows: int | None = None,
+) -> Prepared:
+    """Do once what all draws from a model need.
+
+    Parameters
+    ----------
+    model : FusionModel
+    implicates : sequence of int, optional
+        Those that are going to be drawn, from 0; any, if they are not given.
+    kblock : int
+        Donors in a block's pools.
+    n_rows : int, optional
+        Number of records that each of its members is going to predict, of all implicates together. Without
+        it, or if they are few, LightGBM itself predicts.
+
+    Returns
+    -------
+    Prepared
+    """
+    predictions = prepare_predictions(model, members_of(model, implicates), n_rows)
+    return Prepared(model, predictions, tuple(_urn(model, step, kblock, predictions) for step in model.steps))
+
+
+def _urn(model: FusionModel, step: Step, kblock: int, predictions: Predictions) -> _Urn | None:
+    pools = step.pools
+    if pools is None:
+        return None
+    start, member = _members(pools, kblock if step.is_block else None)
+    donors = model.donors[:, [model.donor_columns.index(variable) for variable in step.variables]]
+    coding = predictions.coding
+    codes = [
+        coding.encode(name, np.ascontiguousarray(donors[:, j])) if name in coding.names else None
+        for j, name in enumerate(step.variables)
+    ]
+    together = quantile_columns(pools.columns) if model.options.sort_quantiles else []
+    return _Urn(index_points(pools.centres), together, start, member, donors, codes)
+
+
+def weigh(prepared: Prepared, weight: NDArray[np.float64]) -> Weights:
+    """Add up donors' weights in all pools.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    weight : (d,) float64
+        From `draw_weights`.
+
+    Returns
+    -------
+    Weights
+    """
+    totals = (None if urn is None else running_totals(urn.start, urn.member, weight) for urn in prepared.urns)
+    return Weights(weight, tuple(totals))
 
 
 def draw_weights(model: FusionModel, seed: int, implicate: int) -> NDArray[np.float64]:
@@ -64,6 +199,7 @@ def simulate(
     kblock: int,
     weight: NDArray[np.float64],
     expected: NDArray[np.float64] | None = None,
+    prepared: Prepared | None = None,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients.
 
@@ -84,43 +220,116 @@ def simulate(
     expected : (n, e) float64, optional
         Filled with what each draw is on average, given those of the steps before it: a column per continuous
         variable, one per class of the others.
+    prepared : Prepared, optional
+        From `prepare`, with the same `kblock`; worth it if there are several calls.
 
     Returns
     -------
     (n, q) float64
         Values or level codes, columns as in ``model.schema.y``.
     """
-    names = model.schema.names
-    n_x = len(model.schema.x)
-    work = np.empty((len(x), len(names)))
-    work[:, :n_x] = x
-    place = {name: j for j, name in enumerate(names)}
+    if prepared is None:
+        prepared = prepare(model, implicates=[implicate], kblock=kblock)
+    coding, names = prepared.predictions.coding, [variable.name for variable in model.schema.x]
+    codes = np.empty((len(names), len(x)), dtype=coding.dtype)
+    for j, name in enumerate(names):
+        codes[j] = coding.encode(name, np.ascontiguousarray(x[:, j]))
+    values = x[:, [names.index(name) for name in prepared.rule_columns]].T
+    drawn = draw(
+        prepared,
+        codes,
+        values,
+        seed=seed,
+        implicate=implicate,
+        first=first,
+        weights=weigh(prepared, weight),
+        expected=expected,
+    )
+    return np.asarray(drawn.T)
+
+
+class _Records:
+    """Some recipients in one implicate; what is known of them grows step by step."""
+
+    def __init__(self, prepared: Prepared, codes: NDArray[Any], values: NDArray[np.float64]) -> None:
+        model, self._coding = prepared.model, prepared.predictions.coding
+        self.n_rows = codes.shape[1]
+        self.codes = np.empty((len(self._coding.names), self.n_rows), dtype=self._coding.dtype)
+        self.codes[: len(codes)] = codes
+        self.drawn = np.empty((len(model.schema.y), self.n_rows))
+        self._y = {variable.name: j for j, variable in enumerate(model.schema.y)}
+        given = zip(prepared.rule_columns, values, strict=True)
+        x = zip((variable.name for variable in model.schema.x), codes, strict=True)
+        self._x = dict(x if self._coding.cuts is None else given)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Values, or level codes, of a variable that is known."""
+        found = self.drawn[self._y[name]] if name in self._y else self._x[name]
+        return np.asarray(found)
+
+    def learn(self, name: str, values: NDArray[np.float64], codes: NDArray[Any] | None = None) -> None:
+        """Take what was drawn of a variable; its codes as a predictor too, if they are known."""
+        self.drawn[self._y[name]] = values
+        if name in self._coding.names:
+            place = self._coding.names.index(name)
+            self.codes[place] = self._coding.encode(name, self.column(name)) if codes is None else codes
+
+
+def draw(
+    prepared: Prepared,
+    codes: NDArray[Any],
+    values: NDArray[np.float64],
+    *,
+    seed: int,
+    implicate: int,
+    first: int,
+    weights: Weights,
+    expected: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Draw all fusion variables, step after step, for consecutive recipients whose predictors are coded.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    codes : (p, n)
+        Predictors, as ``prepared.predictions.coding`` has them.
+    values : (r, n) float64
+        Of the predictors among ``prepared.rule_columns``.
+    seed, implicate, first, expected
+        As for `simulate`.
+    weights : Weights
+        Of the implicate.
+
+    Returns
+    -------
+    (q, n) float64
+        Values or level codes, rows as in ``model.schema.y``.
+    """
+    model = prepared.model
+    records = _Records(prepared, codes, values)
     averages = _expected_columns(model) if expected is not None else {}
     known = {variable.name for variable in model.schema.x}
-    waiting = _add_up(_derived(model), known, work, place)
+    waiting = _add_up(_derived(model), known, records)
     for number, step in enumerate(model.steps):
-        u = uniforms(seed, DRAW, len(x), implicate=implicate, step=number, first=first)
-        predictors = np.ascontiguousarray(work[:, [place[name] for name in step.predictors]])
+        u = uniforms(seed, DRAW, records.n_rows, implicate=implicate, step=number, first=first)
         average = None
         if expected is not None:
             columns = np.concatenate([averages[variable] for variable in step.variables])
-            average = np.empty((len(x), len(columns)))
-        limited = _limits(model, step, work, place)
-        drawn = _draw_step(model, step, predictors, u, implicate, kblock, weight, limited, average)
+            average = np.empty((records.n_rows, len(columns)))
+        limited = _limits(model, step, records)
+        _draw_step(prepared, number, records, u, implicate, weights, limited, average)
         if expected is not None:
             expected[:, columns] = average
-        for j, variable in enumerate(step.variables):
-            work[:, place[variable]] = drawn[:, j]
         known |= set(step.variables)
-        waiting = _add_up(waiting, known, work, place)
+        waiting = _add_up(waiting, known, records)
     if expected is not None:
         for rule in _derived(model):
             parts = [
-                expected[:, averages[name][0]] if name in averages else work[:, place[name]]
+                expected[:, averages[name][0]] if name in averages else records.column(name)
                 for name in rule.parts
             ]
             expected[:, averages[rule.variable][0]] = sum(parts)
-    return work[:, n_x:]
+    return records.drawn
 
 
 def _derived(model: FusionModel) -> list[Rule]:
@@ -130,14 +339,12 @@ def _derived(model: FusionModel) -> list[Rule]:
     return [rule for rule in sums if rule.variable not in simulated]
 
 
-def _add_up(
-    waiting: list[Rule], known: set[str], work: NDArray[np.float64], place: Mapping[str, int]
-) -> list[Rule]:
+def _add_up(waiting: list[Rule], known: set[str], records: _Records) -> list[Rule]:
     """Add up the totals whose parts are all known; return those that still wait."""
     still = []
     for rule in waiting:
         if set(rule.parts) <= known:
-            work[:, place[rule.variable]] = sum(work[:, place[part]] for part in rule.parts)
+            records.learn(rule.variable, np.asarray(sum(records.column(part) for part in rule.parts)))
             known.add(rule.variable)
         else:
             still.append(rule)
@@ -165,28 +372,22 @@ class _Limits:
         return np.asarray(((values >= self.low[rows]) & (values <= self.high[rows])).all(axis=1))
 
 
-def _limits(
-    model: FusionModel, step: Step, work: NDArray[np.float64], place: Mapping[str, int]
-) -> _Limits | None:
+def _limits(model: FusionModel, step: Step, records: _Records) -> _Limits | None:
     """Find what rules demand of a step, given what is known by then; None if nothing."""
     mine = [rule for rule in model.rules if rule.variable in step.variables]
     if not any(rule.kind in ("most", "least", "zero") for rule in mine):
         return None
-    shape = len(work), len(step.variables)
+    shape = records.n_rows, len(step.variables)
     found = _Limits(np.full(shape, -np.inf), np.full(shape, np.inf), np.ones(shape, dtype=bool))
-
-    def column(name: str) -> NDArray[np.float64]:
-        return work[:, place[name]]
-
     for j, variable in enumerate(step.variables):
-        bounds = limits(mine, variable, step.variables, column, len(work))
+        bounds = limits(mine, variable, step.variables, records.column, records.n_rows)
         if bounds is not None:
             found.low[:, j], found.high[:, j] = bounds
             if "int" in model.schema[variable].storage:  # a bound that is taken itself must be whole
                 found.low[:, j], found.high[:, j] = np.ceil(bounds[0]), np.floor(bounds[1])
         for rule in mine:
             if rule.kind == "zero" and rule.variable == variable and rule.other not in step.variables:
-                found.nonzero[:, j] &= allowed(rule, column, model.schema)
+                found.nonzero[:, j] &= allowed(rule, records.column, model.schema)
     return found
 
 
@@ -214,14 +415,14 @@ def expected_by_others(
     Donors outside a refit's resample have no weight in its pools, so none is drawn for itself.
     """
     n_columns = sum(len(columns) for columns in _expected_columns(model).values())
+    prepared = prepare(model, n_rows=int((model.counts == 0).sum()) // max(1, len(model.counts)))
 
     def average(refit: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         rows = np.flatnonzero(model.counts[refit] == 0)
         expected = np.empty((len(rows), n_columns))
         weight = model.weight * np.maximum(model.counts[refit], NEVER)
-        simulate(
-            model, x[rows], seed=seed, implicate=refit, first=0, kblock=10, weight=weight, expected=expected
-        )
+        how = {"seed": seed, "implicate": refit, "first": 0, "kblock": 10}
+        simulate(model, x[rows], weight=weight, expected=expected, prepared=prepared, **how)
         return rows, expected
 
     total, number = np.zeros((len(x), n_columns)), np.zeros(len(x))
@@ -243,86 +444,158 @@ def _expected_columns(model: FusionModel) -> dict[str, NDArray[np.intp]]:
 
 
 def _predict(
-    model: FusionModel,
-    step: Step,
-    target: Target,
-    predictors: NDArray[np.float64],
+    prepared: Prepared,
+    number: int,
+    targets: slice,
+    records: _Records,
     u: NDArray[np.float64],
     implicate: int,
+    rows: NDArray[np.intp] | None = None,
 ) -> NDArray[np.float64]:
     """Predict with the member that stands in for this implicate, or for each record."""
-    n_members = len(step.members)
+    model, predictions = prepared.model, prepared.predictions
+    n_members = len(model.steps[number].members)
     if model.assignment != "record":
-        return boosting.predict(
-            step.models(implicate % n_members if n_members else 0)[target.name], predictors
-        )
-    member = np.floor(u * n_members).astype(np.intp)
-    out = np.empty((len(predictors), target.n_classes))
+        member = implicate % n_members if n_members else FINAL
+        return predictions.predict(number, member, targets, records.codes, rows)
+    chosen = np.floor((u if rows is None else u[rows]) * n_members).astype(np.intp)
+    n_columns = sum(target.n_classes for target in model.steps[number].targets[targets])
+    out = np.empty((len(chosen), n_columns))
     for m in range(n_members):
-        rows = np.flatnonzero(member == m)
-        if len(rows):
-            out[rows] = boosting.predict(step.members[m][target.name], predictors[rows])
+        mine = np.flatnonzero(chosen == m)
+        if len(mine):
+            which = mine if rows is None else rows[mine]
+            out[mine] = predictions.predict(number, m, targets, records.codes, which)
     return out
 
 
 def _draw_step(
-    model: FusionModel,
-    step: Step,
-    predictors: NDArray[np.float64],
+    prepared: Prepared,
+    number: int,
+    records: _Records,
     u: NDArray[np.float64],
     implicate: int,
-    kblock: int,
-    weight: NDArray[np.float64],
+    weights: Weights,
     limited: _Limits | None,
     average: NDArray[np.float64] | None,
-) -> NDArray[np.float64]:
+) -> None:
     """Draw one step; fill `average`, if it is given, with what the draws are on average."""
-    if step.pools is None:
-        target = step.targets[0]
-        p = _predict(model, step, target, predictors, u[2], implicate)
-        if p.shape[1] == 1:
-            p = np.hstack([1 - p, p])
-        p = calibrate(p, step.calibrations.get(target.name, ()))
-        if average is not None:
-            average[:] = p
-        return np.asarray(draw_classes(p, u[0]), dtype=np.float64)[:, None]
-
-    out = np.zeros((len(predictors), len(step.variables)))
-    rows = np.arange(len(predictors))
-    targets, chance = step.targets, np.ones(len(predictors))
-    if not step.is_block and targets[0].kind == "z":
-        p = _predict(model, step, targets[0], predictors, u[2], implicate)
-        p = calibrate(np.hstack([1 - p, p]), step.calibrations.get(targets[0].name, ()))
+    step, urn = prepared.model.steps[number], prepared.urns[number]
+    if urn is None:
+        _draw_class(prepared, number, records, u, implicate, average)
+        return
+    rows, first, chance = None, 0, np.ones(records.n_rows)
+    if not step.is_block and step.targets[0].kind == "z":
+        p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
+        p = calibrate(np.hstack([1 - p, p]), step.calibrations.get(step.targets[0].name, ()))
         rows = np.flatnonzero(draw_classes(p, u[0]) == 0)
-        targets, chance = targets[1:], p[:, 0]
-    wanted = rows if average is None else np.arange(len(predictors))
-    if len(wanted) == 0:
-        return out
-    known = predictors[wanted]
-    expected = np.hstack([_predict(model, step, t, known, u[2, wanted], implicate) for t in targets])
-    if model.options.sort_quantiles:
-        expected = sort_quantiles(expected, step.pools.columns)
-    pools = step.pools
-    centre = nearest(scale_columns(expected, pools.centre, pools.scale), pools.centres, 1)[:, 0]
-    start, member = _members(pools, kblock if step.is_block else None)
+        first, chance = 1, p[:, 0]
+    wanted = rows if average is None else None
+    centre = _nearest_centres(prepared, number, slice(first, None), records, u[2], implicate, wanted)
     if average is not None:
-        average[:] = chance[:, None] * _pool_means(model, step, start, member, weight)[centre]
-        centre = centre[rows]
-    if len(rows):
-        columns = [model.donor_columns.index(variable) for variable in step.variables]
-        donors = model.donors[:, columns]
-        donor = draw_donors(centre, start, member, weight, u[1, rows])
-        if limited is not None:
-            again = np.flatnonzero(~limited.fit(donors[donor], rows))
-            low, high = limited.low[rows[again]], limited.high[rows[again]]
-            other = nearest_within(centre[again], start, member, weight, donor[again], donors, low, high)
-            donor[again] = np.where(other >= 0, other, donor[again])
-        out[rows] = donors[donor]
+        means = _pool_means(prepared.model, step, urn.start, urn.member, weights.weight)
+        average[:] = chance[:, None] * means[centre]
+        centre = centre if rows is None else centre[rows]
+    donor = draw_by_totals(
+        centre,
+        urn.start,
+        urn.member,
+        weights.weight,
+        weights.totals[number],
+        u[1] if rows is None else u[1][rows],
+    )
     if limited is not None:
-        out = np.where(limited.nonzero, np.clip(out, limited.low, limited.high), 0.0)
+        _draw_within(step, urn, records, weights, limited, donor, centre, rows)
         if average is not None:
             average *= limited.nonzero if average.shape == limited.nonzero.shape else 1
+        return
+    for j, variable in enumerate(step.variables):
+        values, codes = urn.donors[donor, j], urn.codes[j]
+        mine = None if codes is None else codes[donor]
+        if rows is not None:
+            values = _spread(values, rows, records.n_rows, 0.0)
+            if mine is not None:
+                zero = prepared.predictions.coding.encode(variable, np.zeros(1))[0]
+                mine = _spread(mine, rows, records.n_rows, zero)
+        records.learn(variable, values, mine)
+
+
+def _spread(part: NDArray[Any], rows: NDArray[np.intp], n: int, others: Any) -> NDArray[Any]:
+    """Put values into their rows, and another into those that have none."""
+    out = np.full(n, others, dtype=part.dtype)
+    out[rows] = part
     return out
+
+
+def _draw_class(
+    prepared: Prepared,
+    number: int,
+    records: _Records,
+    u: NDArray[np.float64],
+    implicate: int,
+    average: NDArray[np.float64] | None,
+) -> None:
+    """Draw a categorical variable from its probabilities."""
+    step = prepared.model.steps[number]
+    variable, target = step.variables[0], step.targets[0]
+    p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
+    if p.shape[1] == 1:
+        p = np.hstack([1 - p, p])
+    p = calibrate(p, step.calibrations.get(target.name, ()))
+    if average is not None:
+        average[:] = p
+    drawn = draw_classes(p, u[0])
+    coding = prepared.predictions.coding
+    codes = None
+    if variable in coding.names:
+        codes = coding.encode(variable, np.arange(p.shape[1], dtype=np.float64))[drawn]
+    records.learn(variable, drawn, codes)
+
+
+def _nearest_centres(
+    prepared: Prepared,
+    number: int,
+    targets: slice,
+    records: _Records,
+    u: NDArray[np.float64],
+    implicate: int,
+    rows: NDArray[np.intp] | None,
+) -> NDArray[np.intp]:
+    """Find the centre nearest to each record's expectations."""
+    urn, pools = prepared.urns[number], prepared.model.steps[number].pools
+    assert urn is not None
+    assert pools is not None
+    if rows is not None and len(rows) == 0:
+        return np.empty(0, dtype=np.intp)
+    expected = _predict(prepared, number, targets, records, u, implicate, rows)
+    scale_sorted(expected, pools.centre, pools.scale, urn.together)
+    return nearest_one(expected, urn.index)
+
+
+def _draw_within(
+    step: Step,
+    urn: _Urn,
+    records: _Records,
+    weights: Weights,
+    limited: _Limits,
+    donor: NDArray[np.intp],
+    centre: NDArray[np.intp],
+    rows: NDArray[np.intp] | None,
+) -> None:
+    """Take the values of the donors drawn, of others where those break a rule."""
+    if rows is None:
+        rows = np.arange(records.n_rows)
+    out = np.zeros((records.n_rows, len(step.variables)))
+    if len(rows):
+        again = np.flatnonzero(~limited.fit(urn.donors[donor], rows))
+        low, high = limited.low[rows[again]], limited.high[rows[again]]
+        pool = urn.start, urn.member, weights.weight
+        other = nearest_within(centre[again], *pool, donor[again], urn.donors, low, high)
+        donor[again] = np.where(other >= 0, other, donor[again])
+        out[rows] = urn.donors[donor]
+    out = np.where(limited.nonzero, np.clip(out, limited.low, limited.high), 0.0)
+    for j, variable in enumerate(step.variables):
+        records.learn(variable, out[:, j])
 
 
 def _members(pools: Pools, kblock: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -112,12 +112,39 @@ def test_train_and_fuse_do_what_the_verbs_do(
     out = tmp_path / "fused.parquet"
     result = succeed(
         *("fuse", folder / "recipient.parquet", folder / "parquet.fsn", "--fsd", out),
-        *("-M", 2, "--retain", "hid,weight", "--seed", 5, "--chunk", 40, "--quiet"),
+        *("-M", 2, "--retain", "hid,weight", "--seed", 5, "--chunk", 40, "--memory", "1GB", "--quiet"),
     )
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_dtype=False)
     assert pq.read_schema(out).field("insulation").type.ordered
     assert result.stdout.startswith(f"{out}: 300 rows (2 x 150), seed 5, ")
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ((), str),
+        (
+            ("--ordered", "education=less_than_high_school<high_school<some_college<bachelor<graduate"),
+            pa.Table,
+        ),
+    ],
+)
+def test_a_parquet_file_is_read_as_a_whole_only_if_it_is_recoded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], kind: type
+) -> None:
+    given = []
+    fuse = fusionpy.fuse
+
+    def note(data: Any, *rest: Any, **others: Any) -> Any:
+        given.append(type(data))
+        return fuse(data, *rest, **others)
+
+    monkeypatch.setattr(fusionpy, "fuse", note)
+    out = tmp_path / "out.parquet"
+    result = succeed("fuse", folder / "recipient.parquet", folder / "parquet.fsn", "--fsd", out, *options)
+    assert given == [kind]
+    assert "150 rows (1 x 150)" in result.stdout
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
@@ -178,9 +205,10 @@ def test_csv_missing_values_and_booleans(
 def test_only_needed_columns_are_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[pa.Table] = []
     monkeypatch.setattr(fusionpy, "fuse", lambda data, *_, **__: seen.append(data))
-    for ending in ("parquet", "csv"):
-        out = tmp_path / "out.parquet"
-        succeed("fuse", folder / f"recipient.{ending}", folder / "csv.fsn", "--fsd", out, "--retain", "hid")
+    options = ("--fsd", tmp_path / "out.parquet", "--retain", "hid")
+    recoded = ("--ordered", "education=less_than_high_school<high_school<some_college<bachelor<graduate")
+    succeed("fuse", folder / "recipient.csv", folder / "csv.fsn", *options)
+    succeed("fuse", folder / "recipient.parquet", folder / "csv.fsn", *options, *recoded)
     assert [table.column_names for table in seen] == [[*PREDICTORS, "hid"]] * 2
 
 

@@ -287,7 +287,7 @@ def test_paths_that_lead_nowhere(tmp_path):
         ("none.fsd", "There is no such file"),
         ("none.parquet", "There is no such file"),
         ("d.fsd", "It is a folder"),
-        (".", "It is a folder"),
+        (".", "Parquet"),
         ("a.fsd", "too short for an fst file"),
         ("a.parquet", "Parquet"),
     ]:
@@ -417,7 +417,7 @@ def test_what_r_cannot_hold_is_told_before_any_work(model, recipient, tmp_path):
 
 def test_an_interrupted_run_leaves_nothing(model, recipient, tmp_path, monkeypatch):
     calls = []
-    original = fusionpy.fusion.simulate
+    original = fusionpy.pieces.draw
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -425,7 +425,7 @@ def test_an_interrupted_run_leaves_nothing(model, recipient, tmp_path, monkeypat
             raise KeyboardInterrupt
         return original(*arguments, **options)
 
-    monkeypatch.setattr("fusionpy.fusion.simulate", interrupted)
+    monkeypatch.setattr("fusionpy.pieces.draw", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fusionpy.fuse(recipient, model, tmp_path / "a.fsd", M=3, chunk=200, quiet=True)
     assert list(tmp_path.iterdir()) == []

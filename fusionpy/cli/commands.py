@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
+import pyarrow.parquet as pq
 import typer
 from typer.core import TyperGroup
 
@@ -299,6 +300,12 @@ def fuse(
     offset: Annotated[int, typer.Option(help="Number of the first row, for a recipient in parts.")] = 0,
     chunk: Annotated[int | None, typer.Option(help="Rows worked on at a time, instead of --margin.")] = None,
     quiet: Quiet = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="For codes and chunks, such as 2GB. Default: half of what is free."
+        ),
+    ] = None,
 ) -> None:
     """Simulate a model's variables for a recipient, M times over.
 
@@ -315,8 +322,12 @@ def fuse(
     model = fusionpy.read_fsn(fsn)
     survey = open_survey(recipient)
     kept = expand_patterns(carried, survey.names)
-    learned = {v.name: v for v in model.schema.x if v.name not in levels}
-    data = survey.read([*(v.name for v in model.schema.x), *kept], levels, learned)
+    data: Any = recipient  # read piece by piece, if nothing has to be recoded
+    n_rows = pq.read_metadata(recipient).num_rows if survey.schema is not None else 0
+    if levels or not survey.suits(model.schema.x):
+        learned = {v.name: v for v in model.schema.x if v.name not in levels}
+        data = survey.read([*(v.name for v in model.schema.x), *kept], levels, learned)
+        n_rows = data.num_rows
     path = fusionpy.fuse(
         data,
         model,
@@ -330,8 +341,9 @@ def fuse(
         offset=offset,
         chunk=chunk,
         quiet=quiet,
+        memory=memory,
     )
-    rows = f"{M * data.num_rows:,} rows ({M} x {data.num_rows:,})"
+    rows = f"{M * n_rows:,} rows ({M} x {n_rows:,})"
     print(f"{path}: {rows}, seed {settled}, {time.monotonic() - began:.1f} s")
 
 

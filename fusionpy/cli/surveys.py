@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,22 @@ PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 @dataclass(frozen=True)
 class Survey:
-    """A survey's file: its column names are known, its values not yet read."""
+    """A survey's file: its column names, and of Parquet its types, are known, its values not yet read."""
 
     path: str
     names: tuple[str, ...]
+    schema: pa.Schema | None = None
+
+    def suits(self, known: Iterable[Variable]) -> bool:
+        """Tell whether a model can take it as it is: a Parquet file with levels where the model has them."""
+        if self.schema is None or len(set(self.names)) < len(self.names):
+            return False
+        return all(
+            variable.name not in self.names
+            or (bool(variable.levels) and not variable.text)
+            == pa.types.is_dictionary(self.schema.field(variable.name).type)
+            for variable in known
+        )
 
     def read(
         self,
@@ -105,7 +117,8 @@ def open_survey(path: str) -> Survey:
         raise ArgumentError(headline, [f"It ends with '{Path(path).suffix}'."], hint)
     with _readable(path):
         if _is_parquet(path):
-            return Survey(path, tuple(pq.read_schema(path).names))
+            schema = pq.read_schema(path)
+            return Survey(path, tuple(schema.names), schema)
         with pa_csv.open_csv(path) as reader:
             return Survey(path, tuple(reader.schema.names))
 

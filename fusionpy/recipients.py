@@ -1,0 +1,391 @@
+"""A recipient survey, wherever it is: read, checked and coded window by window of rows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fusionpy.drawing import Prepared
+from fusionpy.errors import SchemaError
+from fusionpy.formats.stored import Stored, open_stored
+from fusionpy.frames import Table, Unreadable, as_table, is_text
+from fusionpy.schema import Schema, Variable, is_number
+
+__all__ = ["Coded", "Recipient", "check_frame", "code_recipient", "open_recipient", "read_along"]
+
+HINT = "Pass a data frame, a Parquet file or a folder of them, or an fst file."
+WINDOW = 2**18  # rows of a file that are read at a time, where its pieces are no larger
+Block = tuple[NDArray[Any], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A recipient survey, in memory or on disk.
+
+    Attributes
+    ----------
+    kind : {"pandas", "polars", "pyarrow"}
+        What a result should be: the kind of frame it is, pandas for files.
+    n_rows : int
+    names : tuple of str
+        Of the columns.
+    head : Table
+        The frame itself; of a file a table without rows, which has the types.
+    stored : Stored or None
+        The file.
+    """
+
+    kind: Literal["pandas", "polars", "pyarrow"]
+    n_rows: int
+    names: tuple[str, ...]
+    head: Table
+    stored: Stored | None
+
+    def windows(self, most: int) -> Iterator[tuple[int, int]]:
+        """Divide the rows: first row and number of rows of each window, `most` where that can be."""
+        if self.stored is not None:
+            yield from self.stored.windows(0, self.n_rows, most)
+            return
+        for first in range(0, self.n_rows, most):
+            yield first, min(most, self.n_rows - first)
+
+    def window(self, first: int, n_rows: int, names: Sequence[str]) -> Table:
+        """Take some rows.
+
+        Parameters
+        ----------
+        first, n_rows : int
+        names : sequence of str
+            The columns that are wanted; of a file no others are read.
+
+        Returns
+        -------
+        Table
+        """
+        if self.stored is not None:
+            return as_table(self.stored.read(first, n_rows, names))
+        frame = self.head.frame[first : first + n_rows]
+        return replace(self.head, frame=frame, n_rows=n_rows)
+
+    def ends(self, name: str) -> tuple[int, int]:
+        """Find the least and the most of a column of whole numbers; 0 if it has none."""
+        low, high = [], []
+        for first, n_rows in self.windows(WINDOW):
+            found = pc.min_max(self.window(first, n_rows, [name]).column(name)).as_py()
+            low.append(found["min"])
+            high.append(found["max"])
+        return (
+            min((value for value in low if value is not None), default=0),
+            max((value for value in high if value is not None), default=0),
+        )
+
+
+def open_recipient(data: Any) -> Recipient:
+    """Open a recipient survey; of a file only the head is read.
+
+    Parameters
+    ----------
+    data : pandas or polars DataFrame, pyarrow Table, or path
+        Of a Parquet file, a folder of them, or an fst file.
+
+    Returns
+    -------
+    Recipient
+
+    Raises
+    ------
+    ArgumentError
+        If a file cannot be read.
+    SchemaError
+        For another kind of object, or columns of the same name.
+    """
+    if not isinstance(data, str | os.PathLike):
+        table = as_table(data)
+        return Recipient(table.kind, table.n_rows, table.names, table, None)
+    stored = open_stored(data, HINT)
+    head = as_table(stored.schema.empty_table())
+    return Recipient("pandas", stored.n_rows, stored.names, head, stored)
+
+
+def read_along(recipient: Recipient, names: Sequence[str]) -> Callable[[int, int], pa.Table]:
+    """Read columns along with the rows that are worked on, no more than a window at a time.
+
+    Parameters
+    ----------
+    recipient : Recipient
+    names : sequence of str
+
+    Returns
+    -------
+    callable
+        Of a first row and a number of rows; for one thread. Rows are best asked for in their order.
+    """
+    if recipient.stored is None or not names:
+        whole = recipient.head.arrow(names)
+        return lambda first, n_rows: whole.slice(first, n_rows)
+    edges = [*(first for first, _ in recipient.windows(WINDOW)), recipient.n_rows]
+    held: tuple[int, pa.Table] | None = None
+
+    def read(first: int, n_rows: int) -> pa.Table:
+        nonlocal held
+        parts, stop = [], first + n_rows
+        while first < stop:
+            place = int(np.searchsorted(edges, first, side="right")) - 1
+            if held is None or held[0] != place:
+                held = None  # let go of one window before the next is read
+                size = edges[place + 1] - edges[place]
+                held = place, recipient.window(edges[place], size, names).arrow(names)
+            part = held[1].slice(first - edges[place], stop - first)
+            parts.append(part)
+            first += part.num_rows
+        return pa.concat_tables(parts) if parts else recipient.head.arrow(names)
+
+    return read
+
+
+def check_frame(recipient: Recipient, schema: Schema, called: str, problems: Sequence[str] = ()) -> None:
+    """Refuse a frame that does not fit a model; a file is looked at while it is coded.
+
+    Parameters
+    ----------
+    recipient : Recipient
+    schema : Schema
+    called : str
+        What to call the model in errors.
+    problems : sequence of str
+        What is wrong with retained columns, to be told after what is wrong with the predictors.
+
+    Raises
+    ------
+    SchemaError
+        Naming every predictor that differs from training's, and how.
+    """
+    if recipient.stored is None:
+        _check_table(schema, recipient.head, called, problems)
+
+
+class Coded:
+    """Recipients' predictors as codes, block after block of rows, in memory or in a temporary file.
+
+    Parameters
+    ----------
+    n_rows, rows : int
+        All, and those of a block; the last block has what is left.
+    shape : (int, int)
+        Coded columns, and columns of which the values are kept too.
+    dtype : dtype
+        Of the codes.
+    file : file, optional
+        Where to keep them, if not in memory.
+    """
+
+    def __init__(
+        self, n_rows: int, rows: int, shape: tuple[int, int], dtype: np.dtype[Any], file: IO[bytes] | None
+    ) -> None:
+        self.n_rows, self.rows = n_rows, rows
+        self._shape, self._dtype, self._file = shape, dtype, file
+        self._blocks: list[Block] = []
+        self._filling: Block | None = None
+        self._filled = self._done = 0
+
+    @property
+    def starts(self) -> range:
+        """First row of each block."""
+        return range(0, self.n_rows, self.rows)
+
+    def append(self, codes: NDArray[Any], values: NDArray[np.float64]) -> None:
+        """Add rows: (p, m) and (r, m)."""
+        taken = 0
+        while taken < codes.shape[1]:
+            if self._filling is None:
+                self._filling = self._empty(min(self.rows, self.n_rows - self._done))
+            size = self._filling[0].shape[1]
+            part = min(size - self._filled, codes.shape[1] - taken)
+            for into, whole in zip(self._filling, (codes, values), strict=True):
+                into[:, self._filled : self._filled + part] = whole[:, taken : taken + part]
+            taken += part
+            self._filled += part
+            if self._filled == size:
+                self._keep(self._filling)
+                self._filling, self._filled = None, 0
+                self._done += size
+
+    def block(self, start: int) -> Block:
+        """Fetch the block that begins at a row: (p, m) codes, (r, m) values. Safe from several threads."""
+        number = start // self.rows
+        if self._file is None:
+            return self._blocks[number]
+        codes, values = self._empty(min(self.rows, self.n_rows - start))
+        position = start * (self._shape[0] * self._dtype.itemsize + self._shape[1] * 8)
+        for into in (codes, values):
+            _read_into(self._file.fileno(), into, position)
+            position += into.nbytes
+        return codes, values
+
+    def _empty(self, rows: int) -> Block:
+        return np.empty((self._shape[0], rows), dtype=self._dtype), np.empty((self._shape[1], rows))
+
+    def _keep(self, block: Block) -> None:
+        if self._file is None:
+            self._blocks.append(block)
+            return
+        for part in block:
+            self._file.write(part.data if part.size else b"")
+        self._file.flush()
+
+
+def _read_into(descriptor: int, into: NDArray[Any], position: int) -> None:
+    """Fill an array from a place in a file, without moving the file's own position."""
+    view = into.reshape(-1).view(np.uint8)
+    done = 0
+    while done < len(view):
+        piece = os.pread(descriptor, min(len(view) - done, 2**26), position + done)
+        if not piece:
+            raise OSError("the temporary file has been cut short")
+        view[done : done + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+        done += len(piece)
+
+
+@contextmanager
+def code_recipient(
+    recipient: Recipient,
+    prepared: Prepared,
+    rows: int,
+    called: str,
+    problems: Sequence[str] = (),
+    *,
+    spill: bool = False,
+    folder: Path | None = None,
+) -> Iterator[Coded]:
+    """Code a recipient's predictors, and check them if it is a file, in one pass.
+
+    Parameters
+    ----------
+    recipient : Recipient
+    prepared : Prepared
+    rows : int
+        Of a block.
+    called, problems
+        As for `check_frame`: a file is checked while it is read.
+    spill : bool
+        Keep the codes in a temporary file.
+    folder : Path, optional
+        Where to make it.
+
+    Yields
+    ------
+    Coded
+
+    Raises
+    ------
+    SchemaError
+        Naming every predictor that differs from training's, and how.
+    ArgumentError
+        If a file is damaged.
+    """
+    schema, coding = prepared.model.schema, prepared.predictions.coding
+    x = schema.x
+    with _spool(spill, folder) as file:
+        shape = len(x), len(prepared.rule_columns)
+        coded = Coded(recipient.n_rows, rows, shape, coding.dtype, file)
+        known = [v for v in x if v.name in recipient.names] if recipient.stored is not None else []
+        sketches = {v.name: recipient.head.column(v.name) for v in known}
+        for first, n_rows in recipient.windows(WINDOW):
+            codes = np.zeros((shape[0], n_rows), dtype=coding.dtype)
+            values = np.zeros((shape[1], n_rows))
+            for j, variable in enumerate(x):
+                name = variable.name
+                if name not in recipient.names:  # told at the end, with all else
+                    continue
+                array = _fetch(recipient, first, n_rows, name, called)
+                if recipient.stored is not None:
+                    sketches[name] = _sketch(variable, sketches[name], array)
+                column = _values(schema, name, array)
+                codes[j] = coding.encode(name, column)
+                if name in prepared.rule_columns:
+                    values[prepared.rule_columns.index(name)] = column
+            coded.append(codes, values)
+        if recipient.stored is not None:
+            _check_table(schema, _sketched(sketches, recipient.names), called, problems)
+        yield coded
+
+
+@contextmanager
+def _spool(spill: bool, folder: Path | None) -> Iterator[IO[bytes] | None]:
+    if not spill:
+        yield None
+        return
+    with tempfile.TemporaryFile(dir=folder) as file:
+        yield file
+
+
+def _fetch(recipient: Recipient, first: int, n_rows: int, name: str, called: str) -> pa.Array:
+    try:
+        return recipient.window(first, n_rows, [name]).column(name)
+    except Unreadable as error:
+        headline = f"`data` does not match the predictors of {called}."
+        raise SchemaError(headline, [f"`{name}`: has {error}."], "Recode this column.") from None
+
+
+def _values(schema: Schema, name: str, array: pa.Array) -> NDArray[np.float64]:
+    """Values, or level codes; anything where an error is going to be told."""
+    if pa.types.is_null(array.type):
+        return np.full(len(array), np.nan)
+    try:
+        return schema.encode(as_table(pa.table({name: array})), [name])[:, 0]
+    except (pa.ArrowException, ValueError, TypeError):
+        return np.full(len(array), np.nan)
+
+
+def _sketch(variable: Variable, before: pa.Array, array: pa.Array) -> pa.Array:
+    """Choose the few values from which a check sees what is wrong with a column, window after window."""
+    return pa.chunked_array([before, _few_of(variable, array)]).combine_chunks()
+
+
+def _few_of(variable: Variable, array: pa.Array) -> pa.Array:
+    kind = array.type
+    if len(array) == 0:
+        return array
+    if pa.types.is_dictionary(kind):  # its levels come along
+        some = pc.index(array.indices.is_valid(), True).as_py()
+        return array.slice(max(some, 0), 1)
+    if pa.types.is_integer(kind):
+        ends = pc.min_max(array)
+        return pa.array([ends["min"].as_py(), ends["max"].as_py()], kind)
+    if is_number(kind):
+        infinite = pc.fill_null(pc.is_inf(array), False)
+        first = pc.index(pc.fill_null(pc.is_finite(array), False), True).as_py()
+        return pa.concat_arrays([array.slice(max(first, 0), 1), array.filter(infinite)])
+    if is_text(kind):
+        seen = pc.unique(array)
+        known = pc.is_in(seen, value_set=pa.array(list(map(str, variable.levels)), kind))
+        some = max(pc.index(known, True).as_py(), 0)
+        return pa.concat_arrays([seen.slice(some, 1), seen.filter(pc.invert(known))])
+    return array.slice(max(pc.index(array.is_valid(), True).as_py(), 0), 1)
+
+
+def _sketched(sketches: dict[str, pa.Array], names: tuple[str, ...]) -> Table:
+    """Put sketches together as a table that claims to have all of the file's columns."""
+    longest = max(map(len, sketches.values()), default=0)
+    padded = {
+        name: array.take(pa.array([*range(len(array)), *[None] * (longest - len(array))], pa.int64()))
+        for name, array in sketches.items()
+    }
+    return replace(as_table(pa.table(padded)), names=names)
+
+
+def _check_table(schema: Schema, table: Table, called: str, problems: Sequence[str]) -> None:
+    schema.check_recipient(table, [variable.name for variable in schema.x], called, problems)
+    if problems:
+        hint = "Rename or recode these columns, or leave them out."
+        raise SchemaError("`retain` cannot be carried along.", problems, hint)

@@ -1,0 +1,191 @@
+"""Recipients on disk: read by windows, checked as frames are, and never held as a whole."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pandas.testing import assert_frame_equal
+
+import fusionpy
+from fusionpy import datasets, recipients
+from fusionpy.errors import ArgumentError, SchemaError
+from fusionpy.formats.fst_writer import write_fst
+from fusionpy.recipients import Coded
+
+X = datasets.PREDICTORS
+Y = ["heating_fuel", "electricity", ["food_share", "housing_share"], "solar"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    donor = datasets.load_donor().head(600)
+    how = {"refits": 2, "hyper": {"num_iterations": 10}, "nclusters": 50, "krange": (5, 30)}
+    return fusionpy.train(
+        donor, Y, X, weight="weight", seed=5, quiet=True, bounds="electricity >= rooms", **how
+    )
+
+
+@pytest.fixture(scope="module")
+def recipient():
+    frame = datasets.load_recipient().head(1_100)
+    return frame.assign(name=[f"household {i % 17}" for i in range(len(frame))])
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    monkeypatch.setattr(recipients, "WINDOW", 300)
+
+
+def fuse(data, model, fsd=None, **how):
+    return fusionpy.fuse(
+        data, model, fsd, **{"M": 2, "seed": 3, "quiet": True, "retain": ["hid", "tenure"], **how}
+    )
+
+
+def written(recipient, folder, how):
+    """Write a recipient in one of several ways."""
+    table = pa.Table.from_pandas(recipient, preserve_index=False)
+    if how == "fst":
+        write_fst([table], folder / "recipient.fst", table.schema)
+        return folder / "recipient.fst"
+    if how == "folder":
+        place = folder / "recipient"
+        place.mkdir()
+        for number, start in enumerate(range(0, len(recipient), 100)):
+            pq.write_table(table.slice(start, 100), place / f"part.{number}.parquet")
+        return place
+    rows = {"one group": 10_000, "small groups": 70, "groups": 450}[how]
+    pq.write_table(table, folder / "recipient.parquet", row_group_size=rows)
+    return str(folder / "recipient.parquet")
+
+
+@pytest.mark.parametrize("how", ["one group", "groups", "small groups", "folder", "fst"])
+@pytest.mark.parametrize("rows", [0, 10**9], ids=["compiled", "by LightGBM"])
+def test_a_path_gives_what_the_frame_gives(how, rows, model, recipient, tmp_path, monkeypatch, small_windows):
+    monkeypatch.setattr("fusionpy.predicting.WORTHWHILE", rows)
+    path = written(recipient, tmp_path, how)
+    base = fuse(recipient, model)
+    again = fuse(path, model, chunk=128, cores=2)
+    assert again.attrs == base.attrs
+    assert_frame_equal(again, base)
+    for ending in ("parquet", "fsd"):
+        target = fuse(path, model, tmp_path / f"fused.{ending}", chunk=97)
+        of_frame = fuse(recipient, model, tmp_path / f"again.{ending}")
+        assert_frame_equal(fusionpy.read_fsd(target), fusionpy.read_fsd(of_frame))
+
+
+def test_codes_that_do_not_fit_are_kept_in_a_file(model, recipient, tmp_path, monkeypatch, small_windows):
+    spilled = []
+    original = recipients.tempfile.TemporaryFile
+
+    def spy(**how):
+        spilled.append(how)
+        return original(**how)
+
+    monkeypatch.setattr(recipients.tempfile, "TemporaryFile", spy)
+    monkeypatch.setattr("fusionpy.predicting.WORTHWHILE", 0)
+    path, base = written(recipient, tmp_path, "groups"), fuse(recipient, model)
+    assert not spilled
+    large = pd.concat([recipient] * 150, ignore_index=True)
+    assert_frame_equal(fuse(recipient, model, memory=10_000, chunk=201), base)
+    assert_frame_equal(fuse(path, model, memory=10_000, chunk=201, cores=2), base)
+    target = fuse(large, model, tmp_path / "large.parquet", memory="5MB", cores=2, M=1)
+    assert [how["dir"] for how in spilled] == [None, None, tmp_path]
+    assert_frame_equal(fusionpy.read_fsd(target), fuse(large, model, M=1))
+
+
+def test_a_level_of_the_last_window_is_told_before_anything_is_written(
+    model, recipient, tmp_path, small_windows
+):
+    last = recipient.astype({"tenure": str, "region": str, "rooms": float})
+    last.loc[last.index[-1], ["tenure", "region", "rooms"]] = ["squatter", None, np.inf]
+    last["tenure"] = last["tenure"].astype("category")
+    path = written(last.drop(columns="age"), tmp_path, "small groups")
+    with pytest.raises(SchemaError) as of_path:
+        fuse(path, model, tmp_path / "fused.parquet", retain=["hid", "pid"])
+    with pytest.raises(SchemaError) as of_frame:
+        fuse(last.drop(columns="age"), model, tmp_path / "fused.parquet", retain=["hid", "pid"])
+    assert str(of_path.value) == str(of_frame.value)
+    text = str(of_path.value)
+    for part in ("level 'squatter'", "`age`: not in `data`", "`rooms`: 1 infinite value", "`pid`, not in"):
+        assert part in text
+    assert not (tmp_path / "fused.parquet").exists()
+
+
+def odd(recipient):
+    """Recipients that do not fit, each in another way."""
+    level = recipient["education"].cat.categories
+    return {
+        "text for numbers": recipient.assign(age=recipient["age"].astype(str)),
+        "numbers for text": recipient.assign(region=1.5),
+        "logical for categories": recipient.assign(tenure=True),
+        "levels in another order": recipient.assign(
+            education=recipient["education"].cat.reorder_categories(level[::-1], ordered=True)
+        ),
+        "unordered": recipient.assign(education=recipient["education"].cat.as_unordered()),
+        "all missing": recipient.assign(age=np.nan),
+        "an identifier": recipient.assign(age=recipient["hid"].astype("int64") + 2**60),
+        "dates": recipient.assign(age=pd.Timestamp("2020-01-01")),
+        "retained like a result": recipient.assign(solar=True),
+    }
+
+
+@pytest.mark.parametrize("how", odd(datasets.load_recipient().head(2)))
+def test_a_path_is_refused_in_the_same_words(how, model, recipient, tmp_path, small_windows):
+    frame = odd(recipient)[how]
+    retain = "solar" if "retained" in how else None
+    with pytest.raises(SchemaError) as of_frame:
+        fuse(frame, model, retain=retain)
+    with pytest.raises(SchemaError) as of_path:
+        fuse(written(frame, tmp_path, "groups"), model, retain=retain)
+    assert str(of_path.value) == str(of_frame.value)
+
+
+def test_a_window_without_values_is_no_column_without(model, recipient, tmp_path, small_windows):
+    frame = recipient.copy()
+    frame.loc[frame.index[:900], ["age", "tenure", "region"]] = None
+    path = written(frame, tmp_path, "small groups")
+    assert_frame_equal(fuse(path, model), fuse(frame, model))
+
+
+def test_no_recipients(model, recipient, tmp_path):
+    path = written(recipient.head(0), tmp_path, "one group")
+    fused = fuse(path, model)
+    assert len(fused) == 0
+    assert list(fused.columns) == list(fuse(recipient, model).columns)
+    assert pq.read_metadata(fuse(path, model, tmp_path / "fused.parquet")).num_rows == 0
+
+
+def test_paths_that_cannot_be_read(model, recipient, tmp_path):
+    (tmp_path / "a.parquet").write_text("no")
+    (tmp_path / "d").mkdir()
+    for name, words in (
+        ("a.parquet", "Parquet"),
+        ("b.parquet", "no such file"),
+        ("d", "without Parquet files"),
+    ):
+        with pytest.raises(ArgumentError, match="cannot be read") as error:
+            fuse(tmp_path / name, model)
+        assert words in str(error.value)
+    assert "Pass a data frame, a Parquet file or a folder of them, or an fst file." in str(error.value)
+
+
+def test_blocks_come_back_from_memory_and_file(tmp_path):
+    rng = np.random.default_rng(1)
+    codes, values = rng.integers(0, 60_000, (5, 1_003)).astype(np.uint16), rng.normal(size=(2, 1_003))
+    with (tmp_path / "codes").open("w+b") as file:
+        for kept in (None, file):
+            coded = Coded(1_003, 100, (5, 2), codes.dtype, kept)
+            for first, last in ((0, 37), (37, 640), (640, 640), (640, 1_003)):
+                coded.append(codes[:, first:last], values[:, first:last])
+            assert list(coded.starts) == list(range(0, 1_003, 100))
+            for start in reversed(coded.starts):
+                found = coded.block(start)
+                assert np.array_equal(found[0], codes[:, start : start + 100])
+                assert np.array_equal(found[1], values[:, start : start + 100])
+        os.truncate(file.fileno(), 5_000)
+        with pytest.raises(OSError, match="cut short"):
+            coded.block(1_000)
