@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from fusionpy.formats.fst_codecs import Damaged
 
-__all__ = ["KINDS", "KIND_KEY", "Kind", "field_of", "from_arrow", "kind_of", "kind_of_field", "to_arrow", "zone_of_field"]
+__all__ = [
+    "KINDS",
+    "KIND_KEY",
+    "Kind",
+    "field_of",
+    "from_arrow",
+    "kind_of",
+    "kind_of_field",
+    "to_arrow",
+    "zone_of_field",
+]
 
 KIND_KEY, ZONE_KEY = b"fst", b"fst.tzone"
 INT_NA, LONG_NA = np.int32(-(2**31)), np.int64(-(2**63))
