@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 __all__ = ["Countdown", "Interrupted", "Job", "run_all", "run_jobs"]
 
+AWAKE = 0.5  # seconds
 T = TypeVar("T")
 Interrupted = Callable[[], bool]  # tells whether to give up
 
@@ -137,10 +138,12 @@ def run_all(tasks: Iterable[Callable[[Interrupted], T]], cores: int) -> list[T]:
     with ThreadPoolExecutor(cores) as pool:
         try:  # an interrupt may come at any time
             futures: list[Future[T]] = [pool.submit(task, stop.is_set) for task in tasks]
-            ended = wait(futures, return_when=FIRST_EXCEPTION).done
-            for future in futures:
-                if future in ended:
-                    future.result()  # a failure is told at once, not after the tasks before it
+            left = set(futures)
+            while left:  # a signal that comes just before this thread blocks is seen only when it wakes
+                ended, left = wait(left, timeout=AWAKE, return_when=FIRST_EXCEPTION)
+                for future in futures:
+                    if future in ended:
+                        future.result()  # a failure is told at once, not after the tasks before it
             return [future.result() for future in futures]
         finally:
             stop.set()
