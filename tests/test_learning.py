@@ -1,6 +1,7 @@
 """Training as a whole: shared data, any number of cores, interrupts, and donors' expectations."""
 
 import gc
+import itertools
 import signal
 import threading
 import time
@@ -104,11 +105,12 @@ def test_data_are_binned_once_per_step_and_donors(donor, monkeypatch):
 
 def test_ctrl_c_ends_it_within_a_round(donor, monkeypatch):
     rounds = []
+    number = itertools.count(1)  # each of its numbers is had by one thread
     update = lgb.Booster.update
 
     def slow(self, fobj=None):
         rounds.append(1)
-        if len(rounds) == 5:
+        if next(number) == 5:
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         time.sleep(0.02)
         return update(self)
