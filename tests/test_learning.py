@@ -117,8 +117,13 @@ def test_ctrl_c_ends_it_within_a_round(donor, monkeypatch):
 
     monkeypatch.setattr(lgb.Booster, "update", slow)
     before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=1, cores=2)
+    # A shell that starts the tests in the background has them ignore it.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=1, cores=2)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert 5 <= len(rounds) < 40  # of some 600
     assert threading.active_count() == before
 
