@@ -543,17 +543,8 @@ ARGUMENTS = {"x": ["region", "rooms"], "refits": 0, "quiet": True}
 def test_side_by_side(r, library, surveys):
     donor, recipient = surveys
     y = ["electricity", ["tenure", "vehicles"]]
-    found = compare_with_r(
-        donor,
-        recipient,
-        y,
-        weight="weight",
-        by=["urban", "region"],
-        M=12,
-        seed=3,
-        library=library,
-        **ARGUMENTS,
-    )
+    asked = dict(weight="weight", by=["urban", "region"], M=12, seed=3, library=library, **ARGUMENTS)
+    found = compare_with_r(donor, recipient, y, **asked)
     assert found.columns.to_list() == [
         "by", "group", "n", "y", "level", "statistic", "python", "r", "difference", "se", "z",
     ]  # fmt: skip
@@ -575,17 +566,7 @@ def test_side_by_side(r, library, surveys):
     assert overall.loc[("tenure", "share"), ["python", "r"]].sum().tolist() == pytest.approx([1, 1])
     assert found.attrs["fusionpy"]["fusionModel"] == "0.0.1"
     assert found.attrs["fusionpy"]["seconds"].keys() == {"python", "r"}
-    again = compare_with_r(
-        donor,
-        recipient,
-        y,
-        weight="weight",
-        by=["urban", "region"],
-        M=12,
-        seed=3,
-        library=library,
-        **ARGUMENTS,
-    )
+    again = compare_with_r(donor, recipient, y, **asked)
     pd.testing.assert_frame_equal(again, found)
 
 
