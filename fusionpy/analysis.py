@@ -101,7 +101,8 @@ def analyze(
     rectify : FusionModel or path, optional
         Add to means, proportions and sums the donors' mean residual in the same group, whose columns must be
         predictors of the model: what the model has wrong about the group is mended at the price of the
-        donors' sampling error.
+        donors' sampling error. The group is that of all donors: where recipients are of a part of the donors'
+        population (one state, say), let `by` name that part, too.
     seed : int
         For variances that are drawn: of "custom" without replicate weights, of medians with
         ``pooling="rubin"``.

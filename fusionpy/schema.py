@@ -38,6 +38,7 @@ _R_WORDS = frozenset(
     "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ "
     "NA_character_ NA_complex_ in".split()
 )
+_NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)*|\.\d+)([eE][-+]?\d+)?\s*")
 _MANY_LEVELS = 1000
 UNFIT, RECODE = "`data` cannot be trained on.", "Mend these columns, or leave them out."
 NO_COLUMN = "not in `data`"
@@ -267,7 +268,10 @@ class Schema:
         text = [variable.name for variable in learned.values() if variable.text]
         if text:
             message = f"Text columns are taken as nominal, their levels sorted: {few(text, '`')}."
-            warnings.warn(message, FusionWarning, stacklevel=3)
+            odd = [
+                f"`{v.name}` {what}" for v in learned.values() if v.text and (what := _odd_texts(v.levels))
+            ]
+            warnings.warn(" ".join([message, *(f"{each}." for each in odd)]), FusionWarning, stacklevel=3)
         return cls(tuple(learned[name] for name in x), tuple(learned[name] for name in y))
 
     def encode(self, table: Table, names: Sequence[str]) -> NDArray[np.float64]:
@@ -350,8 +354,12 @@ def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | 
         return variable, [*problems, EMPTY]
     if role == "fusion variable":
         if n_missing:
-            missing = counted(n_missing, "missing value")
-            problems.append(f"{missing}; drop those donors, or impute their values first")
+            problem = (
+                f"{counted(n_missing, 'missing value')}; drop those donors, or impute their values first"
+            )
+            if variable.text:  # readers of CSV files take these words for no answer
+                problem += " (was 'None' or 'NA' an answer, lost when the file was read?)"
+            problems.append(problem)
         seen = np.unique(values[~np.isnan(values)])
         if len(seen) == 1:
             problems.append("the same value for every donor; there is nothing to learn")
@@ -361,6 +369,19 @@ def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | 
         what = "texts" if variable.text else "levels"
         problems.append(f"{variable.n_classes:,} different {what}; group them, or leave the variable out")
     return variable, problems
+
+
+def _odd_texts(levels: Sequence[str]) -> str | None:
+    """Say what makes one doubt that these are the levels that were meant."""
+    words = [level for level in levels if not _NUMBER.fullmatch(level)]
+    if 0 < 2 * len(words) < len(levels):  # a stray word in a column of numbers
+        return f"has numbers, and {few(words)}; if it is a quantity, make it numeric"
+    same: dict[str, list[str]] = {}
+    for level in levels:
+        same.setdefault(" ".join(level.casefold().split()), []).append(level)
+    if alike := next((group for group in same.values() if len(group) > 1), None):
+        return f"has levels that differ by case or blanks only: {few(alike)}"
+    return None
 
 
 def _check_numbers(variable: Variable, array: pa.Array, values: NDArray[np.float64]) -> list[str]:

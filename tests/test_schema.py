@@ -144,6 +144,37 @@ def test_codes_are_values_level_numbers_and_gaps():
 
 
 @pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["1", "2", "unknown"], "`rooms` has numbers, and 'unknown'; if it is a quantity, make it numeric."),
+        (["1,000", "-2.5e3", "3"], None),  # codes, perhaps: every one is a number
+        (["1", "two", "three"], None),
+        (
+            ["owner", "renter", "Owner "],
+            "`rooms` has levels that differ by case or blanks only: 'Owner ', 'owner'.",
+        ),
+        (["own er", "owner"], None),
+    ],
+)
+def test_texts_that_are_hardly_levels(texts, told):
+    frame = pd.DataFrame({"rooms": texts * 20})
+    with pytest.warns(fusionpy.FusionWarning) as warned:
+        Schema.learn(as_table(frame), ["rooms"], [])
+    plain = "Text columns are taken as nominal, their levels sorted: `rooms`."
+    assert str(warned[0].message) == (plain if told is None else f"{plain} {told}")
+
+
+def test_a_text_that_csv_readers_take_for_no_answer():
+    frame = pd.DataFrame({"fuel": ["gas", None, "wood"] * 20, "kwh": [1.0, None, 2.0] * 20})
+    with pytest.raises(SchemaError) as refused:
+        Schema.learn(as_table(frame), [], ["fuel", "kwh"])
+    fuel, kwh = (line for line in str(refused.value).splitlines() if "20 missing values" in line)
+    assert "`fuel`" in fuel
+    assert "was 'None' or 'NA' an answer" in fuel
+    assert kwh.endswith("impute their values first.")
+
+
+@pytest.mark.parametrize(
     ("column", "kind", "storage"),
     [
         (pd.Series([1, 2, None], dtype="Int64"), "continuous", "int64"),

@@ -154,7 +154,7 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
     Notes
     -----
     Nothing is unpacked to disk or executed. Member names and declared sizes are checked first. An archive
-    that R's fusionModel wrote gives a model that draws as R does; its seed is 0, as R keeps none, and
+    that R's fusionModel wrote gives a model that draws as R does; it has no seed, as R keeps none, and
     ``versions`` tells the versions of fusionModel and R.
     """
     if not isinstance(path, str | os.PathLike):

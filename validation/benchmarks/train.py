@@ -262,7 +262,10 @@ def main() -> None:
         same = sum(run["check"][name] == ours_found[name] for name in ours_found)
         assert same == len(ours_found) or run["piece"] in ("loop:spin", "loop:passive")
         run["same"] = f"{same}/{len(ours_found)}"
-    save("train", summary(runs, baseline=given.ways[0]), given)
+    rows = summary(runs, baseline=given.ways[0], by=list(case))
+    for row in rows:
+        row["same"] = next(run["same"] for run in runs if run["piece"] == row["piece"])
+    save("train", rows, given)
 
 
 if __name__ == "__main__":
