@@ -81,7 +81,8 @@ def analyze(
     weight : str, optional
         Column of survey weights, in `static` or in the implicates. Missing: all are 1.
     rep_weights : sequence of str, optional
-        The recipient survey's replicate weights, any number of them.
+        The recipient survey's replicate weights, any number of them. Negative ones, as the American Community
+        Survey has them, are used as they are; in quantiles and Gini coefficients they count as 0.
     by : str or sequence of str, optional
         Estimate for every combination of these columns, simulated ones too. A missing value makes a group.
     fun : callable, optional

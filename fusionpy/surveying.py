@@ -91,7 +91,7 @@ class FusedSurvey:
         return {name: _column(table, name) for name in table.names}
 
     def weights(self, names: Sequence[str], role: str) -> list[Array]:
-        """Columns of weights: numbers, none missing or negative."""
+        """Columns of weights: numbers, none missing; of replicates alone some may be negative."""
         found: list[tuple[str, str, str]] = []
         values = []
         implicate: dict[str, pa.Array] = {}
@@ -105,7 +105,7 @@ class FusedSurvey:
             array = implicate.get(name)
             if array is None and self.static is not None and name in self.static.names:
                 array = _column(self.static, name)
-            problem = _weight_problem(array, self.known, name)
+            problem = _weight_problem(array, self.known, name, role)
             if problem is None and array is not None:
                 values.append(column_values(array))
             else:
@@ -130,7 +130,7 @@ def _column(table: Table, name: str) -> pa.Array:
         ) from None
 
 
-def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str) -> str | None:
+def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str, role: str) -> str | None:
     if array is None:
         return "neither in `static` nor in `implicates`" + meant(name, known)
     if not is_number(array.type):
@@ -140,6 +140,6 @@ def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str) -> 
         return (
             f"{counted(n_missing, 'missing or infinite value')}; drop those recipients, or give them a weight"
         )
-    if (values < 0).any():
+    if role == "weight" and (values < 0).any():
         return f"{counted(int((values < 0).sum()), 'negative value')}"
     return None if values.any() else "no weight is positive"

@@ -516,6 +516,40 @@ def test_replicate_variance_by_hand(var_scale):
     assert result["df"].item() == pytest.approx(pooled["barnard-rubin"])
 
 
+# Among the American Community Survey's replicate weights are negative ones.
+NEGATIVE = {name: RECIPIENT[name].where(RECIPIENT.index % 7 != i, -0.3) for i, name in enumerate(REPLICATES)}
+
+
+@pytest.mark.filterwarnings("ignore:1 margin of 3 is 0")  # nobody has the third level
+@pytest.mark.parametrize("x", ["mean(kwh)", "sum(kwh)", "mean(fuel)", "count(fuel)", "ratio(kwh, rooms)"])
+def test_negative_replicate_weights_by_hand(x):
+    """As they are in what is made of sums."""
+    result = analyze(x, static=RECIPIENT.assign(**NEGATIVE), rep_weights=REPLICATES, var_scale="sdr")
+    level = None if x.endswith(("kwh)", "rooms)")) else result["level"].iloc[0]
+
+    def by_hand(frame, w):
+        value = frame["kwh"].to_numpy() if level is None else (frame["fuel"] == level).to_numpy()
+        below = RECIPIENT["rooms"].to_numpy() if "rooms" in x else np.ones(len(w))
+        return (w @ value) / (1 if x.startswith(("sum", "count")) else w @ below)
+
+    q, u = [], []
+    for _, frame in IMPLICATES.groupby("M"):
+        q.append(by_hand(frame, RECIPIENT["weight"].to_numpy()))
+        u.append(4 * np.mean([(by_hand(frame, w.to_numpy()) - q[-1]) ** 2 for w in NEGATIVE.values()]))
+    assert result["est"].iloc[0] == pytest.approx(np.mean(q))
+    assert result["se"].iloc[0] ** 2 == pytest.approx(reference.rubin(q, u, len(REPLICATES) - 1)["total"])
+
+
+@pytest.mark.parametrize("x", ["median(kwh)", "gini(kwh)"])
+def test_negative_replicate_weights_count_as_nothing_in_a_distribution(x):
+    asked = {"rep_weights": REPLICATES, "var_scale": "sdr"}
+    none = {name: w.clip(lower=0) for name, w in NEGATIVE.items()}
+    assert_frame_equal(
+        analyze(x, static=RECIPIENT.assign(**NEGATIVE), **asked),
+        analyze(x, static=RECIPIENT.assign(**none), **asked),
+    )
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, M, 7, 10])
 @pytest.mark.parametrize("pooling", ["rubin", "barnard-rubin"])
 def test_any_number_of_replicate_weights(n, pooling):
@@ -786,6 +820,16 @@ def test_printing():
     assert repr(frame).split() == ["y", "est", "moe", "kwh", "10,640", "290", "share", "0.1235", "0.0079"]
     assert "<table" in frame._repr_html_()
     assert "290" in frame._repr_html_()
+
+
+def test_a_table_shows_the_names_that_a_user_gives_its_rows():
+    result = analyze("mean(kwh)", by="town")
+    assert "\n0 " not in repr(result)
+    assert "\n0 " not in repr(result[result["n"] > 0])
+    named = result.set_index("town")
+    for shown in (repr(named), named._repr_html_()):
+        assert all(town in shown for town in result["town"].astype(str))
+    assert "Ayr" in repr(named.rename_axis(None))
     odd = type(result)({"y": ["a", "b", "c"], "est": [1.5, np.nan, 2.0], "moe": [np.inf, np.nan, 0.0]})
     assert repr(odd).split() == ["y", "est", "moe", "a", "1.5", "inf", "b", "c", "2", "0"]
     # A table without estimates is a table too.

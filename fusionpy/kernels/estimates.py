@@ -75,7 +75,7 @@ class Shares(NamedTuple):
     def share(self) -> Array:
         """(k, levels) Weighted share of each level; NaN in a group of no records."""
         with np.errstate(invalid="ignore"):
-            return np.asarray(self.weight / np.where(self.total > 0, self.total, np.nan)[:, None])
+            return np.asarray(self.weight / np.where(self.total != 0, self.total, np.nan)[:, None])
 
 
 def group_moments(cell: NDArray[np.intp], n_cells: int, w: Array, x: Array) -> Moments:
@@ -87,7 +87,7 @@ def group_moments(cell: NDArray[np.intp], n_cells: int, w: Array, x: Array) -> M
         Group of each record, in ``[0, n_cells)``; -1: in none.
     n_cells : int
     w : (n,) float64
-        Non-negative weights.
+        Weights. Negative ones, which only replicate weights may be, enter the sums as they are.
     x : (n,) float64
         Values; NaN: missing.
 
@@ -110,7 +110,7 @@ def group_moments(cell: NDArray[np.intp], n_cells: int, w: Array, x: Array) -> M
     sums, pivot, zero_one = _sums(cell, n_cells, w, x)
     n, total, squares, wd, wd2, w2d, w2d2 = sums.T
     with np.errstate(invalid="ignore"):
-        shift = wd / np.where(total > 0, total, np.nan)
+        shift = wd / np.where(total != 0, total, np.nan)
         spread = np.maximum(wd2 - shift * wd, 0.0)
         spread2 = np.maximum(w2d2 - 2 * shift * w2d + shift**2 * squares, 0.0)
     return Moments(n, total, squares, pivot + shift, spread, spread2, zero_one)
@@ -124,7 +124,7 @@ def _sums(cell, n_cells, w, x):  # type: ignore[no-untyped-def]
     zero_one = np.ones(n_cells, dtype=np.bool_)
     for i in range(len(cell)):
         c = cell[i]
-        if c < 0 or not w[i] > 0 or np.isnan(x[i]):
+        if c < 0 or w[i] == 0 or np.isnan(x[i]):
             continue
         if np.isnan(pivot[c]):
             pivot[c] = x[i]
@@ -153,7 +153,7 @@ def group_shares(
         Group of each record; -1: in none.
     n_cells : int
     w : (n,) float64
-        Non-negative weights.
+        Weights. Negative ones, which only replicate weights may be, enter the sums as they are.
     code : (n,) integer
         Level of each record, in ``[0, n_levels)``; -1: missing.
     n_levels : int
@@ -179,7 +179,7 @@ def _level_sums(cell, n_cells, w, code, n_levels):  # type: ignore[no-untyped-de
     weight2 = np.zeros((n_cells, n_levels))
     for i in range(len(cell)):
         c = cell[i]
-        if c < 0 or code[i] < 0 or not w[i] > 0:
+        if c < 0 or code[i] < 0 or w[i] == 0:
             continue
         n[c] += 1
         weight[c, code[i]] += w[i]

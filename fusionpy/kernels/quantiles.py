@@ -82,7 +82,7 @@ def group_quantiles(start, row, x, w, share):  # type: ignore[no-untyped-def]
     start, row
         As in `Sorted`.
     x, w : (n,) float64
-        Values and non-negative weights.
+        Values and weights; one below 0, as a replicate weight may be, counts as 0.
     share : (k,) float64
         The quantile wanted in each group, in [0, 1].
 
@@ -107,7 +107,7 @@ def group_quantiles(start, row, x, w, share):  # type: ignore[no-untyped-def]
     for c in range(len(start) - 1):
         total = 0.0
         for p in range(start[c], start[c + 1]):
-            total += w[row[p]]
+            total += max(w[row[p]], 0.0)
         if not total > 0:
             continue
         target = share[c] * total
@@ -195,6 +195,7 @@ def group_gini(start, row, x, w):  # type: ignore[no-untyped-def]
     start, row
         As in `Sorted`.
     x, w : (n,) float64
+        Values and weights; one below 0 counts as 0.
 
     Returns
     -------
@@ -216,6 +217,8 @@ def group_gini(start, row, x, w):  # type: ignore[no-untyped-def]
         total = amount = ranked = 0.0
         for p in range(start[c], start[c + 1]):
             i = row[p]
+            if not w[i] > 0:
+                continue
             ranked += w[i] * x[i] * (total + w[i] / 2)
             total += w[i]
             amount += w[i] * x[i]
