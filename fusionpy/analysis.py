@@ -117,7 +117,7 @@ def analyze(
         of positive weight with a value, per implicate; `n_eff`, the effective sample size; `y`; `level` of a
         categorical variable; `type`; `est`; `se`; `df`; `moe`, half the width of the interval; `lower` and
         `upper`; `fmi`, the fraction of missing information. With names in `x`, `name` comes before `y`; with
-        `rectify`, `n_donors` comes last.
+        `rectify`, `n_donors` comes last: donors of the group that some refit has not seen.
 
     Raises
     ------

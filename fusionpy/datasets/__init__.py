@@ -1,10 +1,12 @@
-"""Two small sample surveys of one synthetic population, whose truth is known.
+"""Two small sample surveys of one synthetic population, whose truth is known; and official ones, downloaded.
 
 `load_donor` is a survey of 4,000 households with predictors and fusion variables, `load_recipient` a larger
 one of 20,000 other households with the predictors only, and `load_truth` the fusion variables of the
 recipients, which a real study would not have. The population they come from is in
 `fusionpy.datasets.population`: more of it, or other samples, can be made with `simulate_population` and
 `sample_survey`, and `conditional_means` gives its expectations in closed form.
+
+`fetch_recs` and `fetch_acs_pums` download public microdata of the United States, and keep it.
 """
 
 from __future__ import annotations
@@ -16,13 +18,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fusionpy.datasets.caching import DownloadError
+from fusionpy.datasets.fetching import fetch_acs_pums, fetch_recs
 from fusionpy.datasets.population import CATEGORIES, conditional_means, simulate_population
 
 __all__ = [
     "FUSION_VARIABLES",
     "PREDICTORS",
     "REPLICATE_WEIGHTS",
+    "DownloadError",
     "conditional_means",
+    "fetch_acs_pums",
+    "fetch_recs",
     "load_donor",
     "load_recipient",
     "load_truth",
