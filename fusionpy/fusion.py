@@ -102,6 +102,12 @@ def fuse(
     OutputError
         If `fsd` cannot be written.
 
+    Warns
+    -----
+    FusionWarning
+        If recipients lack values of a predictor that no donor lacked: the models take them for 0, or for none
+        of the levels.
+
     Notes
     -----
     Ummel et al. (2024), "General strategy". Draws are a function of seed, implicate, step and row number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.drawing import Prepared, Weights, draw, draw_weights, prepare, weigh
-from fusionpy.errors import ArgumentError
+from fusionpy.errors import ArgumentError, FusionWarning, few
 from fusionpy.formats.stored import with_metadata
 from fusionpy.memory import free_memory, shown_bytes
 from fusionpy.model import FusionModel
@@ -251,11 +252,27 @@ def open_job(
     kept = len(model.schema.x) * prepared.predictions.coding.dtype.itemsize + 8 * len(prepared.rule_columns)
     spill = recipient.n_rows * kept > plan.memory - rows * row_bytes * (plan.cores + AHEAD)
     with code_recipient(recipient, prepared, rows, called, problems, spill=spill, folder=folder) as coded:
+        _warn_of_gaps(prepared, coded, members_of(model, implicates)[0])
         read = read_along(recipient, along)
         fields = [pa.field("M", pa.int32()), *read(0, 0).schema]
         fields += [pa.field(variable.name, variable.arrow_type) for variable in model.schema.y]
         schema = with_metadata(pa.schema(fields), attributes)
         yield Job(prepared, coded, schema, plan, read)
+
+
+def _warn_of_gaps(prepared: Prepared, coded: Coded, member: int) -> None:
+    """Warn of predictors that recipients lack and no donor did: nothing was learned of that."""
+    if not coded.n_missing:
+        return
+    known = prepared.predictions.without_gaps(member)
+    if strange := {name: n for name, n in coded.n_missing.items() if name in known}:
+        lacking = few((f"`{name}` ({n:,})" for name, n in strange.items()), "")
+        warnings.warn(
+            f"Recipients have missing values that no donor had: {lacking}. They are fused as if these were 0,"
+            " or none of the levels. Fill them first, with `impute()` for instance.",
+            FusionWarning,
+            stacklevel=2,
+        )
 
 
 def _row_bytes(model: FusionModel, along: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fusionpy.engines import boosting
 from fusionpy.engines.trees import trees_of
+from fusionpy.kernels.codes import NAN_MISSING
 from fusionpy.kernels.forest import Cut, Forest, Trees, cuts_of, encode, grow, predict
 from fusionpy.model import FusionModel, Step
 
@@ -118,6 +119,37 @@ class Predictions:
             found = [boosting.predict(booster, matrix) for booster in _boosters(step, member)[targets]]
             return np.hstack(found)
         return predict(self._forest(number, member, targets), codes, rows)
+
+    def without_gaps(self, member: int) -> set[str]:
+        """Name the columns that trees split on, and that no donor lacked when they were grown.
+
+        Parameters
+        ----------
+        member : int
+            Of whose trees.
+
+        Returns
+        -------
+        set of str
+
+        Notes
+        -----
+        LightGBM marks the splits of a column that had missing values; at others it takes a missing value for
+        0, or for none of the levels.
+        """
+        split, gaps = set(), set()
+        for number, step in enumerate(self._model.steps):
+            try:
+                models = (self._trees or {}).get((number, member)) or list(
+                    map(trees_of, _boosters(step, member))
+                )
+            except ValueError:  # linear leaves, or an objective of the user's own
+                continue
+            for trees in models:
+                named = np.asarray(step.predictors, dtype=object)[trees.feature]
+                split |= set(named)
+                gaps |= set(named[trees.kind & NAN_MISSING > 0])
+        return split - gaps
 
     def _forest(self, number: int, member: int, targets: slice) -> Forest:
         """Compile a forest, the first time that it is asked for."""

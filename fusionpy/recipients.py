@@ -187,6 +187,11 @@ class Coded:
         Of the codes.
     file : file, optional
         Where to keep them, if not in memory.
+
+    Attributes
+    ----------
+    n_missing : dict of str to int
+        Missing values of the predictors that have some.
     """
 
     def __init__(
@@ -197,6 +202,7 @@ class Coded:
         self._blocks: list[Block] = []
         self._filling: Block | None = None
         self._filled = self._done = 0
+        self.n_missing: dict[str, int] = {}
 
     @property
     def starts(self) -> range:
@@ -311,6 +317,8 @@ def code_recipient(
                 if recipient.stored is not None:
                     sketches[name] = _sketch(variable, sketches[name], array)
                 column = _values(schema, name, array)
+                if gaps := int(np.isnan(column).sum()):
+                    coded.n_missing[name] = coded.n_missing.get(name, 0) + gaps
                 codes[j] = coding.encode(name, column)
                 if name in prepared.rule_columns:
                     values[prepared.rule_columns.index(name)] = column

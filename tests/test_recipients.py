@@ -11,7 +11,7 @@ from pandas.testing import assert_frame_equal
 
 import fusionpy
 from fusionpy import datasets, recipients
-from fusionpy.errors import ArgumentError, SchemaError
+from fusionpy.errors import ArgumentError, FusionWarning, SchemaError
 from fusionpy.formats.fst_writer import write_fst
 from fusionpy.recipients import Coded
 
@@ -148,7 +148,28 @@ def test_a_window_without_values_is_no_column_without(model, recipient, tmp_path
     frame = recipient.copy()
     frame.loc[frame.index[:900], ["age", "tenure", "region"]] = None
     path = written(frame, tmp_path, "small groups")
-    assert_frame_equal(fuse(path, model), fuse(frame, model))
+    with pytest.warns(FusionWarning, match=r"`region` \(900\), .*`age` \(900\)"):
+        of_path = fuse(path, model)
+    with pytest.warns(FusionWarning, match="no donor had"):
+        of_frame = fuse(frame, model)
+    assert_frame_equal(of_path, of_frame)
+
+
+@pytest.mark.parametrize("rows", [0, 10**9], ids=["compiled", "by LightGBM"])
+def test_missing_values_that_no_donor_had(rows, model, recipient, monkeypatch):
+    """LightGBM takes them for 0; a user would not know. Donors lacked incomes, and nothing else."""
+    monkeypatch.setattr("fusionpy.predicting.WORTHWHILE", rows)
+    gaps = recipient.copy()
+    gaps.loc[gaps.index[:200], ["rooms", "income"]] = None
+    with pytest.warns(FusionWarning) as warned:
+        fused = fuse(gaps, model)
+    (message,) = (str(w.message) for w in warned)
+    assert message == (
+        "Recipients have missing values that no donor had: `rooms` (200). They are fused as if these were 0,"
+        " or none of the levels. Fill them first, with `impute()` for instance."
+    )
+    zeros = gaps.assign(rooms=gaps["rooms"].fillna(0).astype(recipient["rooms"].dtype))
+    assert_frame_equal(fuse(zeros, model), fused)
 
 
 def test_no_recipients(model, recipient, tmp_path):
