@@ -161,6 +161,7 @@ def analyze(
     """
     question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed)
     survey = FusedSurvey(open_implicates(implicates), static, fun)
+    survey.check_order()
     survey.choose(question.needed, question.everything)
     w, replicates = weights_of(survey, question)
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify

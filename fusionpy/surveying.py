@@ -19,6 +19,7 @@ from fusionpy.schema import is_number
 __all__ = ["FusedSurvey"]
 
 Array = NDArray[np.float64]
+ENOUGH_VALUES = 20
 
 
 class FusedSurvey:
@@ -47,6 +48,29 @@ class FusedSurvey:
         if self.static is not None:
             wanted = self.static.names if everything else [n for n in names if n in self.static.names]
             self.held = {name: _column(self.static, name) for name in wanted if name not in self.names}
+
+    def check_order(self) -> None:
+        """Refuse static columns in another order than the implicates', where a column that both have tells.
+
+        Raises
+        ------
+        SchemaError
+        """
+        both = [name for name in self.implicates.names if self.static and name in self.static.names]
+        if not both or self.static is None or not self.implicates.M:
+            return
+        table = self.implicates.read(0, both)
+        found = [
+            f"`{name}` has the same values, but not in the same rows: {n:,} of {self.n_rows:,} differ."
+            for name in both
+            if (n := _n_moved(_whole(table.column(name)), _column(self.static, name)))
+        ]
+        if found:
+            raise SchemaError(
+                "`static` is in another order than `implicates`.",
+                found,
+                "Sort it as the recipient was when it was fused.",
+            )
 
     def each(self) -> Iterator[dict[str, pa.Array]]:
         """Columns of one implicate after another; the next is read meanwhile."""
@@ -119,6 +143,35 @@ class FusedSurvey:
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _n_moved(a: pa.Array, b: pa.Array) -> int:
+    """Count the rows in which two columns differ, if they have the same values in another order; otherwise 0.
+
+    Few different values may be the same by chance, in a simulated column and the true one.
+    """
+    one: NDArray[Any]
+    two: NDArray[Any]
+    if is_number(a.type) and is_number(b.type):
+        one, two = column_values(a), column_values(b)
+        differ = ~((one == two) | (np.isnan(one) & np.isnan(two)))
+    else:
+        try:
+            one, two = (_texts(array) for array in (a, b))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # nothing that can be compared
+            return 0
+        differ = one != two
+    if not differ.any():
+        return 0
+    one, two = np.sort(one), np.sort(two)
+    n_values = 1 + np.count_nonzero(one[1:] != one[:-1])
+    same = one == two if one.dtype == object else (one == two) | (np.isnan(one) & np.isnan(two))
+    return int(differ.sum()) if n_values >= ENOUGH_VALUES and same.all() else 0
+
+
+def _texts(array: pa.Array) -> NDArray[np.object_]:
+    values = array.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False)
+    return np.asarray(values, dtype=object)
 
 
 def _column(table: Table, name: str) -> pa.Array:

@@ -925,3 +925,33 @@ def test_data_that_are_refused(case):
     changed, message = BAD_DATA[case]
     with pytest.raises(SchemaError, match=message):
         analyze(**{"x": "mean(kwh)", **changed})
+
+
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_static_in_another_order_is_noticed(kind, tmp_path):
+    name = np.arange(len(RECIPIENT)) if kind == "number" else [f"h {i}" for i in range(len(RECIPIENT))]
+    static = RECIPIENT.assign(hid=name)
+    fused = IMPLICATES.assign(hid=np.tile(name, M))
+    same = analyze("mean(kwh)", implicates=fused, static=static)
+    shuffled = static.sort_values("weight", kind="stable")
+    n = int((shuffled["hid"].to_numpy() != static["hid"].to_numpy()).sum())
+    fused.to_parquet(tmp_path / "fused.parquet")
+    for implicates in (fused, tmp_path / "fused.parquet"):
+        with pytest.raises(SchemaError, match="is in another order") as refused:
+            analyze("mean(kwh)", implicates=implicates, static=shuffled)
+        assert f"`hid` has the same values, but not in the same rows: {n} of {len(static)} differ." in str(
+            refused.value
+        )
+    # A variable that is simulated in one and true in the other says nothing of the order.
+    truth = static.assign(
+        kwh=static["weight"] * 7, fuel=IMPLICATES["fuel"].iloc[: len(static)].to_numpy()[::-1]
+    )
+    assert_frame_equal(analyze("mean(kwh)", implicates=fused, static=truth), same)
+
+
+def test_implicates_as_csv_are_refused_in_words(tmp_path):
+    IMPLICATES.to_csv(tmp_path / "fused.csv", index=False)
+    with pytest.raises(
+        ArgumentError, match="It is a CSV file; implicates are read from Parquet and fst files"
+    ):
+        analyze("mean(kwh)", implicates=tmp_path / "fused.csv")

@@ -134,6 +134,7 @@ def analyze(
     if model is not None:
         check_rectifiable(model, question.estimands, question.by, fun)
     survey = FusedSurvey(open_implicates(implicates), None if is_path else static, fun)
+    survey.check_order()
     place, M = Path(implicates).expanduser().absolute(), survey.implicates.M
     with static_beside(place, survey, static, question) as beside, at_work(client, n_workers) as client:
         job = Job(str(place), beside, survey.kind, question)

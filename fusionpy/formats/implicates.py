@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fusionpy.errors import SchemaError, few
+from fusionpy.errors import ArgumentError, SchemaError, few
+from fusionpy.formats.aside import shown_path
 from fusionpy.formats.stored import NoLabels, Run, Stored, open_stored, runs_of
 from fusionpy.frames import Table, Unreadable, as_table
 
@@ -98,6 +99,9 @@ def open_implicates(source: Any, argument: str = "implicates") -> Implicates:
     if not isinstance(source, str | os.PathLike):
         return _from_table(as_table(source, argument), argument)
     hint = "Pass a file that `fuse(fsd=...)` wrote, or a data frame."
+    if str(source).lower().endswith((".csv", ".csv.gz")):
+        problem = "It is a CSV file; implicates are read from Parquet and fst files."
+        raise ArgumentError(f"'{shown_path(source)}' cannot be read.", [problem], hint)
     return _from_stored(open_stored(source, hint), argument)
 
 
