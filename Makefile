@@ -9,13 +9,15 @@ ARGS ?=
 
 PIP_INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check r-check bench clean python
+.PHONY: help demo test check r-check docs release bench clean python
 
 help:
 	@echo "make demo    install fusionpy in $(VENV) and watch it fuse two small surveys"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make check   formatting, lint, types, imports between modules, spelling, examples in docstrings"
 	@echo "make r-check build and check the R packages in r/, with fusionpy from $(VENV); needs R"
+	@echo "make docs    run all documents and build the site in site/ (ARGS=\"--only tutorial\": one of them)"
+	@echo "make release build and try sdist, wheel and R packages, in dist/ (ARGS=--rehearse: of an unreleased version)"
 	@echo "make bench   measure speed and memory, two hours (SMALL=1: a smoke run; OUT=folder; ONLY=train,fuse)"
 	@echo "make clean   remove $(VENV) and whatever else these commands leave"
 	@echo
@@ -38,13 +40,19 @@ check: $(VENV)/.installed-dev
 r-check: $(VENV)/.installed
 	@RETICULATE_PYTHON="$(abspath $(VENV)/bin/python)" r/check
 
+docs: $(VENV)/.installed-dev
+	$(VENV)/bin/python docs/build.py $(ARGS)
+
+release: $(VENV)/.installed-dev
+	$(VENV)/bin/python .ci/release.py $(ARGS)
+
 # Results take the place of those in validation/benchmarks unless OUT is another folder; those of SMALL never do.
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python validation/benchmarks/suite.py $(if $(SMALL),--small) $(if $(OUT),--out "$(OUT)") $(if $(ONLY),--only $(ONLY))
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
-	rm -rf build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist site htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find fusionpy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say that VENV has what pyproject.toml and constraints.txt ask for. The package is installed in place, so

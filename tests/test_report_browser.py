@@ -3,30 +3,24 @@
 import datetime
 import json
 import re
-import shutil
-import socket
 import subprocess
-import time
-import urllib.request
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
+from browsing import ARGUMENTS, missing_tool, open_browser
 
 import fusionpy
 from fusionpy import datasets
-from fusionpy.engines.browser import FLAGS, find_browser, print_pdf
+from fusionpy.engines.browser import find_browser, print_pdf
 from fusionpy.reporting import report
 from fusionpy.reporting.exhibits import Figure, Section, numbered, plain_table
 from fusionpy.reporting.page import render
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [flag for flag in FLAGS if "pdf" not in flag] + ["--no-sandbox"]
-for tool in ("chromedriver", "pdftotext", "pdfinfo"):
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is absent", allow_module_level=True)
+if tool := missing_tool("chromedriver", "pdftotext", "pdfinfo"):
+    pytest.skip(f"{tool} is absent", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -63,69 +57,13 @@ def page(tmp_path_factory):
     return folder / "report.html"
 
 
-def free_port():
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        return each.getsockname()[1]
-
-
-@dataclass
-class Driver:
-    """A session of ChromeDriver."""
-
-    base: str
-    session: str = ""
-
-    def call(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.base}{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
-
-    def start(self, width, folder):
-        metrics = {"width": width, "height": 900, "pixelRatio": 1, "mobile": width < 800}
-        options = {
-            "args": [*ARGUMENTS, f"--user-data-dir={folder}"],
-            "binary": find_browser(),
-            "mobileEmulation": {"deviceMetrics": metrics},
-        }
-        logs = {"browser": "ALL", "performance": "ALL"}
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs}
-        answer = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
-        self.session = f"/session/{answer['sessionId']}"
-
-    def go(self, url):
-        self.call("POST", f"{self.session}/url", {"url": url})
-
-    def run(self, script):
-        return self.call("POST", f"{self.session}/execute/sync", {"script": script, "args": []})
-
-    def log(self, kind):
-        return self.call("POST", f"{self.session}/se/log", {"type": kind})
-
-
 @pytest.fixture(scope="module", params=[1200, 400])
 def opened(request, page, tmp_path_factory):
-    port = free_port()
-    process = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL)
-    driver = Driver(f"http://127.0.0.1:{port}")
-    try:
-        for _ in range(100):
-            try:
-                driver.call("GET", "/status")
-                break
-            except OSError:
-                time.sleep(0.1)
-        driver.start(request.param, tmp_path_factory.mktemp("profile"))
+    with open_browser(request.param, tmp_path_factory.mktemp("profile")) as driver:
         driver.go("about:blank")
         driver.log("performance")  # of the browser's own first page
         driver.go(page.as_uri())
         yield driver, request.param
-        driver.call("DELETE", driver.session)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_it_requests_itself_only_and_complains_of_nothing(opened, page):
