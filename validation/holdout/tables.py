@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
-BASE = "default"
+BASE, FLOOR = "default", "sampling floor"
+SECONDS = ["train_seconds", "fuse_seconds"]
 LEVEL = 0.90
 TEST_TO_TRAIN = 0.25  # households of a split that are recipients, for each that is a donor
 AIMS = {"cover90": 0.9, "auc": 0.5, "q99": 1.0}
@@ -79,6 +80,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
                     "to_default": mean,
                     **dict.fromkeys(("low", "high", "low_wide", "high_wide"), np.nan),
                     "worse": int(((own - aim).abs() > (there - aim).abs()).sum()),
+                    "better": int(((own - aim).abs() < (there - aim).abs()).sum()),
                 }
             )
             if way != BASE:
@@ -149,7 +151,7 @@ def draw_panel(ax: Axes, part: pd.DataFrame, values: pd.Series, ways: list[str])
         if abs(row["to_default"] - centre) > limit:
             beyond = row["to_default"] > centre
             value = short(row["to_default"], 2)
-            edge, text = (right + margin, f"{value} →") if beyond else (left - margin, f"← {value}")
+            edge, text = (right + margin, f"{value} →") if beyond else (left - margin, f"← {value} ")
             ax.text(
                 edge, place, text, ha="right" if beyond else "left", va="center", color=colour, fontsize=8
             )
@@ -199,7 +201,8 @@ def main_table(summary: pd.DataFrame) -> str:
                 continue
             digits = 2 if measure in ("subgroup", "corr_err") else 3
             low, high = (short(cell[end], digits) for end in ("low", "high"))
-            row.append(f"{short(cell['to_default'], digits)} ({low} to {high})")
+            between = "–" if cell["compared"] == "ratio" else " to "
+            row.append(f"{short(cell['to_default'], digits)} ({low}{between}{high})")
         lines.append(f"| {way} | {' | '.join(row)} |")
     return "\n".join(lines)
 
@@ -247,6 +250,19 @@ def levels(summary: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def better(summary: pd.DataFrame) -> str:
+    """List the measures on which a way is nearer to the aim than the default on each of its splits."""
+    whole = ~summary["measure"].isin(SECONDS) & (summary["way"] != FLOOR) & (summary["way"] != BASE)
+    whole &= ~summary["measure"].str.startswith("cover90") | (summary["measure"] == "cover90 kwh")
+    found = summary[whole & (summary["better"] == summary["splits"])]
+    base = summary[summary["way"] == BASE].set_index("measure")["mean"]
+    lines = ["| measure | default | nearer to the aim on every split |", "| --- | --- | --- |"]
+    for measure, part in found.groupby("measure", sort=False):
+        others = [f"{way} {short(mean, 4)}" for way, mean in zip(part["way"], part["mean"], strict=True)]
+        lines.append(f"| {measure} | {short(base[measure], 4)} | {', '.join(others)} |")
+    return "\n".join(lines)
+
+
 def short(value: float, digits: int) -> str:
     """Write a number without its leading zero."""
     text = f"{value:.{digits}f}"
@@ -256,7 +272,12 @@ def short(value: float, digits: int) -> str:
 
 def with_tables(page: str, summary: pd.DataFrame, scores: pd.DataFrame) -> str:
     """Put the tables between the page's markers."""
-    made = {"main": main_table(summary), "levels": levels(summary), "splits": by_split(scores)}
+    made = {
+        "main": main_table(summary),
+        "better": better(summary),
+        "levels": levels(summary),
+        "splits": by_split(scores),
+    }
     for name, table in made.items():
         start, end = f"<!-- {name}: written by run.py -->\n", "<!-- end -->"
         before, rest = page.split(start)
