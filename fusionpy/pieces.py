@@ -240,19 +240,19 @@ def open_job(
         As `code_recipient` and `Plan.rows`.
     """
     check_frame(recipient, model.schema, called, problems)
-    n_members = len(members_of(model, implicates))
+    members = members_of(model, implicates)
     row_bytes = _row_bytes(model, along)
     rows = plan.rows(recipient.n_rows, row_bytes)
     prepared = prepare(
         model,
         implicates=implicates,
         kblock=plan.kblock,
-        n_rows=len(implicates) * recipient.n_rows // n_members,
+        n_rows=len(implicates) * recipient.n_rows // len(members),
     )
     kept = len(model.schema.x) * prepared.predictions.coding.dtype.itemsize + 8 * len(prepared.rule_columns)
     spill = recipient.n_rows * kept > plan.memory - rows * row_bytes * (plan.cores + AHEAD)
     with code_recipient(recipient, prepared, rows, called, problems, spill=spill, folder=folder) as coded:
-        _warn_of_gaps(prepared, coded, members_of(model, implicates)[0])
+        _warn_of_gaps(prepared, coded, members[0])
         read = read_along(recipient, along)
         fields = [pa.field("M", pa.int32()), *read(0, 0).schema]
         fields += [pa.field(variable.name, variable.arrow_type) for variable in model.schema.y]

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -150,23 +151,17 @@ def _n_moved(a: pa.Array, b: pa.Array) -> int:
 
     Few different values may be the same by chance, in a simulated column and the true one.
     """
-    one: NDArray[Any]
-    two: NDArray[Any]
-    if is_number(a.type) and is_number(b.type):
-        one, two = column_values(a), column_values(b)
-        differ = ~((one == two) | (np.isnan(one) & np.isnan(two)))
-    else:
-        try:
-            one, two = (_texts(array) for array in (a, b))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # nothing that can be compared
-            return 0
-        differ = one != two
-    if not differ.any():
+    if a.equals(b):  # as a rule, and quickly
         return 0
-    one, two = np.sort(one), np.sort(two)
-    n_values = 1 + np.count_nonzero(one[1:] != one[:-1])
-    same = one == two if one.dtype == object else (one == two) | (np.isnan(one) & np.isnan(two))
-    return int(differ.sum()) if n_values >= ENOUGH_VALUES and same.all() else 0
+    try:
+        values = [column_values(x) if is_number(a.type) and is_number(b.type) else _texts(x) for x in (a, b)]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # nothing that can be compared
+        return 0
+    codes, different = pd.factorize(np.concatenate(values), use_na_sentinel=False)
+    one, two = np.split(codes, 2)
+    n_differ = int(np.count_nonzero(one != two))
+    n_one, n_two = (np.bincount(part, minlength=len(different)) for part in (one, two))
+    return n_differ if len(different) >= ENOUGH_VALUES and np.array_equal(n_one, n_two) else 0
 
 
 def _texts(array: pa.Array) -> NDArray[np.object_]:

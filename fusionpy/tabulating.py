@@ -35,21 +35,21 @@ class Estimates(pd.DataFrame):  # type: ignore[misc]
     def _shown(self) -> pd.DataFrame:
         return readable(self)
 
-    def _has_names(self) -> bool:
-        """Tell whether rows have names, which a user has given them."""
-        return self.index.nlevels > 1 or self.index.name is not None or self.index.dtype.kind not in "iu"
+    def _how_shown(self) -> dict[str, Any]:
+        """Show names of rows that a user has given, but no numbers of rows."""
+        index = self.index
+        has_names = index.nlevels > 1 or index.name is not None or index.dtype.kind not in "iu"
+        return {"index": has_names, "max_rows": pd.get_option("display.max_rows")}
 
     def __repr__(self) -> str:
         """Show the table with two digits of each margin, and its estimates to the same place."""
         with pd.option_context(
             "display.width", None, "display.max_columns", None, "display.max_colwidth", 40
         ):
-            return str(
-                self._shown().to_string(index=self._has_names(), max_rows=pd.get_option("display.max_rows"))
-            )
+            return str(self._shown().to_string(**self._how_shown()))
 
     def _repr_html_(self) -> str:
-        return str(self._shown().to_html(index=self._has_names(), max_rows=pd.get_option("display.max_rows")))
+        return str(self._shown().to_html(**self._how_shown()))
 
 
 def tabulate(

@@ -15,7 +15,6 @@ own (`requirements.txt`): `--peers` names its Python.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
@@ -29,6 +28,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from judging import load_judge
 
 import fusionpy
 
@@ -59,16 +61,6 @@ WAYS = [*OURS, REFERENCE, *PEERS, FLOOR]
 CHEAP = ["hot deck", "unconditional draw"]
 SECONDS = ["train_seconds", "fuse_seconds"]
 CORES = 2
-
-
-def load_judge() -> Any:
-    """Import the judge from the shared folder."""
-    spec = importlib.util.spec_from_file_location("judge", SHARED / "bench" / "score.py")
-    assert spec is not None
-    assert spec.loader is not None
-    judge = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(judge)
-    return judge
 
 
 def split(survey: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -14,7 +14,6 @@ digit.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from scipy.stats import t as student
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from judging import load_judge
 from measuring import machine
 from pages import BLACK, BLUE, VERMILION, fill, save_figure, table
 
@@ -70,16 +70,6 @@ def typed(path: Path) -> pd.DataFrame:
             ordered = about["kind"] == "ordered"
             frame[name] = pd.Categorical(frame[name].astype(str), about["levels"], ordered=ordered)
     return frame
-
-
-def load_judge() -> Any:
-    """Import the judge from the shared folder."""
-    spec = importlib.util.spec_from_file_location("judge", SHARED / "bench" / "score.py")
-    assert spec is not None
-    assert spec.loader is not None
-    judge = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(judge)
-    return judge
 
 
 def compared(truth: pd.DataFrame, implicates: pd.DataFrame, cores: int) -> tuple[pd.DataFrame, pd.DataFrame]:
