@@ -37,8 +37,7 @@ class Estimates(pd.DataFrame):  # type: ignore[misc]
 
     def _how_shown(self) -> dict[str, Any]:
         """Show names of rows that a user has given, but no numbers of rows."""
-        index = self.index
-        has_names = index.nlevels > 1 or index.name is not None or index.dtype.kind not in "iu"
+        has_names = self.index.name is not None or self.index.dtype.kind not in "iu"
         return {"index": has_names, "max_rows": pd.get_option("display.max_rows")}
 
     def __repr__(self) -> str:

@@ -830,6 +830,8 @@ def test_a_table_shows_the_names_that_a_user_gives_its_rows():
     for shown in (repr(named), named._repr_html_()):
         assert all(town in shown for town in result["town"].astype(str))
     assert "Ayr" in repr(named.rename_axis(None))
+    assert "Ayr" in repr(result.set_index(["town", "type"]))
+    assert "street" in repr(result.rename_axis("street"))
     odd = type(result)({"y": ["a", "b", "c"], "est": [1.5, np.nan, 2.0], "moe": [np.inf, np.nan, 0.0]})
     assert repr(odd).split() == ["y", "est", "moe", "a", "1.5", "inf", "b", "c", "2", "0"]
     # A table without estimates is a table too.
