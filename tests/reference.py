@@ -134,8 +134,10 @@ def moments(w, x):
 
 
 def quantile(w, x, share):
-    """Interpolate between the middles of records' weights."""
+    """Interpolate between the middles of records' weights, which those of equal value share equally."""
     kept = [(float(b), float(a)) for a, b in zip(w, x, strict=True) if a > 0 and not math.isnan(b)]
+    equal = {value: [weight for other, weight in kept if other == value] for value, _ in kept}
+    kept = [(value, sum(equal[value]) / len(equal[value])) for value, _ in kept]
     kept.sort(key=lambda each: each[0])
     if not kept:
         return math.nan

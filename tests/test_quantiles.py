@@ -15,6 +15,7 @@ from fusionpy.kernels.quantiles import (
     sort_groups,
     woodruff_variance,
 )
+from fusionpy.kernels.scores import weighted_quantiles
 
 SEEDS = st.integers(0, 2**32)
 SHARES = st.floats(0, 1)
@@ -51,9 +52,9 @@ def test_quantiles_equal_brute_force(seed, share, ties):
         assert found[c] == pytest.approx(mine, rel=1e-9, nan_ok=True)
 
 
-@given(SEEDS, SHARES, st.integers(1, 50))
-def test_equal_weights_give_the_fifth_definition_of_hyndman_and_fan(seed, share, n):
-    x = np.random.default_rng(seed).normal(size=n)
+@given(SEEDS, SHARES, st.integers(1, 50), st.booleans())
+def test_equal_weights_give_the_fifth_definition_of_hyndman_and_fan(seed, share, n, ties):
+    x = np.random.default_rng(seed).normal(size=n).round(0 if ties else 9)
     found = group_quantiles(*one_group(x), x, np.full(n, 3.0), np.array([share]))
     assert found[0] == pytest.approx(np.quantile(x, share, method="hazen"), rel=1e-9, abs=1e-12)
 
@@ -70,6 +71,30 @@ def test_quantiles_do_not_depend_on_scale_or_order(seed, share):
     assert shifted == pytest.approx(2 * one + 1e9, rel=1e-14, nan_ok=True)
     mirrored = group_quantiles(*sort_groups(cell, n_cells, -x), -x, w, 1 - shares)
     assert -mirrored == pytest.approx(one, rel=1e-9, nan_ok=True)
+
+
+@given(SEEDS, SHARES)
+def test_the_order_of_records_of_equal_value_and_unequal_weight_does_not_matter(seed, share):
+    cell, n_cells, w, x = records(seed, ties=True)
+    order = np.random.default_rng(seed).permutation(len(x))
+    shares = np.full(n_cells, share)
+    one, other = (sort_groups(cell[each], n_cells, x[each]) for each in (slice(None), order))
+    found = group_quantiles(*one, x, w, shares)
+    assert group_quantiles(*other, x[order], w[order], shares) == pytest.approx(found, nan_ok=True)
+    wide = woodruff_variance(one, x, w, 0.4)
+    assert woodruff_variance(other, x[order], w[order], 0.4) == pytest.approx(wide, abs=1e-12, nan_ok=True)
+    mine = (cell == 0) & (w > 0) & ~np.isnan(x)
+    if mine.any():
+        scored = weighted_quantiles(x[mine], w[mine], np.array([share]))
+        assert scored == pytest.approx(found[:1], rel=1e-9)
+
+
+def test_quantiles_of_equal_values_with_unequal_weights():
+    """By hand: the twos share their weight of 4, and so stand at 2 to 4 of 6."""
+    x = np.array([1.0, 2.0, 2.0, 3.0])
+    for w in ([1.0, 1.0, 3.0, 1.0], [1.0, 3.0, 1.0, 1.0], [1.0, 2.0, 2.0, 1.0]):
+        found = [group_quantiles(*one_group(x), x, np.array(w), np.array([p]))[0] for p in (0.25, 0.5, 0.75)]
+        assert found == pytest.approx([1 + (1.5 - 0.5) / (2 - 0.5), 2, 2 + (4.5 - 4) / (5.5 - 4)])
 
 
 @given(SEEDS, st.integers(2, 4))

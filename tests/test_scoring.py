@@ -261,7 +261,9 @@ def test_equals_the_judge(judge, n, weight, seed):
         assert found[measure] == pytest.approx(expected[measure], abs=1e-6), measure
     for name, measures in expected["by"].items():
         for measure, value in measures.items():
-            assert found["by"][name][measure] == pytest.approx(value, abs=1e-6), (name, measure)
+            # Its weighted quantiles depend on the order of equal values.
+            near = 2e-4 if weight and measure in ("w1", "q90", "q99") else 1e-6
+            assert found["by"][name][measure] == pytest.approx(value, abs=near), (name, measure)
     # Older releases of scikit-learn shuffle the folds in another way.
     is_new = int(sklearn.__version__.split(".")[1]) >= 9
     assert found["auc"] == pytest.approx(expected["auc"], abs=1e-6 if is_new else 0.02)

@@ -94,8 +94,10 @@ def group_quantiles(start, row, x, w, share):  # type: ignore[no-untyped-def]
     Notes
     -----
     Record i of a group stands at :math:`(\sum_{j \le i} w_j - w_i / 2) / \sum w`; between records the
-    quantile is interpolated, beyond the ends it is the extreme value. The median is that of the reference
-    (section 5); with equal weights all are Hyndman and Fan's (1996) fifth definition.
+    quantile is interpolated, beyond the ends it is the extreme value. Records of equal value share their
+    weight equally, so that their order does not matter: k of them with weight W reach from half of W / k
+    within the lower end to as much within the upper, and all between is their value. The median is that of
+    the reference (section 5); with equal weights all are Hyndman and Fan's (1996) fifth definition.
 
     Examples
     --------
@@ -113,20 +115,27 @@ def group_quantiles(start, row, x, w, share):  # type: ignore[no-untyped-def]
         target = share[c] * total
         reached = before = 0.0
         last = np.nan
-        for p in range(start[c], start[c + 1]):
-            i = row[p]
-            if not w[i] > 0:
+        p = start[c]
+        while p < start[c + 1]:
+            value, weight, n = x[row[p]], 0.0, 0
+            while p < start[c + 1] and x[row[p]] == value:
+                if w[row[p]] > 0:
+                    weight += w[row[p]]
+                    n += 1
+                p += 1
+            if n == 0:
                 continue
-            middle = reached + w[i] / 2
+            middle = reached + weight / n / 2  # of the first of them
             if middle >= target:
-                if np.isnan(last) or x[i] == last:
-                    last = x[i]
-                else:
-                    last += (x[i] - last) * (target - before) / (middle - before)
+                last = (
+                    value if np.isnan(last) else last + (value - last) * (target - before) / (middle - before)
+                )
                 break
-            reached += w[i]
-            before = middle
-            last = x[i]
+            last = value
+            before = reached + weight - weight / n / 2  # of the last
+            if before >= target:
+                break
+            reached += weight
         out[c] = last
     return out
 

@@ -208,7 +208,8 @@ def weighted_quantiles(values: Array, weight: Array, probability: Array) -> Arra
 
     Notes
     -----
-    A record stands in the middle of its own weight; between records the quantile is interpolated.
+    A record stands in the middle of its own weight, equal ones share theirs equally; between records the
+    quantile is interpolated: `fusionpy.kernels.quantiles.group_quantiles` of one group.
 
     Examples
     --------
@@ -217,10 +218,14 @@ def weighted_quantiles(values: Array, weight: Array, probability: Array) -> Arra
     """
     if not weight.all():  # a record without weight would stand between others, or beyond them
         values, weight = values[weight > 0], weight[weight > 0]
-    order = np.argsort(values)  # numpy's order of ties: another moves w1 by about 1e-5
-    w = weight[order]
-    reached = np.cumsum(w)
-    return np.asarray(np.interp(probability * reached[-1], reached - w / 2, values[order]))
+    order = np.argsort(values)
+    ascending = values[order]
+    first = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))
+    w, size = np.add.reduceat(weight[order], first), np.diff(first, append=len(order))
+    reached, half = np.cumsum(w), w / size / 2
+    last = reached - half
+    places = np.stack([np.where(size > 1, reached - w + half, last), last], axis=1)  # from first to last
+    return np.asarray(np.interp(probability * reached[-1], places.ravel(), np.repeat(ascending[first], 2)))
 
 
 def spread_of(values: Array, weight: Array) -> float:

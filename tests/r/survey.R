@@ -53,6 +53,10 @@ for (label in names(by_type)) {
   )
   design <- do.call(svrepdesign, c(arguments, by_type[[label]]))
   by_group(design, label)
+  # Records of equal value share their weight: else quantiles would depend on their order.
+  arguments$weights <- ave(donor$weight, donor$electricity)
+  arguments$repweights <- data.frame(lapply(weights, ave, donor$electricity))
+  design <- do.call(svrepdesign, c(arguments, by_type[[label]]))
   for (share in shares) {
     found <- svyquantile(~electricity, design, share, qrule = "hf5", interval.type = "quantile", ci = TRUE)
     note(label, paste("quantile", share), "", "", coef(found), SE(found))

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import reference
 from scipy.stats import norm
 
 import fusionpy
@@ -132,20 +131,52 @@ def test_linearised_variances_of_totals_whose_sum_of_weights_is_known(donor, the
 def test_quantiles_and_woodruff_intervals(donor, theirs):
     """Their rule "hf5" is ours.
 
+    Their limits depend on the order of equal values, ours do not.
     Their interval is around the share of records up to the quantile, ours around the share that is wanted.
     The former is larger where records of one value meet, as here, by the ten: the widths differ a little.
     """
     table = ours(donor, {"quantile": {"electricity": SHARES}}, by=None)
     w, x, n = donor["weight"].to_numpy(), donor["electricity"].to_numpy(), len(donor)
+    order = np.argsort(x, kind="stable")
+    middles = (np.cumsum(w[order]) - w[order] / 2) / w.sum()
     for share, row in zip(SHARES, table.itertuples(), strict=True):
         found = theirs.loc[("linear", f"quantile {share}", "", "")]
         assert row.est == pytest.approx(found["est"], rel=1e-9)
         below = x <= row.est
         around = np.average(below, weights=w)
         s = np.sqrt(n / (n - 1) * ((w * (below - around)) ** 2).sum()) / w.sum()
-        ends = [reference.quantile(w, x, around + sign * norm.ppf(0.95) * s) for sign in (-1, 1)]
+        ends = np.interp(around + norm.ppf([0.05, 0.95]) * s, middles, x[order])
         assert found["se"] == pytest.approx((ends[1] - ends[0]) / (2 * norm.ppf(0.95)), rel=1e-6)
         assert row.se == pytest.approx(found["se"], rel=0.1)
+
+
+def tied(seed):
+    """Records of few values and unequal weights."""
+    rng = np.random.default_rng(seed)
+    return {"x": rng.integers(0, 8, 40).tolist(), "w": rng.gamma(1, 3, 40).tolist(), "shares": SHARES}
+
+
+@pytest.mark.filterwarnings("ignore:.* 0. nothing varies")
+def test_quantiles_of_equal_values_with_unequal_weights_in_both_orders(tmp_path):
+    """Theirs depend on the order of equal values, unless they share their weight; ours never do."""
+    given = tmp_path / "tied.json"
+    few = {"x": [1, 2, 2, 3], "w": [1, 1, 3, 1], "shares": [0.25, 0.5, 0.75]}
+    every = [few, *map(tied, range(20))]
+    given.write_text(json.dumps(every))
+    n_apart = 0
+    for case, found in zip(every, run_r("quantiles.R", given, tmp_path), strict=True):
+        x, w = np.array(case["x"], dtype=float), np.array(case["w"])
+        for rows in (np.lexsort([w, x]), np.lexsort([-w, x])):
+            fused = pd.DataFrame({"M": np.repeat([1, 2], len(x)), "x": np.tile(x[rows], 2)})
+            static = pd.DataFrame({"w": w[rows]})
+            asked = {"quantile": {"x": case["shares"]}}
+            table = fusionpy.analyze(asked, fused, static=static, weight="w", quiet=True)
+            for theirs in found["shared"]:
+                assert table["est"].to_numpy() == pytest.approx(np.array(theirs, dtype=float), rel=1e-9)
+            ends = np.sort(np.array(found["apart"], dtype=float), axis=0)
+            assert ((ends[0] - 1e-9 <= table["est"]) & (table["est"] <= ends[1] + 1e-9)).all()
+        n_apart += (ends[1] - ends[0] > 1e-6).any()
+    assert n_apart > 5
 
 
 def cases():
