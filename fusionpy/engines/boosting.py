@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ __all__ = [
     "Target",
     "Tuning",
     "fit",
+    "one_thread",
     "parameters",
     "parse",
     "predict",
@@ -61,6 +64,45 @@ _METRIC = {
 # One thread gives the same bits on any number of cores; models are fitted side by side instead.
 _QUIETLY = {"num_threads": 1, "verbosity": -1}
 _BINS_BY_ROW = 1024  # histograms of so many bins fit a core's first cache: then data are best read by row
+
+
+class _Calls:
+    """Calls of LightGBM that are under way and must keep to one thread, and what was allowed before them."""
+
+    def __init__(self) -> None:
+        self.lock, self.number, self.before = threading.Lock(), 0, -1
+
+
+_calls = _Calls()
+if hasattr(os, "register_at_fork"):  # a child has no other thread that could end its calls
+    os.register_at_fork(after_in_child=_calls.__init__)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep LightGBM to one thread where it takes no `num_threads`, which is where it handles texts.
+
+    Notes
+    -----
+    Threads of GNU's OpenMP, once started, are lost to children of ``fork``, which wait for them for ever
+    (LightGBM, FAQ: "LightGBM hangs when multithreading (OpenMP) and using forking in Linux at the same
+    time"). So none are started: parents may read models and fuse, and children, too.
+    """
+    library = lgb.basic._LIB
+    with _calls.lock:
+        if not _calls.number:
+            found = ctypes.c_int(0)
+            library.LGBM_GetMaxThreads(ctypes.byref(found))
+            _calls.before = found.value
+            library.LGBM_SetMaxThreads(ctypes.c_int(1))
+        _calls.number += 1
+    try:
+        yield
+    finally:
+        with _calls.lock:
+            _calls.number -= 1
+            if not _calls.number:
+                library.LGBM_SetMaxThreads(ctypes.c_int(_calls.before))
 
 
 class Cancelled(Exception):  # noqa: N818  (not an error: the user's own wish)
@@ -337,29 +379,31 @@ def fit(
     return parse(text(booster))
 
 
-def predict(booster: Booster, matrix: NDArray[np.float64], cores: int = 1) -> NDArray[np.float64]:
-    """Predict with a model.
+def predict(booster: Booster, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Predict with a model, in one thread.
 
     Parameters
     ----------
     booster : Booster
     matrix : (n, p) float64
         Predictors in the booster's order.
-    cores : int
-        Threads.
 
     Returns
     -------
     (n, k) float64
         k = number of classes for multiclass models, else 1.
     """
-    found = np.asarray(booster.predict(matrix, num_threads=cores), dtype=np.float64)
+    found = np.asarray(booster.predict(matrix, num_threads=1), dtype=np.float64)
     return found.reshape(len(matrix), -1)
 
 
-def text(booster: Booster) -> str:
-    """Write a model as LightGBM text; `parse` gives back the same predictions, bit for bit."""
-    return str(booster.model_to_string(num_iteration=-1))
+def text(booster: Booster, rounds: int = -1) -> str:
+    """Write a model as LightGBM text, all of it or its first rounds only.
+
+    Of `text`, `parse` gives back the same predictions, bit for bit.
+    """
+    with one_thread():
+        return str(booster.model_to_string(num_iteration=rounds))
 
 
 def parse(model: str) -> Booster:
@@ -371,6 +415,7 @@ def parse(model: str) -> Booster:
         If the text is not a model.
     """
     try:
-        return Booster(model_str=model)
+        with one_thread():
+            return Booster(model_str=model)
     except lgb.basic.LightGBMError as error:
         raise ValueError(str(error)) from None

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.boosting import Booster, Cancelled, Problem, Tuning, parameters, parse, refusals_told
+from fusionpy.engines.boosting import (
+    Booster,
+    Cancelled,
+    Problem,
+    Tuning,
+    parameters,
+    parse,
+    refusals_told,
+    text,
+)
 
 __all__ = ["Search", "expand_grid", "tune"]
 
@@ -187,7 +196,7 @@ class Search:
     def models(self) -> list[Booster]:
         """Models of the folds without the data that they were fitted on."""
         assert self.tuning is not None
-        texts = [m.model_to_string(num_iteration=self.tuning.rounds) for m in self._models if m is not None]
+        texts = [text(model, self.tuning.rounds) for model in self._models if model is not None]
         return [parse(each) for each in texts]
 
 

@@ -1,0 +1,137 @@
+"""Children of `fork`, multiprocessing's default on Linux up to Python 3.13, can do what their parent did."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import subprocess
+import sys
+import threading
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from fusionpy.engines import boosting
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork is Linux's")
+
+# Every child has so many seconds, of which it needs one or two.
+SCRIPT = """
+import json, multiprocessing, os, sys, warnings
+warnings.simplefilter("ignore")  # Python 3.12 warns of every fork beside threads; numpy has some
+import numpy as np
+import fusionpy
+from fusionpy import datasets
+
+folder, before = sys.argv[1:]
+donor, recipient = datasets.load_donor().head(300), datasets.load_recipient().head(60)
+how = {"seed": 1, "quiet": True}
+small = {"hyper": {"num_iterations": 5}, "refits": 2, "nclusters": 10, **how}
+path = f"{folder}/model.fsn"
+
+
+def train(cores=2, fsn=None):
+    return fusionpy.train(donor, ["electricity", "solar"], ["region", "rooms"], fsn=fsn, cores=cores, **small)
+
+
+def fuse(fsn, fsd=None):
+    return fusionpy.fuse(recipient, fsn, fsd, M=2, cores=2, **how)
+
+
+holes = donor[["region", "rooms", "tenure"]].copy()
+holes.loc[::7, "rooms"] = None
+jobs = {
+    "read": lambda: fusionpy.read_fsn(path),
+    "write": lambda: fusionpy.write_fsn(model, f"{folder}/{os.getpid()}.fsn"),
+    "train": lambda: train(fsn=f"{folder}/{os.getpid()}.fsn"),
+    "fuse": lambda: fuse(model),
+    "fuse by path": lambda: fuse(path, f"{folder}/{os.getpid()}.parquet"),
+    "fuse to fst": lambda: fuse(path, f"{folder}/{os.getpid()}.fsd"),
+    "impute": lambda: fusionpy.impute(holes, cores=2, **how),
+    "importance": lambda: fusionpy.importance(model, data=donor),
+    "analyze": lambda: fusionpy.analyze("mean(electricity)", implicates, cores=2, quiet=True),
+    "score": lambda: fusionpy.score(donor, back, x=["region", "rooms"], cores=2, quiet=True),
+}
+context = multiprocessing.get_context("fork")
+
+
+def prepare():
+    model = train(fsn=path)
+    fuse(model, f"{folder}/fused.parquet")
+    fusionpy.fuse(donor, model, f"{folder}/back.parquet", M=2, **how)
+
+
+child = context.Process(target=prepare)
+child.start()
+child.join()
+model = fusionpy.read_fsn(path)
+implicates, back = (fusionpy.read_fsd(f"{folder}/{name}.parquet", M=None) for name in ("fused", "back"))
+if before == "does all that and starts threads":
+    for job in jobs.values():
+        job()
+    import lightgbm
+
+    x = np.random.default_rng(1).random((999, 9))
+    lightgbm.train({"verbosity": -1, "num_threads": 4}, lightgbm.Dataset(x, x[:, 0]), 2)
+found = {}
+for name, job in jobs.items():
+    child = context.Process(target=job)
+    child.start()
+    child.join(15)
+    found[name] = "hangs" if child.is_alive() else child.exitcode
+    child.kill()
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize(
+    "before", ["reads", pytest.param("does all that and starts threads", marks=pytest.mark.slow)]
+)
+def test_children_do_all_that_the_parent_can(before, tmp_path):
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), before]
+    ended = subprocess.run(command, capture_output=True, timeout=250, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert len(found) == 10
+    assert set(found.values()) == {0}, found
+
+
+def allowed():
+    found = ctypes.c_int(0)
+    lgb.basic._LIB.LGBM_GetMaxThreads(ctypes.byref(found))
+    return found.value
+
+
+@pytest.mark.parametrize("own", [-1, 3])
+def test_what_others_allow_lightgbm_is_as_it_was(own):
+    lgb.basic._LIB.LGBM_SetMaxThreads(ctypes.c_int(own))
+    inside, begun, over = [], threading.Event(), threading.Event()
+
+    def other():
+        with boosting.one_thread():
+            begun.set()
+            over.wait(10)
+            inside.append(allowed())
+
+    try:
+        thread = threading.Thread(target=other)
+        thread.start()
+        begun.wait(10)
+        with boosting.one_thread():
+            inside.append(allowed())
+        inside.append(allowed())  # the other one is at it still
+        over.set()
+        thread.join()
+        assert inside == [1, 1, 1]
+        assert allowed() == own
+    finally:
+        lgb.basic._LIB.LGBM_SetMaxThreads(ctypes.c_int(-1))
+
+
+def test_texts_are_the_same_in_one_thread():
+    x = np.random.default_rng(1).random((300, 3))
+    booster = lgb.train({"verbosity": -1, "num_threads": 2}, lgb.Dataset(x, x[:, 0]), 20)
+    assert boosting.text(booster) == booster.model_to_string(num_iteration=-1)
+    assert boosting.text(booster, 7) == booster.model_to_string(num_iteration=7)
+    assert boosting.text(boosting.parse(boosting.text(booster))) == boosting.text(booster)
