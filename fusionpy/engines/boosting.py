@@ -70,12 +70,15 @@ class _Calls:
     """Calls of LightGBM that are under way and must keep to one thread, and what was allowed before them."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self.lock, self.number, self.before = threading.Lock(), 0, -1
 
 
 _calls = _Calls()
 if hasattr(os, "register_at_fork"):  # a child has no other thread that could end its calls
-    os.register_at_fork(after_in_child=_calls.__init__)
+    os.register_at_fork(after_in_child=_calls.forget)
 
 
 @contextmanager
@@ -88,7 +91,7 @@ def one_thread() -> Iterator[None]:
     (LightGBM, FAQ: "LightGBM hangs when multithreading (OpenMP) and using forking in Linux at the same
     time"). So none are started: parents may read models and fuse, and children, too.
     """
-    library = lgb.basic._LIB
+    library = lgb.basic._LIB  # type: ignore[attr-defined]  # Python's interface has no such call
     with _calls.lock:
         if not _calls.number:
             found = ctypes.c_int(0)
