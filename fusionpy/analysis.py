@@ -25,7 +25,7 @@ from fusionpy.pooling import pool_answers
 from fusionpy.progress import track
 from fusionpy.rectifying import Rectifier, check_rectifiable
 from fusionpy.schema import is_number
-from fusionpy.surveying import FusedSurvey
+from fusionpy.surveying import FusedSurvey, Weighing
 from fusionpy.tabulating import Estimates, tabulate
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "conclude",
     "has_levels",
     "measure",
-    "weights_of",
 ]
 
 Array = NDArray[np.float64]
@@ -79,7 +78,8 @@ def analyze(
     static : pandas or polars DataFrame, or pyarrow Table, optional
         Columns that are not simulated: one row per recipient, in the implicates' order.
     weight : str, optional
-        Column of survey weights, in `static` or in the implicates. Missing: all are 1.
+        Column of survey weights, in `static` or in the implicates, each of which is then weighted by its own.
+        Missing: all are 1.
     rep_weights : sequence of str, optional
         The recipient survey's replicate weights, any number of them. Negative ones, as the American Community
         Survey has them, are used as they are; in quantiles and Gini coefficients they count as 0.
@@ -163,7 +163,8 @@ def analyze(
     survey = FusedSurvey(open_implicates(implicates), static, fun)
     survey.check_order()
     survey.choose(question.needed, question.everything)
-    w, replicates = weights_of(survey, question)
+    weighing = Weighing(survey, question)
+    weighing.of(0)  # may be refused
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
     rectifier = None
     estimands, groups = question.estimands, Groups(question.by)
@@ -181,12 +182,14 @@ def analyze(
             kept = [
                 measure(each, columns, cell, len(groups), levels, survey.kind, kept) for each in estimands
             ]
+            w, replicates = weighing.of(implicate)
             for data, found in zip(kept, answers, strict=True):
                 found.append(answer(data, w, question.pooling, replicates, implicate, question.seed))
             if rectifier is not None:
                 rectifier.add(kept)
             tick()
-    return conclude(question, kept, answers, groups, (w, replicates), rectifier, survey.kind)
+    weights = weighing.mean() if rectifier is not None else weighing.of(0)
+    return conclude(question, kept, answers, groups, weights, rectifier, survey.kind)
 
 
 def conclude(
@@ -209,6 +212,8 @@ def conclude(
         Per estimand, one per implicate.
     groups : Groups
     weights : (n,) float64, and Replicates or None
+        Means over the implicates; of estimates that are not rectified no more than the number of replicates
+        matters.
     rectifier : Rectifier or None
     kind : str
         Of frame that is wanted.
@@ -240,17 +245,6 @@ def conclude(
     estimates = Estimates(result)
     estimates.attrs = result.attrs
     return estimates
-
-
-def weights_of(survey: FusedSurvey, question: Question) -> tuple[Array, Replicates | None]:
-    """Fetch the weights: (n,) float64, and the replicate weights if there are any."""
-    weight, names = question.weight, question.replicates
-    w = survey.weights([weight], "weight")[0] if weight is not None else np.ones(survey.n_rows)
-    if not names:
-        return w, None
-    columns = survey.weights(names, "replicate weight")
-    scale = question.scale / len(columns)
-    return w, Replicates(np.asfortranarray(np.stack(columns, axis=1)), scale, question.cores)
 
 
 def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question: Question) -> None:

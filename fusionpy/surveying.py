@@ -12,15 +12,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.errors import SchemaError, counted, grouped, meant
-from fusionpy.estimating import column_values
+from fusionpy.estimands import Question
+from fusionpy.estimating import Replicates, column_values
 from fusionpy.formats.implicates import Implicates
 from fusionpy.frames import Table, Unreadable, as_table, return_table
 from fusionpy.schema import is_number
 
-__all__ = ["FusedSurvey"]
+__all__ = ["FusedSurvey", "Weighing"]
 
 Array = NDArray[np.float64]
 ENOUGH_VALUES = 20
+TWOFOLD = "has other values in `implicates` than in `static`"
 
 
 class FusedSurvey:
@@ -115,22 +117,35 @@ class FusedSurvey:
             )
         return {name: _column(table, name) for name in table.names}
 
-    def weights(self, names: Sequence[str], role: str) -> list[Array]:
-        """Columns of weights: numbers, none missing; of replicates alone some may be negative."""
+    def vary(self, names: Sequence[str]) -> bool:
+        """Tell whether some columns are the implicates' own, so that they can differ between them."""
+        return any(name in self.implicates.names for name in names)
+
+    def weights(self, names: Sequence[str], role: str, implicate: int = 0) -> list[Array]:
+        """Columns of weights: numbers, none missing; of replicates alone some may be negative.
+
+        Parameters
+        ----------
+        names : sequence of str
+        role : str
+            What to call them in errors.
+        implicate : int
+            From 0; its own weights, where it has some.
+
+        Raises
+        ------
+        SchemaError
+            If they cannot be used, or if implicates and static columns have different ones.
+        """
         found: list[tuple[str, str, str]] = []
         values = []
-        implicate: dict[str, pa.Array] = {}
-        own = [
-            n for n in names if n in self.implicates.names and not (self.static and n in self.static.names)
-        ]
-        if own:
-            table = self.implicates.read(0, own)
-            implicate = {name: _whole(table.column(name)) for name in own}
+        own = [name for name in names if name in self.implicates.names]
+        table = self.implicates.read(implicate, own) if own else pa.table({})
         for name in names:
-            array = implicate.get(name)
-            if array is None and self.static is not None and name in self.static.names:
-                array = _column(self.static, name)
-            problem = _weight_problem(array, self.known, name, role)
+            static = self._static(name)
+            array = _whole(table.column(name)) if name in own else static
+            is_twofold = name in own and static is not None and not _same_numbers(array, static)
+            problem = TWOFOLD if is_twofold else _weight_problem(array, self.known, name, role)
             if problem is None and array is not None:
                 values.append(column_values(array))
             else:
@@ -140,6 +155,64 @@ class FusedSurvey:
                 "The weights cannot be used.", grouped(found), "Mend these columns, or name others."
             )
         return values
+
+    def _static(self, name: str) -> pa.Array | None:
+        return _column(self.static, name) if self.static is not None and name in self.static.names else None
+
+
+class Weighing:
+    """The weights of each implicate: its own, if it has some.
+
+    Parameters
+    ----------
+    survey : FusedSurvey
+    question : Question
+    """
+
+    def __init__(self, survey: FusedSurvey, question: Question) -> None:
+        self.survey, self.question = survey, question
+        names = [*question.replicates, *([question.weight] if question.weight is not None else [])]
+        self.vary = survey.vary(names)
+        self._fixed: tuple[Array, Replicates | None] | None = None
+
+    def of(self, implicate: int) -> tuple[Array, Replicates | None]:
+        """Fetch the weights, (n,) float64, and the replicate weights if there are any.
+
+        Raises
+        ------
+        SchemaError
+            If they cannot be used.
+        """
+        if self.vary:
+            return self._read(implicate)
+        if self._fixed is None:
+            self._fixed = self._read(0)
+        return self._fixed
+
+    def mean(self) -> tuple[Array, Replicates | None]:
+        """Average the weights over the implicates."""
+        w, replicates = self.of(0)
+        if not self.vary:
+            return w, replicates
+        M = self.survey.implicates.M
+        w = w.copy()
+        for implicate in range(1, M):
+            more, beside = self.of(implicate)
+            w += more
+            if replicates is not None and beside is not None:
+                replicates.weights += beside.weights
+        if replicates is not None:
+            replicates.weights /= M
+        return w / M, replicates
+
+    def _read(self, implicate: int) -> tuple[Array, Replicates | None]:
+        survey, names, weight = self.survey, self.question.replicates, self.question.weight
+        w = survey.weights([weight], "weight", implicate)[0] if weight is not None else np.ones(survey.n_rows)
+        if not names:
+            return w, None
+        columns = survey.weights(names, "replicate weight", implicate)
+        scale = self.question.scale / len(columns)
+        return w, Replicates(np.asfortranarray(np.stack(columns, axis=1)), scale, self.question.cores)
 
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -167,6 +240,13 @@ def _n_moved(a: pa.Array, b: pa.Array) -> int:
 def _texts(array: pa.Array) -> NDArray[np.object_]:
     values = array.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False)
     return np.asarray(values, dtype=object)
+
+
+def _same_numbers(a: pa.Array, b: pa.Array) -> bool:
+    """Tell whether two columns have the same numbers; those that have none are told of elsewhere."""
+    if a.equals(b) or not (is_number(a.type) and is_number(b.type)):
+        return True
+    return np.array_equal(column_values(a), column_values(b), equal_nan=True)
 
 
 def _column(table: Table, name: str) -> pa.Array:

@@ -481,6 +481,74 @@ def test_weights_may_be_among_the_implicates():
     assert_frame_equal(result, analyze("mean(kwh)", by="town"))
 
 
+def with_own_weights(kind="pandas", folder=None):
+    """Implicates that have weights of their own, all but the first with other ones."""
+    rng = np.random.default_rng(8)
+    names = ["weight", *REPLICATES]
+    factor = np.concatenate([np.ones(N), rng.gamma(2, 0.5, N * (M - 1)).round(2)])
+    own = pd.concat([RECIPIENT[names]] * M, ignore_index=True).mul(factor, axis=0)
+    fused = pd.concat([IMPLICATES.assign(fuel=IMPLICATES["fuel"].astype(str)), own], axis=1)
+    if kind == "polars":
+        return pl.from_pandas(fused)
+    if kind == "pandas":
+        return fused
+    pq.write_table(pa.Table.from_pandas(fused), folder / "fused.parquet", row_group_size=50)
+    return folder / "fused.parquet"
+
+
+EVERY = {
+    "mean": ["kwh", "fuel"],
+    "sum": ["kwh", "solar"],
+    "median": "kwh",
+    "p90": "people",
+    "ratio": ("kwh", "people"),
+    "share": "kwh",
+    "gini": "kwh",
+    "custom": {"own": lambda frame, w: float((frame["kwh"].to_numpy() * w).sum() / w.sum())},
+}
+
+
+@pytest.mark.filterwarnings("ignore:.* 0. nothing varies:fusionpy.FusionWarning")
+@pytest.mark.parametrize(
+    ("kind", "by", "rep_weights"),
+    [
+        ("pandas", None, REPLICATES),
+        ("polars", "region", REPLICATES),
+        ("file", "region", None),
+        ("pandas", "people", REPLICATES),
+    ],
+)
+def test_each_implicate_has_its_own_weights(kind, by, rep_weights, tmp_path):
+    fused = with_own_weights(kind, tmp_path)
+    static = RECIPIENT[["region"]]
+    how = {"static": static, "weight": "weight", "by": by, "rep_weights": rep_weights, "quiet": True}
+    found = fusionpy.analyze(EVERY, fused, **how)
+    found = found.to_pandas() if isinstance(found, pl.DataFrame) else found
+    alone = []
+    for _, frame in with_own_weights().groupby("M"):
+        twice = pd.concat([frame.assign(M=1), frame.assign(M=2)], ignore_index=True)
+        alone.append(fusionpy.analyze(EVERY, twice, **how)[["est", "se"]].to_numpy())
+    est, se = np.moveaxis(np.stack(alone), 2, 0)
+    assert found["est"].to_numpy() == pytest.approx(est.mean(axis=0), rel=1e-12)
+    if rep_weights:  # nothing is drawn
+        total = (se**2).mean(axis=0) + (1 + 1 / M) * est.var(axis=0, ddof=1)
+        assert found["se"].to_numpy() == pytest.approx(np.sqrt(total), rel=1e-9)
+
+
+def test_bad_weights_of_a_later_implicate_are_refused():
+    fused = with_own_weights()
+    fused.loc[2 * N + 5, "weight"] = np.nan
+    with pytest.raises(SchemaError, match="missing or infinite"):
+        fusionpy.analyze("mean(kwh)", fused, weight="weight", quiet=True)
+
+
+def test_weights_that_static_and_implicates_both_have_must_be_the_same():
+    carried = IMPLICATES.assign(weight=np.tile(RECIPIENT["weight"], M))
+    assert_frame_equal(analyze("mean(kwh)", carried), analyze("mean(kwh)"))
+    with pytest.raises(SchemaError, match="other values in `implicates` than in `static`"):
+        analyze("mean(kwh)", with_own_weights())
+
+
 def test_without_weights_every_record_counts_one():
     result = analyze("mean(kwh)", weight=None)
     assert result["n"].item() == result["n_eff"].item() == N

@@ -486,6 +486,23 @@ def test_groups_and_levels_that_later_implicates_meet_first(client, tmp_path):
     assert_frame_equal(found, expected, check_exact=True)
 
 
+def test_each_implicate_has_its_own_weights(client, tmp_path, alone, recipient):
+    """In statistics, groups and replicates; the rectified take the mean weight."""
+    table = pq.read_table(alone)
+    names = ["weight", *REPLICATES]
+    factor = np.random.default_rng(5).gamma(4, 0.25, len(table))
+    for name in names:
+        table = table.append_column(name, pa.array(np.tile(recipient[name], M) * factor))
+    pq.write_table(table, tmp_path / "own.parquet")
+    how = {"static": recipient.drop(columns=names), "weight": "weight", "by": "tenure", "quiet": True}
+    for x, more in (("mean(electricity)", {}), ("median(electricity)", {"rep_weights": REPLICATES})):
+        expected = fusionpy.analyze(x, tmp_path / "own.parquet", **how, **more)
+        found = distributed.analyze(x, tmp_path / "own.parquet", client=client, **how, **more)
+        assert_frame_equal(found, expected, check_exact=True)
+        shared = fusionpy.analyze(x, alone, **{**how, **more, "static": recipient})
+        assert (found["est"] != shared["est"]).all()
+
+
 def test_rectified_and_polars(client, written, alone, recipient, model):
     static = pl.from_pandas(recipient.drop(columns="tenure"))
     how = {"static": static, "by": "region", "weight": "weight", "rectify": str(model), "quiet": True}

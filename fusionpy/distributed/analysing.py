@@ -11,7 +11,7 @@ from typing import Any, Literal
 import dask
 import numpy as np
 
-from fusionpy.analysis import conclude, measure, weights_of
+from fusionpy.analysis import conclude, measure
 from fusionpy.distributed.clusters import at_work, check_cluster, n_threads, ranges, results
 from fusionpy.distributed.surveys import Job, Numbering, answers_of, meet, static_beside
 from fusionpy.errors import ArgumentError, Problems, shown
@@ -22,7 +22,7 @@ from fusionpy.formats.implicates import open_implicates
 from fusionpy.model import FusionModel
 from fusionpy.progress import track
 from fusionpy.rectifying import Rectifier, check_rectifiable
-from fusionpy.surveying import FusedSurvey
+from fusionpy.surveying import FusedSurvey, Weighing
 
 __all__ = ["analyze"]
 
@@ -143,7 +143,8 @@ def analyze(
     answers, names = _lined_up(question, found)
     if model is not None:
         kept, groups, rectifier = _rectifier(model, survey, question)
-        return conclude(question, kept, answers, groups, weights_of(survey, question), rectifier, survey.kind)
+        weights = Weighing(survey, question).mean()
+        return conclude(question, kept, answers, groups, weights, rectifier, survey.kind)
     groups, levels = numbering[-1]
     nobody = np.empty(0, dtype=np.intp)
     kept = [
@@ -152,8 +153,8 @@ def analyze(
     ]
     n_replicates = len(question.replicates)
     replicates = Replicates(np.empty((0, n_replicates)), question.scale / max(n_replicates, 1))
-    weights = np.empty(0), replicates if n_replicates else None
-    return conclude(question, kept, answers, groups, weights, None, survey.kind)
+    no_weights = np.empty(0), replicates if n_replicates else None
+    return conclude(question, kept, answers, groups, no_weights, None, survey.kind)
 
 
 def _number(client: Any, job: Job, M: int) -> tuple[list[Numbering], tuple[bool, ...]]:

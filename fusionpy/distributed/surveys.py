@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fusionpy.analysis import check_columns, has_levels, measure, weights_of
+from fusionpy.analysis import check_columns, has_levels, measure
 from fusionpy.errors import OutputError, SchemaError
 from fusionpy.estimands import Question
 from fusionpy.estimating import Answer, Groups, Levels, Measured, answer
@@ -21,7 +21,7 @@ from fusionpy.formats.aside import shown_path
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.stored import open_stored
 from fusionpy.frames import Unreadable
-from fusionpy.surveying import FusedSurvey
+from fusionpy.surveying import FusedSurvey, Weighing
 
 __all__ = ["Beside", "Job", "Met", "Numbering", "answers_of", "meet", "static_beside"]
 
@@ -186,7 +186,7 @@ def meet(job: Job, implicates: Sequence[int], looked_at: Sequence[str] | None) -
     names = question.needed if looked_at is None else looked_at
     survey = job.survey(names, question.fun is not None)
     if checks:
-        weights_of(survey, question)
+        Weighing(survey, question).of(0)
     found = []
     for implicate in implicates:
         columns = survey.columns(implicate)
@@ -241,7 +241,7 @@ def answers_of(
     """
     question = job.question
     survey = job.survey(question.needed, question.everything)
-    w, replicates = weights_of(survey, question)
+    weighing = Weighing(survey, question)
     kept: list[Measured] = []
     found = []
     for implicate, (groups, levels) in zip(implicates, numbering, strict=True):
@@ -250,6 +250,7 @@ def answers_of(
         kept = [
             measure(each, columns, cell, len(groups), levels, job.kind, kept) for each in question.estimands
         ]
+        w, replicates = weighing.of(implicate)
         answers = [answer(data, w, question.pooling, replicates, implicate, question.seed) for data in kept]
         found.append([(one, list(data.names)) for one, data in zip(answers, kept, strict=True)])
     return found
