@@ -70,7 +70,7 @@ def analyze(
         "proportion", "count", "median", "quantile" or a percentile such as "p90", "ratio" of two columns'
         totals, "share" of the total that falls to the group, "gini", and "custom": a function (or a mapping
         of names to functions) of a group's records and their weights that returns a number, or a mapping of
-        names to numbers.
+        names to numbers. Each call gets a frame of its own, which it may change.
     implicates : pandas or polars DataFrame, pyarrow Table, or path
         What `fuse` returned, or the file it wrote (Parquet, or ``.fsd`` of R), or the folder that
         `fusionpy.distributed.fuse` wrote. Files are read one implicate at a time, and only the columns that

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, shown
 from fusionpy.estimands import Estimand
-from fusionpy.frames import to_floats
+from fusionpy.frames import own_copy, to_floats
 from fusionpy.kernels.estimates import (
     Moments,
     Shares,
@@ -505,7 +505,7 @@ def _custom(data: Measured, w: Array) -> Array:
     found: list[Mapping[str, float] | None] = []
     for rows, frame in data.parts:
         weight = w[rows]
-        result = function(frame, weight) if weight.sum() > 0 else None
+        result = function(own_copy(frame), weight) if weight.sum() > 0 else None
         found.append(None if result is None else _numbers(result, data.estimand.y))
     for result in found:
         data.names += [name for name in result or () if name not in data.names]

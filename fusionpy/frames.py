@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 
 from fusionpy.errors import Problems, SchemaError, few, repeated, shown
 
-__all__ = ["Table", "Unreadable", "as_table", "is_text", "return_table", "take_names", "to_floats"]
+__all__ = [
+    "Table",
+    "Unreadable",
+    "as_table",
+    "is_text",
+    "own_copy",
+    "return_table",
+    "take_names",
+    "to_floats",
+]
 
 
 class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of the column)
@@ -201,6 +211,37 @@ def return_table(
     enums = [_polars_enum(table, field.name) for field in table.schema if _is_ordered_text(field.type)]
     polars = polars.with_columns(enums)
     return polars if part is None else polars.hstack(pl.concat([part] * times)).select(order)
+
+
+def own_copy(frame: Any) -> Any:
+    """Copy a frame for a function of the user's, who may change it: nothing of that reaches the original.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+
+    Returns
+    -------
+    the same kind of frame
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"a": [1, 2]})
+    >>> own_copy(frame).drop(columns="a", inplace=True)
+    >>> frame.columns.to_list()
+    ['a']
+    """
+    if isinstance(frame, pa.Table):  # cannot be changed
+        return frame
+    if hasattr(frame, "clone"):  # polars copies what is written to
+        return frame.clone()
+    made = frame.copy()
+    for name in made.columns:
+        column = made[name]
+        if column.dtype == object and any(isinstance(v, list | dict | np.ndarray) for v in column):
+            made[name] = copy.deepcopy(column.to_numpy(copy=True))
+    return made
 
 
 def _is_ordered_text(kind: pa.DataType) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fusionpy.errors import ArgumentError, FusionWarning, Problems, counted, few, meant
 from fusionpy.estimands import Estimand
 from fusionpy.estimating import Answer, Groups, Measured, Replicates, answer
-from fusionpy.frames import Unreadable, as_table, return_table
+from fusionpy.frames import Unreadable, as_table, own_copy, return_table
 from fusionpy.kernels.estimates import cochran_variance, group_moments
 from fusionpy.kernels.rubin import Pooled, margin_of_error
 from fusionpy.model import FusionModel, Known
@@ -247,7 +247,8 @@ class Rectifier:
         columns = {v.name: _decoded(v, self.known.x[:, j]) for j, v in enumerate(schema.x)}
         if fun is not None and any(name not in columns for name in groups.names):
             columns |= {v.name: _decoded(v, self.known.y[:, j]) for j, v in enumerate(schema.y)}
-            made = as_table(fun(return_table(pa.table(columns), kind, {})), "what `fun` returned")
+            frame = own_copy(return_table(pa.table(columns), kind, {}))
+            made = as_table(fun(frame), "what `fun` returned")
             try:
                 columns |= {name: made.column(name) for name in groups.names if name in made.names}
             except Unreadable as error:

@@ -15,7 +15,7 @@ from fusionpy.errors import SchemaError, counted, grouped, meant
 from fusionpy.estimands import Question
 from fusionpy.estimating import Replicates, column_values
 from fusionpy.formats.implicates import Implicates
-from fusionpy.frames import Table, Unreadable, as_table, return_table
+from fusionpy.frames import Table, Unreadable, as_table, own_copy, return_table
 from fusionpy.schema import is_number
 
 __all__ = ["FusedSurvey", "Weighing"]
@@ -108,7 +108,7 @@ class FusedSurvey:
         if self.fun is None:
             return {}
         n_rows = len(next(iter(columns.values()), []))
-        made = self.fun(return_table(pa.table(dict(columns)), self.kind, {}))
+        made = self.fun(own_copy(return_table(pa.table(dict(columns)), self.kind, {})))
         table = as_table(made, "what `fun` returned")
         if table.n_rows != n_rows:
             problem = f"It has {counted(table.n_rows, 'row')} for {counted(n_rows, 'record')}."

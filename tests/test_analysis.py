@@ -706,6 +706,103 @@ def test_custom_functions_get_frames_of_the_callers_kind():
     assert set(map(str, seen)) == {str((pl.DataFrame, columns, True))}
 
 
+def changes_values(frame):
+    if isinstance(frame, pl.DataFrame):
+        frame[0, "kwh"] = 1e12
+        frame[3, "rooms"] = 77
+        return
+    frame["kwh"] *= 1e6
+    frame.loc[:, "rooms"] = 9
+    frame.iloc[0, 0] = frame.iloc[-1, 0]
+
+
+def changes_memory(frame):
+    for name in ("kwh", "people", "rooms"):
+        values = frame[name].to_numpy()
+        if values.flags.writeable:
+            values[:] = 0
+
+
+def drops_columns(frame):
+    if isinstance(frame, pl.DataFrame):
+        frame.drop_in_place("people")
+    else:
+        frame.drop(columns=["people", "fuel"], inplace=True)  # noqa: PD002
+        del frame["solar"]
+
+
+def changes_rows(frame):
+    if isinstance(frame, pl.DataFrame):
+        frame.extend(frame)
+        return
+    frame.sort_values("kwh", inplace=True)  # noqa: PD002
+    frame.reset_index(drop=True, inplace=True)  # noqa: PD002
+    frame.drop(index=frame.index[:5], inplace=True)  # noqa: PD002
+
+
+def adds_columns(frame):
+    if isinstance(frame, pl.DataFrame):
+        frame.insert_column(0, pl.lit(1.0).alias("one"))
+    else:
+        frame.insert(0, "one", 1.0)
+        frame.columns = [f"{name}_" for name in frame.columns]
+
+
+CHANGES = [changes_values, changes_memory, drops_columns, changes_rows, adds_columns]
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+@pytest.mark.parametrize("rep_weights", [None, REPLICATES])
+def test_custom_functions_may_change_their_frames(change, kind, rep_weights):
+    """Neither later calls nor the user's own frames see anything of it."""
+
+    def centre(frame, w):
+        return float((frame["kwh"].to_numpy() * w).sum() / w.sum())
+
+    def changing(frame, w):
+        found = centre(frame, w)
+        change(frame)
+        w[:] = 0
+        return found
+
+    fused, static = IMPLICATES.copy(), RECIPIENT.copy()
+    if kind == "polars":
+        fused, static = pl.from_pandas(fused), pl.from_pandas(static)
+    before = fused.clone() if kind == "polars" else fused.copy()
+    how = {"static": static, "weight": "weight", "by": "town", "rep_weights": rep_weights, "quiet": True}
+    found = fusionpy.analyze({"custom": {"a": changing, "b": centre}}, fused, **how)
+    assert fused.equals(before)
+    found = found.to_pandas() if kind == "polars" else found
+    one, other = (found.loc[found["y"] == name, NUMBERS].to_numpy() for name in "ab")
+    assert np.array_equal(one, other)
+    assert one[:, 0] == pytest.approx(analyze("mean(kwh)", by="town")["est"].to_numpy())
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_fun_may_change_its_frame(change, kind):
+    def make(frame):
+        new = frame["kwh"] + 0.0
+        new = new.alias("new") if kind == "polars" else new.rename("new")
+        made = pl.DataFrame({"new": new}) if kind == "polars" else pd.DataFrame({"new": new.copy()})
+        change(frame)
+        return made
+
+    fused, static = IMPLICATES.copy(), RECIPIENT.copy()
+    if kind == "polars":
+        fused, static = pl.from_pandas(fused), pl.from_pandas(static)
+    how = {"static": static, "weight": "weight", "by": "rooms", "quiet": True}
+    found = fusionpy.analyze(["mean(new)", "mean(kwh)"], fused, fun=make, **how)
+    found = found.to_pandas() if kind == "polars" else found
+    one, other = (found.loc[found["y"] == name, NUMBERS].to_numpy() for name in ("new", "kwh"))
+    assert np.array_equal(one, other)
+    assert one == pytest.approx(analyze("mean(kwh)", by="rooms")[NUMBERS].to_numpy())
+    assert fused["kwh"].to_list() == IMPLICATES["kwh"].to_list()
+
+
 def test_custom_functions_that_cannot_tell():
     result = analyze(
         {"custom": lambda f, w: {"a": w.sum(), **({"b": w[0]} if f["town"].iloc[0] == "Ayr" else {})}},
