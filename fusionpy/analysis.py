@@ -85,6 +85,7 @@ def analyze(
         Survey has them, are used as they are; in quantiles and Gini coefficients they count as 0.
     by : str or sequence of str, optional
         Estimate for every combination of these columns, simulated ones too. A missing value makes a group.
+        Columns that are called as the result's own (`n`, `y`, `level`, `type`, `est`, ...) are refused.
     fun : callable, optional
         Called with each implicate's data frame (and the columns of `static`), returns a data frame of further
         columns that `x` and `by` may name.

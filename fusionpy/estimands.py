@@ -14,12 +14,13 @@ from fusionpy.errors import ArgumentError, Problems, few, is_whole, meant, settl
 from fusionpy.frames import take_names
 from fusionpy.kernels.rubin import Rule
 
-__all__ = ["Estimand", "Question", "ask", "read_estimands"]
+__all__ = ["Estimand", "Question", "ask", "read_estimands", "refuse_own"]
 
 STATISTICS = ("mean", "proportion", "sum", "count", "median", "quantile", "ratio", "share", "gini", "custom")
 POOLINGS = ("barnard-rubin", "rubin", "fusionacs")
 DESIGNS = ("sdr", "brr", "fay", "jk1", "bootstrap")
 FAY_RHO = 0.5
+OF_RESULT = ("n", "n_eff", "y", "level", "type", "est", "se", "df", "moe", "lower", "upper", "fmi")
 OF_ONE = ("mean", "proportion", "sum", "count", "median", "share", "gini")
 _CALL = re.compile(r"(?:(?P<name>[^=()]+?)\s*=\s*)?(?P<how>[\w.]+)\s*\((?P<inside>.*)\)")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
@@ -137,6 +138,7 @@ def ask(
     )
     estimands = read_estimands(x, problems)
     groups = take_names(by, "by", problems)
+    refuse_own(groups, (*OF_RESULT, *(["name"] if any(each.name for each in estimands) else [])), problems)
     replicates = take_names(rep_weights, "rep_weights", problems)
     scale = _scale(var_scale, len(replicates), problems)
     _check_arguments(weight, fun, pooling, level, cores, problems)
@@ -154,6 +156,16 @@ def ask(
         int(cores),
         seed,
     )
+
+
+def refuse_own(by: Sequence[str], own: Sequence[str], problems: Problems) -> None:
+    """Note groups by columns that are called as some of the result's own are."""
+    if taken := [name for name in by if name in own]:
+        which = "which the result has as a column" if len(taken) == 1 else "which the result has as columns"
+        problems.add(
+            f"`by` names {few(taken, '`')}, {which} of its own: rename {'it' if len(taken) == 1 else 'them'} "
+            f"in the data, or let `fun` make a copy with another name, `{taken[0]}_group` for instance."
+        )
 
 
 def _scale(var_scale: Any, n_replicates: int, problems: Problems) -> float:

@@ -228,7 +228,7 @@ def own_copy(frame: Any) -> Any:
     --------
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"a": [1, 2]})
-    >>> own_copy(frame).drop(columns="a", inplace=True)
+    >>> own_copy(frame).insert(0, "b", 0)
     >>> frame.columns.to_list()
     ['a']
     """

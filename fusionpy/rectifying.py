@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, FusionWarning, Problems, counted, few, meant
-from fusionpy.estimands import Estimand
+from fusionpy.estimands import Estimand, refuse_own
 from fusionpy.estimating import Answer, Groups, Measured, Replicates, answer
 from fusionpy.frames import Unreadable, as_table, own_copy, return_table
 from fusionpy.kernels.estimates import cochran_variance, group_moments
@@ -57,6 +57,7 @@ def check_rectifiable(
         problems.hint = (
             problems.hint or "Group by predictors, or by columns that `fun` makes of predictors alone."
         )
+    refuse_own(by, ("n_donors",), problems)
     problems.stop()
 
 

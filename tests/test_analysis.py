@@ -1005,6 +1005,52 @@ def test_a_table_shows_the_names_that_a_user_gives_its_rows():
     assert isinstance(pd.DataFrame(result), pd.DataFrame)
 
 
+OF_RESULT = ("n", "n_eff", "y", "level", "type", "est", "se", "df", "moe", "lower", "upper", "fmi")
+
+
+def called(name, kind):
+    """The survey with a group of that name, among the static columns or the simulated ones."""
+    static, fused = RECIPIENT.rename(columns={"town": name}), IMPLICATES.rename(columns={"fuel": name})
+    if kind == "polars":
+        return pl.from_pandas(static), pl.from_pandas(IMPLICATES)
+    return (RECIPIENT, fused) if kind == "simulated" else (static, IMPLICATES)
+
+
+@pytest.mark.parametrize("name", OF_RESULT)
+@pytest.mark.parametrize("kind", ["pandas", "polars", "simulated"])
+def test_groups_called_as_columns_of_the_result_are_refused(name, kind):
+    static, fused = called(name, kind)
+    with pytest.raises(
+        ArgumentError, match=f"`by` names `{name}`, which the result has as a column of its own"
+    ):
+        fusionpy.analyze("mean(kwh)", fused, static=static, by=["region", name], quiet=True)
+
+
+def test_every_column_of_the_result_is_refused_or_kept_as_a_group():
+    """Whatever a result has, and whatever else a group may be called."""
+    named = {"x": "total = sum(kwh)"}
+    for name in [*analyze(named["x"]).columns, "n_donors", "M", "id", "share", "value", "name"]:
+        static, fused = called(name, "pandas")
+        for x in ("mean(kwh)", named["x"]):
+            try:
+                result = fusionpy.analyze(x, fused, static=static, by=name, quiet=True)
+            except ArgumentError:
+                assert name in (*OF_RESULT, "name")
+                assert x == named["x"] or name != "name"
+            else:
+                assert result[name].to_list() == ["Ayr", "Bath"]
+                assert result.columns.is_unique
+    both = RECIPIENT.rename(columns={"town": "type", "region": "est"})
+    with pytest.raises(ArgumentError, match="names `type`, `est`, which the result has as columns"):
+        analyze("mean(kwh)", static=both, by=["type", "est"])
+
+
+def test_fun_gives_a_group_another_name():
+    static, _ = called("type", "pandas")
+    how = {"static": static, "fun": lambda frame: pd.DataFrame({"type_group": frame["type"]})}
+    assert analyze("mean(kwh)", by="type_group", **how)["type_group"].to_list() == ["Ayr", "Bath"]
+
+
 BAD_ARGUMENTS = {
     "x of nothing": ({"x": {}}, "`x` asks for nothing"),
     "x of a number": ({"x": 5}, "`x` must be a mapping"),

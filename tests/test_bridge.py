@@ -506,3 +506,10 @@ def test_buffers_are_given_back_once():
     job.drop(place)
     assert len(buffer) == 0
     assert json.loads(job.pack("frame", 0))["status"] == "failed"
+
+
+@pytest.mark.parametrize("by", ["N", ["region", "N"]])
+def test_groups_called_as_a_column_of_rs_result_are_refused(by):
+    arguments = {"x": {"mean": "kwh"}, "by": by, "detailed": False}
+    with pytest.raises(ArgumentError, match="`by` names `N`, which the result has"):
+        calls.CALLS["analyze"](arguments, {"implicates": None, "static": None}, None)

@@ -158,6 +158,7 @@ def test_errors(folder: Path, tmp_path: Path) -> None:
         "`", "'"
     )
     assert "There is no such file" in fail("analyze", tmp_path / "none.parquet", "mean(electricity)")
+    assert "which the result has" in fail("analyze", fused, "mean(electricity)", "--by", "type,level")
     assert "`var_scale`" in fail("analyze", fused, "mean(electricity)", "--var-scale", "jackknife")
     assert "--y" in fail("score", folder / "truth.parquet")
     assert "--donor" in fail("report", tmp_path / "r.html", "--model", folder / "model.fsn", "--folds", 3)

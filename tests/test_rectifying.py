@@ -404,3 +404,14 @@ def test_a_model_that_is_wrong_is_mended():
     wrong, left = np.abs(plain["est"] - truth), np.abs(mended["est"] - truth)
     assert (wrong > 0.7).all()
     assert (left < 0.15 * wrong).all()
+
+
+def test_a_group_called_as_the_number_of_donors_is_refused(donor, recipient):
+    renamed = {"tenure": "n_donors"}
+    x = ["region", "n_donors"]
+    model = fusionpy.train(donor.rename(columns=renamed), ["gas_bill"], x, **TINY)
+    static = recipient.rename(columns=renamed)
+    fused = fusionpy.fuse(static, model, M=2, seed=1, quiet=True)
+    assert "n_donors" in analyze("mean(gas_bill)", fused, static, by="n_donors")
+    with pytest.raises(ArgumentError, match="`by` names `n_donors`, which the result has"):
+        analyze("mean(gas_bill)", fused, static, by="n_donors", rectify=model)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from fusionpy import datasets
 from fusionpy.analysis import analyze
 from fusionpy.engines.figures import ONE_SIZE, write_figure
+from fusionpy.errors import ArgumentError, Problems
+from fusionpy.estimands import refuse_own
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.stored import is_fst
 from fusionpy.frames import as_table
@@ -108,6 +110,9 @@ def _prep_xy(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
 def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     detailed = arguments.pop("detailed")
     by = arguments["by"] or []
+    problems = Problems(ArgumentError, "`analyze()` cannot start.", "See `?analyze` for what it takes.")
+    refuse_own([by] if isinstance(by, str) else by, ("N",), problems)
+    problems.stop()
     table = _arrow(analyze(arguments.pop("x"), frames["implicates"], static=frames["static"], **arguments))
     table = table.rename_columns(["N" if name == "n" else name for name in table.column_names])
     n_by = len(dict.fromkeys(by))

@@ -60,6 +60,10 @@ derive <- function(implicates, static, fun) {
 }
 
 check_derived <- function(made, n) {
+  if (is.data.frame(made) && "M" %in% names(made)) {
+    raise("schema", "What `fun` returned cannot be used.", "It has a column `M`, which numbers the implicates.",
+          "Give it another name.")
+  }
   if (is.data.frame(made) && nrow(made) == n) return(invisible())
   found <- if (is.data.frame(made)) paste("a data frame of", nrow(made), "rows") else shown(made)
   raise("schema", "What `fun` returned cannot be used.", paste0("It is ", found, "; the implicate has ", n, " rows."),

@@ -142,6 +142,8 @@ test_that("analyze() reads files, and takes columns that a function makes", {
   expect_equal(sum(found[y == "big"]$est), 1)
   expect_error(analyze(list(mean = "a"), fused, fun = function(df) df[1:2, ]), "100 rows", class = "fusionpy_schema_error")
   expect_error(analyze(list(mean = "a"), fused, fun = function(df) 1), class = "fusionpy_schema_error")
+  expect_error(analyze(list(mean = "a"), fused, fun = function(df) data.frame(M = df[[1]])), "`M`",
+               class = "fusionpy_schema_error")
 })
 
 test_that("validate() gives its class, prints averages, and plot_valid() draws", {
@@ -237,6 +239,14 @@ test_that("validate() reads files, and leaves out what cannot be compared", {
   expect_identical(as.data.frame(from_file), as.data.frame(from_frame))
   expect_setequal(from_frame$y, c("insulation", "electricity", "vehicles", "solar", "gas_bill"))
   expect_error(validate(data, fused, "urbn"), "urban", class = "fusionpy_schema_error")
+})
+
+test_that("analyze() refuses groups that are called as columns of the result", {
+  for (name in c("N", "type", "est")) {
+    fused <- data.frame(M = rep(1:2, each = 3), a = 1:6, b = c("u", "v", "v"))
+    names(fused)[3] <- name
+    expect_error(analyze(list(mean = "a"), fused, by = name), name, class = "fusionpy_argument_error")
+  }
 })
 
 test_that("analyze() refuses what is no function, and implicates without M", {
