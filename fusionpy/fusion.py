@@ -106,7 +106,8 @@ def fuse(
     -----
     FusionWarning
         If recipients lack values of a predictor that no donor lacked: the models take them for 0, or for none
-        of the levels.
+        of the levels. If they are unlike the donors in a predictor: more than 5 % of them outside of the
+        donors' range, or at levels that no donor has, or values some power of ten larger or smaller.
 
     Notes
     -----

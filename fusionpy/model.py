@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.boosting import Booster, Target, Tuning
+from fusionpy.ranges import Range
 from fusionpy.rules import Rule
 from fusionpy.schema import Schema
 
@@ -264,6 +265,9 @@ class FusionModel:
         The donors' predictors, values and out-of-fold expectations, for ``analyze(rectify=)``.
     rules : tuple of Rule
         What every fused record satisfies.
+    ranges : dict of str to Range
+        What donors have of the predictors, coarsely, for recipients to be held against; empty if R, or an
+        older release, trained it.
 
     Notes
     -----
@@ -282,6 +286,7 @@ class FusionModel:
     versions: Mapping[str, str]
     known: Known | None = None
     rules: tuple[Rule, ...] = ()
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
     @property
     def n_donors(self) -> int:

@@ -18,12 +18,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.drawing import Prepared, Weights, draw, draw_weights, prepare, weigh
-from fusionpy.errors import ArgumentError, FusionWarning, few
+from fusionpy.errors import ArgumentError, FusionWarning, counted, few
 from fusionpy.formats.stored import with_metadata
 from fusionpy.memory import free_memory, shown_bytes
 from fusionpy.model import FusionModel
 from fusionpy.predicting import members_of
 from fusionpy.progress import Ticker
+from fusionpy.ranges import Tally, strangers
 from fusionpy.recipients import (
     Coded,
     Recipient,
@@ -33,7 +34,7 @@ from fusionpy.recipients import (
     read_along,
 )
 
-__all__ = ["Job", "Plan", "implicate_tables", "in_order", "noted", "open_job"]
+__all__ = ["Job", "Plan", "implicate_tables", "in_order", "noted", "open_job", "warn_of_strangers"]
 
 ROWS_MOST, ROWS_LEAST = 20_000, 1_000
 ROWS_WRITTEN = 200_000  # of a table that is handed on, where an implicate has as many
@@ -253,6 +254,7 @@ def open_job(
     spill = recipient.n_rows * kept > plan.memory - rows * row_bytes * (plan.cores + AHEAD)
     with code_recipient(recipient, prepared, rows, called, problems, spill=spill, folder=folder) as coded:
         _warn_of_gaps(prepared, coded, members[0])
+        warn_of_strangers(model, coded.tallies)
         read = read_along(recipient, along)
         fields = [pa.field("M", pa.int32()), *read(0, 0).schema]
         fields += [pa.field(variable.name, variable.arrow_type) for variable in model.schema.y]
@@ -270,6 +272,26 @@ def _warn_of_gaps(prepared: Prepared, coded: Coded, member: int) -> None:
         warnings.warn(
             f"Recipients have missing values that no donor had: {lacking}. They are fused as if these were 0,"
             " or none of the levels. Fill them first, with `impute()` for instance.",
+            FusionWarning,
+            stacklevel=2,
+        )
+
+
+def warn_of_strangers(model: FusionModel, tallies: Mapping[str, Tally]) -> None:
+    """Warn of predictors of which recipients have what donors have not: no donor tells what follows.
+
+    Parameters
+    ----------
+    model : FusionModel
+    tallies : mapping of str to Tally
+        Of all recipients.
+    """
+    if strange := strangers(model.ranges, tallies, model.n_donors):
+        listed = "; ".join(f"{few([name], '`')}: {what}" for name, what in list(strange.items())[:5])
+        more = f"; and {counted(len(strange) - 5, 'more predictor')}" if len(strange) > 5 else ""
+        warnings.warn(
+            f"Recipients are unlike the donors. {listed}{more}. They are fused as if they were the nearest"
+            " donors: check units, codes of missing answers, and levels.",
             FusionWarning,
             stacklevel=2,
         )

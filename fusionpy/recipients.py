@@ -19,6 +19,7 @@ from fusionpy.drawing import Prepared
 from fusionpy.errors import SchemaError
 from fusionpy.formats.stored import Stored, open_stored
 from fusionpy.frames import Table, Unreadable, as_table, is_text
+from fusionpy.ranges import Tally, tally
 from fusionpy.schema import Schema, Variable, is_number
 
 __all__ = ["Coded", "Recipient", "check_frame", "code_recipient", "open_recipient", "read_along"]
@@ -192,6 +193,8 @@ class Coded:
     ----------
     n_missing : dict of str to int
         Missing values of the predictors that have some.
+    tallies : dict of str to Tally
+        How the predictors lie in the donors' ranges.
     """
 
     def __init__(
@@ -203,6 +206,7 @@ class Coded:
         self._filling: Block | None = None
         self._filled = self._done = 0
         self.n_missing: dict[str, int] = {}
+        self.tallies: dict[str, Tally] = {}
 
     @property
     def starts(self) -> range:
@@ -300,7 +304,7 @@ def code_recipient(
         If a file is damaged.
     """
     schema, coding = prepared.model.schema, prepared.predictions.coding
-    x = schema.x
+    x, ranges = schema.x, prepared.model.ranges
     with _spool(spill, folder) as file:
         shape = len(x), len(prepared.rule_columns)
         coded = Coded(recipient.n_rows, rows, shape, coding.dtype, file)
@@ -319,6 +323,8 @@ def code_recipient(
                 column = _values(schema, name, array)
                 if gaps := int(np.isnan(column).sum()):
                     coded.n_missing[name] = coded.n_missing.get(name, 0) + gaps
+                if (known_range := ranges.get(name)) is not None:
+                    coded.tallies[name] = tally(known_range, column) + coded.tallies.get(name, Tally())
                 codes[j] = coding.encode(name, column)
                 if name in prepared.rule_columns:
                     values[prepared.rule_columns.index(name)] = column

@@ -35,6 +35,7 @@ from fusionpy.learning import count_models, learn_steps, refit_counts
 from fusionpy.model import METHODS, FusionModel, Known, Options, Plan
 from fusionpy.planning import check_roles, plan_steps
 from fusionpy.progress import track
+from fusionpy.ranges import learn_ranges
 from fusionpy.rules import Rule, check_donors, orient, read_rules
 from fusionpy.schema import RECODE, UNFIT, Schema, weight_column
 
@@ -250,6 +251,7 @@ def train(
         0.0,
         library_versions(),
         rules=tuple(rules),
+        ranges=learn_ranges(schema, matrix[:, : len(schema.x)]),
     )
     if keep_donors and options.refits and options.crossfit:
         n_x = len(schema.x)

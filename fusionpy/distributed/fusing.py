@@ -31,9 +31,10 @@ from fusionpy.formats.aside import shown_path, written_aside
 from fusionpy.formats.folders import MODEL, RECORD, Record, part_path, read_record, write_record
 from fusionpy.frames import take_names
 from fusionpy.model import BLOCK_POOL, FusionModel
-from fusionpy.pieces import noted
+from fusionpy.pieces import noted, warn_of_strangers
 from fusionpy.predicting import members_of
 from fusionpy.progress import announce, track
+from fusionpy.ranges import Tally
 
 __all__ = ["fuse"]
 
@@ -112,6 +113,11 @@ def fuse(
     FusionError
         If workers died time after time.
 
+    Warns
+    -----
+    FusionWarning
+        If recipients are unlike the donors, as `fusionpy.fuse` does.
+
     Notes
     -----
     Draws are a function of seed, implicate, step and row number alone, so that they are bit for bit those of
@@ -167,6 +173,7 @@ def fuse(
     with _model_beside(folder, fsn, before) as digest, at_work(client, n_workers) as client:
         job = Job(str(folder), digest, attributes, tuple(kept), int(kblock), int(cores))
         looked_at = _look_at(client, parts, job, quiet)
+        _warn(model, looked_at)
         record = Record(
             attributes,
             digest,
@@ -204,6 +211,12 @@ def _look_at(client: Any, parts: Sequence[Any], job: Job, quiet: bool) -> list[L
         ]
         raise SchemaError("`retain` cannot be carried along.", differ, "Give it one type.")
     return [found[n] for n in range(len(parts))]
+
+
+def _warn(model: FusionModel, looked_at: Sequence[Looked]) -> None:
+    """Warn of predictors of which recipients, all partitions together, have what donors have not."""
+    names = model.ranges if looked_at else ()
+    warn_of_strangers(model, {name: sum((p.tallies[name] for p in looked_at), Tally()) for name in names})
 
 
 def _work(client: Any, parts: Sequence[Any], job: Job, record: Record, quiet: bool) -> None:

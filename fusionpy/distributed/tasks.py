@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from fusionpy.frames import Unreadable
 from fusionpy.model import FusionModel
 from fusionpy.pieces import Job as Drawing
 from fusionpy.pieces import Plan
+from fusionpy.ranges import Tally, tally
 from fusionpy.recipients import code_recipient, open_recipient, read_along
 
 __all__ = ["Job", "Looked", "digest_of", "fuse_part", "look"]
@@ -95,11 +96,14 @@ class Looked:
         Of its encoded predictors and the retained columns.
     retained : tuple of (str, str)
         Names and types of the retained columns.
+    tallies : dict of str to Tally
+        How the predictors lie in the donors' ranges.
     """
 
     n_rows: int
     digest: str
     retained: tuple[tuple[str, str], ...]
+    tallies: Mapping[str, Tally] = field(default_factory=dict, repr=False, compare=False)
 
 
 def look(part: Any, job: Job) -> Looked:
@@ -138,7 +142,10 @@ def look(part: Any, job: Job) -> Looked:
         writer.write_table(retained)
     values = np.ascontiguousarray(model.schema.encode(table, names))
     digest = digest_of(values.tobytes() + memoryview(sink.getvalue()))
-    return Looked(table.n_rows, digest, tuple((field.name, str(field.type)) for field in retained.schema))
+    types = tuple((each.name, str(each.type)) for each in retained.schema)
+    ranges = model.ranges
+    tallies = {name: tally(ranges[name], values[:, j]) for j, name in enumerate(names) if name in ranges}
+    return Looked(table.n_rows, digest, types, tallies)
 
 
 def fuse_part(part: Any, job: Job, number: int, first: int, labels: Sequence[int]) -> int:

@@ -40,6 +40,7 @@ from fusionpy.formats.r_archive import read_r_archive
 from fusionpy.formats.r_entries import METADATA
 from fusionpy.formats.r_members import obstacles, r_members
 from fusionpy.model import FusionModel, Known, Pools, Step
+from fusionpy.ranges import learn_ranges
 from fusionpy.schema import Schema
 
 __all__ = ["FORMAT_VERSION", "library_versions", "read_fsn", "write_fsn"]
@@ -207,6 +208,10 @@ def _read(members: Members) -> FusionModel:
         _read_step(members, f"{number:0{width}d}", entry, len(weight))
         for number, entry in enumerate(manifest.steps, 1)
     )
+    known = _read_known(members, manifest.schema, len(weight)) if KNOWN in members.names else None
+    ranges = manifest.ranges
+    if ranges is None:
+        ranges = {} if known is None else learn_ranges(manifest.schema, known.x)
     return FusionModel(
         manifest.schema,
         steps,
@@ -218,8 +223,9 @@ def _read(members: Members) -> FusionModel:
         refits,
         manifest.seconds,
         manifest.versions,
-        _read_known(members, manifest.schema, len(weight)) if KNOWN in members.names else None,
+        known,
         manifest.rules,
+        ranges,
     )
 
 

@@ -16,6 +16,7 @@ from fusionpy.engines.boosting import Target, Tuning
 from fusionpy.errors import ArchiveError, Problems, few, is_whole, shown
 from fusionpy.formats.model_text import MOST_VALUE
 from fusionpy.model import METHODS, FusionModel, Options, Step
+from fusionpy.ranges import QUARTILES, Range
 from fusionpy.rules import Rule, orient, parse_rule, unfit
 from fusionpy.schema import Schema, Variable, is_number
 
@@ -80,6 +81,7 @@ class Manifest:
     n_refits: int
     steps: tuple[StepEntry, ...]
     rules: tuple[Rule, ...]
+    ranges: Mapping[str, Range] | None  # None in archives that older releases wrote
 
 
 def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
@@ -108,6 +110,7 @@ def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
         "n_refits": len(model.counts),
         "steps": [_step(step) for step in model.steps],
         "rules": [rule.text for rule in model.rules],
+        "ranges": {name: _range(each) for name, each in model.ranges.items()},
         "not_for_r": list(obstacles),
     }
     return json.dumps(content, indent=1, sort_keys=True)
@@ -115,6 +118,12 @@ def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
 
 def _variable(variable: Variable) -> dict[str, Any]:
     return {**asdict(variable), "levels": list(variable.levels)}
+
+
+def _range(known: Range) -> dict[str, Any]:
+    if math.isinf(known.low):
+        return {"absent": list(known.absent)}
+    return {"low": known.low, "high": known.high, "median": known.median, "sizes": list(known.sizes)}
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -258,7 +267,10 @@ def read_manifest(content: bytes, most_members: int) -> Manifest:
         raise damaged("donors' values of its fusion variables are missing")
     seed = None if root["seed"].value is None else root["seed"].whole(0, 2**63 - 1)
     seconds = root["seconds"].number(0)
-    return Manifest(schema, options, seed, seconds, versions, donor_columns, n_refits, steps, tuple(rules))
+    ranges = _read_ranges(root["ranges"], x) if "ranges" in root.value else None
+    return Manifest(
+        schema, options, seed, seconds, versions, donor_columns, n_refits, steps, tuple(rules), ranges
+    )
 
 
 def _read_variable(entry: _Entry) -> Variable:
@@ -281,6 +293,25 @@ def _read_variable(entry: _Entry) -> Variable:
     if not fits:
         raise damaged(f"the levels of {entry.place} do not fit its kind")
     return Variable(entry["name"].text(), kind, levels, storage, text)
+
+
+def _read_ranges(entry: _Entry, x: Sequence[Variable]) -> dict[str, Range]:
+    """Read what donors have of predictors."""
+    known = {variable.name: variable for variable in x}
+    found = {}
+    for name, each in entry.named().items():
+        if name not in known:
+            raise damaged(f"{entry.place} names {few([name])}, which is no predictor")
+        if known[name].is_categorical:
+            most = max(known[name].n_classes - 1, 0)
+            found[name] = Range(absent=tuple(code.whole(0, most) for code in each["absent"].each()))
+            continue
+        low, high, median = (each[key].number() for key in ("low", "high", "median"))
+        sizes = tuple(size.number(1e-320) for size in each["sizes"].each())
+        if not low <= median <= high or len(sizes) not in (0, len(QUARTILES)) or sorted(sizes) != list(sizes):
+            raise damaged(f"{each.place} is no range")
+        found[name] = Range(low, high, median, sizes)
+    return found
 
 
 def _read_options(entry: _Entry) -> Options:
