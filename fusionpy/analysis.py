@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,14 +10,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fusionpy.errors import (
-    SchemaError,
-    few,
-    grouped,
-    meant,
-)
+from fusionpy.errors import FusionWarning, SchemaError, few, grouped, meant
 from fusionpy.estimands import Estimand, Question, ask
-from fusionpy.estimating import Answer, Groups, Levels, Measured, Replicates, answer, column_values
+from fusionpy.estimating import (
+    Answer,
+    Groups,
+    Levels,
+    Measured,
+    Replicates,
+    answer,
+    column_values,
+    count_infinite,
+)
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames import return_table
@@ -130,8 +135,9 @@ def analyze(
     Warns
     -----
     FusionWarning
-        If margins are 0 because a variable has one value in every record of a group; if donors do not know
-        a group that is to be rectified.
+        If margins are 0 because a variable has one value in every record of a group; if they are missing, as
+        there is one implicate, or as groups have less than one degree of freedom; if values are infinite,
+        which are taken for missing; if donors do not know a group that is to be rectified.
 
     Notes
     -----
@@ -147,7 +153,8 @@ def analyze(
       too narrow where the variance between implicates dominates: for replication only.
 
     A total is taken for known over the whole survey: a group's total varies as its share does. With one
-    implicate, and in groups of fewer than two records, margins are missing.
+    implicate, in groups of fewer than two records, and where degrees of freedom are below 1, as in groups of
+    two or three records, margins are missing.
 
     Examples
     --------
@@ -224,6 +231,7 @@ def conclude(
     pandas.DataFrame (`Estimates`), polars.DataFrame or pyarrow.Table
     """
     replicates = weights[1]
+    _warn_of_gaps(answers, has_margins=rectifier is not None)
     pieces = [
         pool_answers(found, len(groups), replicates, question.scale, question.pooling, question.level)
         for found in answers
@@ -246,6 +254,22 @@ def conclude(
     estimates = Estimates(result)
     estimates.attrs = result.attrs
     return estimates
+
+
+def _warn_of_gaps(answers: Sequence[Sequence[Answer]], has_margins: bool) -> None:
+    """Warn of infinite values, which were left out, and of a single implicate, which has no margins."""
+    found: dict[str, int] = {}
+    for each in answers:
+        mine: dict[str, int] = {}
+        for name, number in (pair for one in each for pair in one.infinite):
+            mine[name] = mine.get(name, 0) + number
+        found |= mine
+    if found:
+        shown = few((f"`{name}` ({number:,})" for name, number in found.items()), "")
+        warnings.warn(f"Infinite values are taken for missing: {shown}.", FusionWarning, stacklevel=4)
+    if len(answers[0]) == 1 and not has_margins:
+        message = "Margins are missing: there is one implicate, and they need at least two."
+        warnings.warn(message, FusionWarning, stacklevel=4)
 
 
 def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question: Question) -> None:
@@ -327,7 +351,8 @@ def measure(
     column = columns[estimand.y]
     if not has_levels(estimand, column.type):
         other = column_values(columns[estimand.other]) if estimand.other else None
-        return Measured(estimand, cell, n_cells, column_values(column), other=other)
+        infinite = tuple((name, n) for name in estimand.variables if (n := count_infinite(columns[name])))
+        return Measured(estimand, cell, n_cells, column_values(column), other=other, infinite=infinite)
     known = levels.setdefault(estimand.y, Levels())
     return Measured(estimand, cell, n_cells, known.codes(column), known)
 

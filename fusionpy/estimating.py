@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, shown
@@ -35,7 +36,16 @@ from fusionpy.kernels.rubin import Rule
 from fusionpy.kernels.strata import bootstrap_counts
 from fusionpy.kernels.uniforms import ANALYSIS, uniforms
 
-__all__ = ["Answer", "Groups", "Levels", "Measured", "Replicates", "answer", "column_values"]
+__all__ = [
+    "Answer",
+    "Groups",
+    "Levels",
+    "Measured",
+    "Replicates",
+    "answer",
+    "column_values",
+    "count_infinite",
+]
 
 Array = NDArray[np.float64]
 Cells = NDArray[np.intp]
@@ -165,6 +175,8 @@ class Measured:
         Makes the frame of some rows.
     names : list of str
         Of what the user's function returns, once that is known.
+    infinite : tuple of (str, int)
+        Columns with infinite values, which are taken for missing, and how many.
     """
 
     estimand: Estimand
@@ -175,6 +187,7 @@ class Measured:
     other: Array | None = None
     frame: Callable[[NDArray[np.intp]], Any] | None = None
     names: list[str] = field(default_factory=list)
+    infinite: tuple[tuple[str, int], ...] = ()
     _moments: tuple[Array, Moments] | None = None  # with the weights last used
     _shares: tuple[Array, Shares] | None = None
     _order: Sorted | None = None
@@ -228,6 +241,8 @@ class Answer(NamedTuple):
         The estimate with this implicate's replicate weight; of no use without.
     absent : (group, level) of float
         What is to be taken for groups and levels that other implicates have, and this one does not.
+    infinite : tuple of (str, int)
+        As of `Measured`.
     """
 
     n: Array
@@ -236,6 +251,7 @@ class Answer(NamedTuple):
     variance: Array
     replicate: Array
     absent: tuple[float, float]
+    infinite: tuple[tuple[str, int], ...] = ()
 
 
 def column_values(array: pa.Array) -> Array:
@@ -244,6 +260,11 @@ def column_values(array: pa.Array) -> Array:
         array = array.cast(pa.int8())
     values = to_floats(array)
     return values if np.isfinite(values).all() else np.where(np.isfinite(values), values, np.nan)
+
+
+def count_infinite(array: pa.Array) -> int:
+    """Count infinite values of a numeric column, which `column_values` takes for missing."""
+    return int(pc.sum(pc.is_inf(array)).as_py() or 0) if pa.types.is_floating(array.type) else 0
 
 
 def evaluate(data: Measured, w: Array) -> Array:
@@ -314,7 +335,7 @@ def answer(
     of_nothing = 0.0 if data.estimand.how in ("sum", "count", "share") else np.nan
     absent = of_nothing, 0.0 if data.levels is not None else np.nan
     variance = np.where(basis.n[:, None] > 0, variance, of_nothing)
-    return Answer(basis.n, basis.n_eff, estimate, variance, replicate, absent)
+    return Answer(basis.n, basis.n_eff, estimate, variance, replicate, absent, data.infinite)
 
 
 def _validity(data: Measured) -> Array:

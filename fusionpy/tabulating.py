@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fusionpy.errors import FusionWarning, counted
+from fusionpy.errors import FusionWarning, counted, few
 from fusionpy.estimands import Estimand
 from fusionpy.estimating import Groups, Levels, Measured
 from fusionpy.pooling import Piece
@@ -19,6 +19,7 @@ from fusionpy.pooling import Piece
 __all__ = ["Estimates", "readable", "tabulate"]
 
 Array = NDArray[np.float64]
+MOST_NAMED = 5  # groups, and columns of each, in a warning
 
 
 class Estimates(pd.DataFrame):  # type: ignore[misc]
@@ -73,7 +74,7 @@ def tabulate(
     Warns
     -----
     FusionWarning
-        If margins are 0.
+        If margins are 0; if they would rest on less than one degree of freedom.
     """
     keys = list(groups.numbers)
     orders = [{code: place for place, code in enumerate(levels.order)} for levels in groups.levels]
@@ -105,6 +106,7 @@ def tabulate(
     values["lower"] = np.where(is_share, np.maximum(low, 0), low)
     values["upper"] = np.where(is_share, np.minimum(high, 1), high)
     _warn_of_zeros(values["moe"])
+    _warn_of_few([g for (_, _, g, _), df in zip(rows, values["df"], strict=True) if df < 1], groups)
     for name in ("est", "se", "df", "moe", "lower", "upper", "fmi"):
         columns[name] = pa.array(values[name], from_pandas=True)
     if n_donors is not None:
@@ -119,6 +121,27 @@ def _warn_of_zeros(moe: Array) -> None:
             "varies, as where all records of a group have the same value in every implicate."
         )
         warnings.warn(message, FusionWarning, stacklevel=5)
+
+
+def _warn_of_few(of_rows: Sequence[int], groups: Groups) -> None:
+    """Warn of groups whose margins are missing as they have less than one degree of freedom."""
+    if not of_rows:
+        return
+    keys = list(groups.numbers)
+    names = [_group_name(groups, keys[g]) for g in dict.fromkeys(of_rows)]
+    shown = ", ".join(names[:MOST_NAMED])
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    where = f" in {counted(len(names), 'group')} of {len(keys):,}: {shown}{more}" if groups.names else ""
+    message = f"Margins that would rest on less than one degree of freedom are missing{where}."
+    warnings.warn(message, FusionWarning, stacklevel=5)
+
+
+def _group_name(groups: Groups, key: Sequence[int]) -> str:
+    parts = [
+        f"{few([name], '')}={'missing' if code < 0 else few([levels.labels[code]], '')}"
+        for name, levels, code in zip(groups.names, groups.levels, key, strict=True)
+    ]
+    return " & ".join([*parts[:MOST_NAMED], *(["..."] if len(parts) > MOST_NAMED else [])])
 
 
 def _level_column(levels: Levels, codes: Sequence[int]) -> pa.Array:

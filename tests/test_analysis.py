@@ -19,6 +19,7 @@ from fusionpy.errors import ArgumentError, FusionWarning, SchemaError
 from fusionpy.formats.implicates import Implicates
 
 N, M = 120, 4
+FEW = pytest.mark.filterwarnings("ignore:Margins that would rest on less than one:fusionpy.FusionWarning")
 REPLICATES = [f"r{i}" for i in range(10)]
 NUMBERS = ["est", "se", "df", "moe", "lower", "upper", "fmi"]
 
@@ -196,6 +197,7 @@ def test_group_sums_and_shares_add_up():
         assert counts == pytest.approx(RECIPIENT["weight"].sum())
 
 
+@FEW
 def test_mapping_and_text_say_the_same():
     mapping = {
         "mean": ["kwh", "fuel"],
@@ -285,9 +287,13 @@ def test_missing_values_do_not_count():
     kept = analyze(x, IMPLICATES[~missing], static=RECIPIENT[np.arange(N) % 3 != 0])
     assert_frame_equal(result, kept)
     infinite = IMPLICATES.assign(kwh=IMPLICATES["kwh"].where(~missing, np.inf))
-    assert_frame_equal(analyze(x[:3], infinite), analyze(x[:3], holes))
+    number = rf"`kwh` \({missing.sum()}\)"
+    with pytest.warns(FusionWarning, match=f"Infinite values are taken for missing: {number}"):
+        found = analyze(x[:3], infinite)
+    assert_frame_equal(found, analyze(x[:3], holes))
 
 
+@FEW
 def test_groups_of_static_columns_and_their_order():
     result = analyze("mean(kwh)", by=["size", "region", "town", "rooms"])
     groups = result[["size", "region", "town", "rooms"]]
@@ -301,6 +307,7 @@ def test_groups_of_static_columns_and_their_order():
     assert result["n"].sum() == (RECIPIENT["weight"] > 0).sum()
 
 
+@FEW
 def test_groups_by_more_columns_than_64_bits_can_number():
     names = [f"g{j}" for j in range(20)]  # 16 codes each, a missing one included: 2^80 combinations
     codes = np.tile(np.arange(30) % 15, (20, 1))
@@ -312,6 +319,7 @@ def test_groups_by_more_columns_than_64_bits_can_number():
     assert_frame_equal(pd.DataFrame(result[[*names, "est"]]), expected)
 
 
+@FEW
 def test_missing_levels_make_a_group_that_comes_last():
     holes = RECIPIENT.assign(
         town=RECIPIENT["town"].where(np.arange(N) % 5 > 0, None),
@@ -508,6 +516,7 @@ EVERY = {
 }
 
 
+@FEW
 @pytest.mark.filterwarnings("ignore:.* 0. nothing varies:fusionpy.FusionWarning")
 @pytest.mark.parametrize(
     ("kind", "by", "rep_weights"),
@@ -608,6 +617,7 @@ def test_negative_replicate_weights_by_hand(x):
     assert result["se"].iloc[0] ** 2 == pytest.approx(reference.rubin(q, u, len(REPLICATES) - 1)["total"])
 
 
+@FEW
 @pytest.mark.parametrize("x", ["median(kwh)", "gini(kwh)"])
 def test_negative_replicate_weights_count_as_nothing_in_a_distribution(x):
     asked = {"rep_weights": REPLICATES, "var_scale": "sdr"}
@@ -618,6 +628,7 @@ def test_negative_replicate_weights_count_as_nothing_in_a_distribution(x):
     )
 
 
+@FEW
 @pytest.mark.parametrize("n", [1, 2, 3, M, 7, 10])
 @pytest.mark.parametrize("pooling", ["rubin", "barnard-rubin"])
 def test_any_number_of_replicate_weights(n, pooling):
@@ -625,7 +636,8 @@ def test_any_number_of_replicate_weights(n, pooling):
     result = analyze("mean(kwh)", rep_weights=REPLICATES[:n], pooling=pooling, var_scale=4)
     if pooling == "barnard-rubin":
         assert result["se"].item() > 0
-        assert np.isnan(result["moe"].item()) == (n == 1)  # one replicate has no degree of freedom
+        assert np.isnan(result["moe"].item()) == (result["df"].item() < 1)
+        assert result["df"].item() < n  # one replicate has no degree of freedom
         return
     q, replicate, u = [], [], []
     for m, frame in IMPLICATES.groupby("M"):
@@ -640,6 +652,7 @@ def test_any_number_of_replicate_weights(n, pooling):
     assert result["se"].item() ** 2 == pytest.approx(total, rel=1e-6)
 
 
+@FEW
 def test_replicates_without_a_group():
     """A jackknife of two groups: the replicate that drops all of a group says nothing about it."""
     recipient = RECIPIENT.assign(
@@ -844,12 +857,87 @@ def test_fun_makes_columns_of_each_implicate_and_the_static_columns():
 
 def test_one_implicate_has_estimates_and_no_margins():
     one = IMPLICATES[IMPLICATES["M"] == 1]
-    result = analyze({"mean": ["kwh", "fuel"], "median": "kwh", "sum": "kwh"}, one, by="town")
+    with pytest.warns(FusionWarning, match="there is one implicate, and they need at least two"):
+        result = analyze({"mean": ["kwh", "fuel"], "median": "kwh", "sum": "kwh"}, one, by="town")
     assert result["est"].notna().all()
     assert result[["se", "df", "moe", "lower", "upper", "fmi"]].isna().all(axis=None)
     assert "nan" not in repr(result)
 
 
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_margins_on_less_than_one_degree_of_freedom_are_missing(kind):
+    """Groups of three households: Student's quantiles there are as large as 10^156."""
+    rng = np.random.default_rng(1)
+    place, n, m = np.repeat(np.arange(40), 3), 120, 5
+    static = pd.DataFrame({"place": place, "town": np.where(place < 30, "a", None)})
+    noise = rng.normal(size=n * m) * 3
+    fused = pd.DataFrame({"M": np.repeat(np.arange(m), n), "y": np.tile(rng.normal(size=n), m) + noise})
+    if kind == "polars":
+        static, fused = pl.from_pandas(static), pl.from_pandas(fused)
+    with pytest.warns(FusionWarning, match="less than one degree") as caught:
+        found = fusionpy.analyze(
+            ["mean(y)", "sum(y)"], fused, static=static, by=["place", "town"], quiet=True
+        )
+    found = found.to_pandas() if kind == "polars" else found
+    few = found["df"] < 1
+    assert 10 < few.sum() < len(found)
+    assert found.loc[few, ["moe", "lower", "upper"]].isna().all(axis=None)
+    assert found.loc[few, ["est", "se", "df"]].notna().all(axis=None)
+    assert found.loc[~few, "moe"].max() < 10 * found["se"].max()
+    groups = found.loc[few, "place"].drop_duplicates()
+    first = ", ".join(f"place={g} & town={'a' if g < 30 else 'missing'}" for g in groups[:5])
+    (warning,) = caught
+    assert str(warning.message).endswith(
+        f"missing in {len(groups)} groups of 40: {first} and {len(groups) - 5} more."
+    )
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "file"])
+def test_infinite_values_of_fun_are_told(kind, tmp_path):
+    fused = {"pandas": IMPLICATES, "polars": pl.from_pandas(IMPLICATES)}.get(kind)
+    fused = write(IMPLICATES, tmp_path / "fused.parquet", 50) if kind == "file" else fused
+
+    def derive(frame):
+        people = frame["people"].to_numpy()
+        with np.errstate(divide="ignore"):
+            made = {"z": 1.0 / (people - 1), "b": frame["solar"].to_numpy(), "i": people}
+        return pl.DataFrame(made) if isinstance(frame, pl.DataFrame) else pd.DataFrame(made)
+
+    number = int((IMPLICATES["people"] == 1).sum())
+    x = ["mean(z)", "median(z)", "ratio(people, z)", "mean(b)", "mean(i)"]
+    with pytest.warns(FusionWarning, match="Infinite") as caught:
+        found = analyze(x, fused, fun=derive)
+    assert [str(each.message) for each in caught] == [
+        f"Infinite values are taken for missing: `z` ({number})."
+    ]
+    found = found.to_pandas() if isinstance(found, pl.DataFrame) else found
+    known = IMPLICATES["people"] > 1
+    w = np.tile(RECIPIENT["weight"], M)
+    by_implicate = [
+        np.average(1 / (part["people"] - 1), weights=w[part.index])
+        for _, part in IMPLICATES[known].groupby("M")
+    ]
+    mean = found.loc[(found["y"] == "z") & (found["type"] == "mean"), "est"].item()
+    assert mean == pytest.approx(np.mean(by_implicate))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, np.inf, 1.5])
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "parquet", "parquet of one group"])
+def test_implicates_without_a_whole_number_are_refused(missing, kind, tmp_path):
+    """A missing number is no third implicate, wherever it hides."""
+    for numbers in ([1.0, 1.0, 2.0, 2.0, missing, missing], [1.0, 1.0, missing, missing, 2.0, 2.0]):
+        frame = pl.DataFrame({"M": numbers, "kwh": np.arange(6.0)}, strict=False)
+        fused = frame.to_arrow() if kind != "polars" else frame
+        if kind == "pandas":
+            fused = frame.to_pandas()
+        elif kind.startswith("parquet"):
+            pq.write_table(fused, tmp_path / "f.parquet", row_group_size=6 if "one" in kind else 3)
+            fused = tmp_path / "f.parquet"
+        with pytest.raises(SchemaError, match="`M` must hold whole numbers, none missing"):
+            fusionpy.analyze("mean(kwh)", fused, quiet=True)
+
+
+@FEW
 def test_groups_of_one_record_have_no_margin():
     lonely = RECIPIENT.assign(who=np.where(np.arange(N) == 5, "one", "rest"), weight=1.0)
     x = {"mean": ["kwh", "fuel"], "median": "kwh", "gini": "kwh", "sum": "kwh", "ratio": ("kwh", "people")}
@@ -902,7 +990,8 @@ def test_constants_differ_between_implicates():
     result = analyze("mean(kwh)", differ, pooling="rubin")
     assert result["df"].item() == M - 1
     assert result["fmi"].item() == 1
-    adjusted = analyze("mean(kwh)", differ)
+    with pytest.warns(FusionWarning, match="less than one degree of freedom are missing"):
+        adjusted = analyze("mean(kwh)", differ)
     assert adjusted["se"].item() == result["se"].item()
     assert np.isnan(adjusted["moe"].item())
 

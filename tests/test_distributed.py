@@ -416,6 +416,7 @@ def more(frame):
 
 
 REPLICATES = datasets.REPLICATE_WEIGHTS[:5]
+FEW = pytest.mark.filterwarnings("ignore:Margins that would rest on less than one:fusionpy.FusionWarning")
 QUESTIONS = {
     "static groups": ("mean(electricity)", {"by": ["tenure", "region"], "weight": "weight"}),
     "simulated groups": (
@@ -442,6 +443,7 @@ QUESTIONS = {
 }
 
 
+@FEW
 @pytest.mark.filterwarnings("ignore:.* 0. nothing varies:fusionpy.FusionWarning")
 @pytest.mark.parametrize(
     ("name", "kind"), [*((name, "pandas") for name in QUESTIONS), ("replicates", "path"), ("custom", "path")]
@@ -462,6 +464,7 @@ def test_estimates_are_the_same_bit_for_bit(name, kind, client, written, alone, 
     assert not list(Path(written).glob("_static*"))
 
 
+@FEW
 @pytest.mark.filterwarnings("ignore:.* 0. nothing varies:fusionpy.FusionWarning")
 def test_groups_and_levels_that_later_implicates_meet_first(client, tmp_path):
     rng = np.random.default_rng(3)
@@ -486,6 +489,7 @@ def test_groups_and_levels_that_later_implicates_meet_first(client, tmp_path):
     assert_frame_equal(found, expected, check_exact=True)
 
 
+@FEW
 def test_each_implicate_has_its_own_weights(client, tmp_path, alone, recipient):
     """In statistics, groups and replicates; the rectified take the mean weight."""
     table = pq.read_table(alone)
@@ -501,6 +505,30 @@ def test_each_implicate_has_its_own_weights(client, tmp_path, alone, recipient):
         assert_frame_equal(found, expected, check_exact=True)
         shared = fusionpy.analyze(x, alone, **{**how, **more, "static": recipient})
         assert (found["est"] != shared["est"]).all()
+
+
+def inverse(frame):
+    return pd.DataFrame({"z": 1 / (frame["rooms"] - 4), "one": frame["electricity"] > frame["rooms"].mean()})
+
+
+@FEW
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_warnings_are_those_of_one_machine(client, written, alone, recipient):
+    """Of infinite values, of few degrees of freedom, of a single implicate."""
+    how = {"static": recipient, "fun": inverse, "quiet": True}
+    told = []
+    for verb, source, more in (
+        (fusionpy.analyze, alone, {}),
+        (distributed.analyze, written, {"client": client}),
+    ):
+        with pytest.warns(fusionpy.FusionWarning, match="Infinite") as caught:
+            verb(["mean(z)", "median(z)"], source, by=["region", "income"], **how, **more)
+        told.append({str(each.message) for each in caught if each.category is fusionpy.FusionWarning})
+    assert told[0] == told[1]
+    assert any("less than one degree of freedom" in message for message in told[0])
+    one = fusionpy.read_fsd(alone, M=1).assign(M=1)
+    with pytest.warns(fusionpy.FusionWarning, match="there is one implicate"):
+        fusionpy.analyze("mean(electricity)", one, quiet=True)
 
 
 def test_rectified_and_polars(client, written, alone, recipient, model):

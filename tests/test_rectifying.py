@@ -412,6 +412,6 @@ def test_a_group_called_as_the_number_of_donors_is_refused(donor, recipient):
     model = fusionpy.train(donor.rename(columns=renamed), ["gas_bill"], x, **TINY)
     static = recipient.rename(columns=renamed)
     fused = fusionpy.fuse(static, model, M=2, seed=1, quiet=True)
-    assert "n_donors" in analyze("mean(gas_bill)", fused, static, by="n_donors")
+    assert "n_donors" in analyze("mean(gas_bill)", fused, static, by="n_donors", pooling="rubin")
     with pytest.raises(ArgumentError, match="`by` names `n_donors`, which the result has"):
         analyze("mean(gas_bill)", fused, static, by="n_donors", rectify=model)

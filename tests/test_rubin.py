@@ -35,7 +35,7 @@ def test_equals_brute_force(seed, M, rule, complete):
         assert pooled.df[j] == pytest.approx(mine[rule])
         assert pooled.fmi[j] == pytest.approx(mine["fmi"](mine[rule]))
         half = stats.t.ppf(0.975, mine[rule]) * mine["total"] ** 0.5
-        assert pooled.moe[j] == pytest.approx(half, rel=1e-8)
+        assert pooled.moe[j] == pytest.approx(half if pooled.df[j] >= 1 else np.nan, rel=1e-8, nan_ok=True)
 
 
 # SAS/STAT User's Guide, "The MIANALYZE Procedure", example "Reading Means and Standard Errors from a

@@ -342,8 +342,9 @@ def _parquet_runs(path: Path, metadata: pq.FileMetaData) -> Iterator[Run]:
     place = metadata.schema.names.index("M")
     for g in range(metadata.num_row_groups):
         of = metadata.row_group(g).column(place).statistics
-        if of is not None and of.has_min_max and of.min == of.max and of.has_null_count and not of.null_count:
-            if isinstance(of.min, bool) or not isinstance(of.min, int | float):
+        is_told = of is not None and of.has_min_max and of.min == of.max and of.has_null_count
+        if is_told and not of.null_count and not isinstance(of.min, float):  # which may hide NaN
+            if isinstance(of.min, bool) or not isinstance(of.min, int):
                 raise NoLabels
             yield of.min, metadata.row_group(g).num_rows
             continue
@@ -358,7 +359,7 @@ def runs_of(column: pa.Array) -> list[Run]:
     Raises
     ------
     NoLabels
-        If it holds anything but numbers.
+        If it holds anything but whole numbers.
 
     Examples
     --------
@@ -370,5 +371,8 @@ def runs_of(column: pa.Array) -> list[Run]:
     if not len(column):
         return []
     encoded = pc.run_end_encode(column)
+    values = encoded.values.to_pylist()
+    if any(value % 1 != 0 for value in values):  # NaN and infinite ones, too
+        raise NoLabels
     ends = np.asarray(encoded.run_ends.to_numpy(zero_copy_only=False))
-    return list(zip(encoded.values.to_pylist(), np.diff(ends, prepend=0).tolist(), strict=True))
+    return list(zip(values, np.diff(ends, prepend=0).tolist(), strict=True))

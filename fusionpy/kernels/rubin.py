@@ -128,12 +128,17 @@ def margin_of_error(se: Array, df: Array, level: float) -> Array:
     Parameters
     ----------
     se, df : (k,) float64
-        `df` may be infinite; where it is not positive, the margin is missing.
+        `df` may be infinite; where it is below 1, the margin is missing.
     level : float
 
     Returns
     -------
     (k,) float64
+
+    Notes
+    -----
+    Student's distribution has tails so heavy below one degree of freedom that its quantiles, 6.3 at 1 and a
+    level of 0.9, are 630 at 0.3 and above 1e44 at 0.02: such a margin says nothing of the estimate.
 
     Examples
     --------
@@ -141,6 +146,6 @@ def margin_of_error(se: Array, df: Array, level: float) -> Array:
     array([1.6449, 1.8125])
     """
     share = 0.5 + level / 2
-    bounded = np.where(np.isfinite(df) & (df > 0), df, 1.0)
+    bounded = np.where(np.isfinite(df) & (df >= 1), df, 1.0)
     quantile = np.where(np.isinf(df), ndtri(share), stdtrit(bounded, share))
-    return np.asarray(np.where(df > 0, quantile, np.nan) * se)
+    return np.asarray(np.where(df >= 1, quantile, np.nan) * se)
