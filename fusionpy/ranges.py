@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fusionpy.schema import Schema
 
-__all__ = ["QUARTILES", "Range", "Tally", "learn_ranges", "strangers", "tally", "told_range"]
+__all__ = ["QUARTILES", "Range", "Tally", "learn_ranges", "range_of", "strangers", "tally", "told_range"]
 
 QUARTILES = (0.25, 0.5, 0.75)
 OUTSIDE = 0.05  # share of recipients beyond the donors' range that is too much
@@ -133,11 +133,12 @@ def learn_ranges(schema: Schema, x: Array) -> dict[str, Range]:
             codes = np.unique(values).astype(np.intp).tolist()
             found[variable.name] = Range(absent=tuple(sorted(set(range(variable.n_classes)) - set(codes))))
         else:
-            found[variable.name] = _range_of(values)
+            found[variable.name] = range_of(values)
     return found
 
 
-def _range_of(values: Array) -> Range:
+def range_of(values: Array) -> Range:
+    """Find the range of numbers, none of which is missing."""
     order, size = np.sort(values), np.abs(values[values != 0])
     rank = _rank(len(order))
     low, high = _outwards(order[rank - 1], math.floor), _outwards(order[-rank], math.ceil)
@@ -246,7 +247,8 @@ def _outside(known: Range, counts: Tally, n_donors: int) -> str | None:
         return None
     if counts.absent:
         return f"{_percent(counts.outside)} have levels that no donor has"
-    side = f", {_percent(counts.below / counts.n)} below it" if counts.below and counts.above else ""
+    both = min(counts.below, counts.above) > 0.005 * counts.n
+    side = f", {_percent(counts.below / counts.n)} below it" if both else ""
     return f"{_percent(counts.outside)} are outside the donors' range, {told_range(known)}{side}"
 
 

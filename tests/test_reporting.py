@@ -388,9 +388,17 @@ def test_samples(full, donor, recipient):
         assert row[3:] == [f"{w.sum():,.0f}", f"{effective:,.0f}", f"{len(frame) / effective:.2f}"]
 
 
+def kolmogorov_by_hand(x, v, y, w):
+    """Largest difference of the shares up to any value."""
+    return max(abs(v[x <= t].sum() / v.sum() - w[y <= t].sum() / w.sum()) for t in {*x, *y})
+
+
 def test_predictors_are_compared(full, donor, recipient):
     rows = shown_table(full[0], "The predictors")
-    by = {(row[0], row[2]): row[3:] for row in rows[1:]}
+    where = rows[0].index("Level")
+    by = {(row[0], row[where]): row[where + 1 :] for row in rows[1:]}
+    kinds = {row[0]: row[where - 1] for row in rows[1:] if row[where - 1]}
+    assert (kinds["rooms"], kinds["urban"]) == ("quantity, 1 to 9", "yes or no")
     a, b = ((frame["rooms"].to_numpy(float), frame["weight"].to_numpy(float)) for frame in (donor, recipient))
     (m1, s1), (m2, s2) = (
         (np.average(v, weights=w), np.sqrt(np.cov(v, aweights=w, ddof=0))) for v, w in (a, b)
@@ -400,6 +408,7 @@ def test_predictors_are_compared(full, donor, recipient):
         f"{m1:.2f} ({s1:.2f})",
         f"{m2:.2f} ({s2:.2f})",
         f"{difference:.2f}".replace("-", "−"),
+        f"{kolmogorov_by_hand(*a, *b):.2f}",
     ]
     p1, p2 = (np.average(frame["urban"], weights=frame["weight"]) for frame in (donor, recipient))
     spread = np.sqrt((p1 * (1 - p1) + p2 * (1 - p2)) / 2)
@@ -701,3 +710,49 @@ def test_written_tables_read_back_as_they_were(full):
     for path in full[1].glob("*importance*.csv"):
         frame = pd.read_csv(io.StringIO(path.read_text("utf-8")), index_col=0)
         assert frame.sum().to_numpy() == pytest.approx(1)
+
+
+# --- Predictors of which recipients have what donors have not
+
+
+def test_other_units_are_in_bold(model, donor, recipient, tmp_path):
+    """The standardised difference of incomes in thousands is not even large."""
+    wrong = recipient.assign(income=recipient["income"] / 1000)
+    path, *_ = fusionpy.report(
+        tmp_path / "r.html",
+        model=model,
+        donor=donor,
+        recipient=wrong,
+        weight="weight",
+        tables=tmp_path,
+        quiet=True,
+    )
+    html = Path(path).read_text(encoding="utf-8")
+    (bold,) = re.findall(r'<tr class="bold">(.*?)</tr>', html, re.DOTALL)[:1]
+    assert ">income<" in bold
+    assert "In bold: recipients unlike the donors. income: values are about 1,000 times smaller" in html
+    assert 'class="bold"' in html
+    (tex,) = tmp_path.glob("*predictors.tex")
+    assert r"\textbf{income}" in tex.read_text(encoding="utf-8")
+    frame = pd.read_csv(next(tmp_path.glob("*predictors.csv")))
+    (distance,) = frame.loc[(frame["predictor"] == "income") & frame["distance"].notna(), "distance"]
+    assert distance > 0.98
+
+
+def test_recipients_like_the_donors_have_nothing_in_bold(full):
+    assert 'class="bold"' not in full[0]
+    assert "In bold" not in full[0]
+
+
+def test_a_survey_shows_outliers_by_weight(model, donor, recipient, tmp_path):
+    """Few records of much weight lie outside of the donors' range."""
+    few = recipient.assign(rooms=recipient["rooms"].where(recipient.index >= 40, -9))
+    heavy = few.assign(weight=few["weight"].where(few.index >= 40, few["weight"] * 10))
+    for frame, marked in ((few, False), (heavy, True)):
+        path, *_ = fusionpy.report(
+            tmp_path / "r.html", model=model, recipient=frame, weight="weight", quiet=True
+        )
+        html = Path(path).read_text(encoding="utf-8")
+        assert (
+            "rooms: 1" in html and "are outside the donors’ range" in html.replace("&#39;", "’")
+        ) == marked

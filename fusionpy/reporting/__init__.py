@@ -29,7 +29,8 @@ from fusionpy.reporting.results import (
     scores_section,
     validation_section,
 )
-from fusionpy.reporting.surveys import Sample, data_section
+from fusionpy.reporting.samples import Sample
+from fusionpy.reporting.surveys import data_section
 from fusionpy.reporting.trained import importance_section, model_section
 
 __all__ = ["report"]

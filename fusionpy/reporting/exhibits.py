@@ -39,6 +39,8 @@ class Table:
     grouped : bool
         Rows of the same header belong together, and show it once.
     number : int
+    bold : frozenset of int
+        Rows that ask for a look.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Table:
     note: str = ""
     grouped: bool = False
     number: int = 0
+    bold: frozenset[int] = frozenset()
 
     kind = "Table"
 
@@ -69,11 +72,12 @@ class Table:
         return self.rows[:ROWS_MOST]
 
     @property
-    def groups(self) -> list[list[tuple[str, ...]]]:
-        """The rows that the page shows, those of the same header together."""
+    def groups(self) -> list[list[tuple[tuple[str, ...], bool]]]:
+        """The rows that the page shows, those of the same header together, and whether they are in bold."""
+        rows = [(row, number in self.bold) for number, row in enumerate(self.shown)]
         if not self.grouped:
-            return [list(self.shown)]
-        return [list(rows) for _, rows in groupby(self.shown, key=lambda row: row[0])]
+            return [rows]
+        return [list(some) for _, some in groupby(rows, key=lambda row: row[0][0])]
 
     @property
     def is_long(self) -> bool:

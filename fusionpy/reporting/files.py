@@ -129,7 +129,7 @@ def latex(table: Table) -> str:
         r"\toprule",
         _row(table.headers),
         r"\midrule",
-        *(_row(row) for row in table.rows),
+        *(_row(row, number in table.bold) for number, row in enumerate(table.rows)),
         r"\bottomrule",
         r"\end{tabular}",
         *([rf"\par\smallskip\footnotesize {escaped(table.note)}"] if table.note else []),
@@ -158,7 +158,7 @@ def escaped(text: str) -> str:
 _TABLE = str.maketrans(_SPECIAL)
 
 
-def _row(cells: Sequence[str]) -> str:
+def _row(cells: Sequence[str], bold: bool = False) -> str:
     # A bracket at the start of a row would be taken for the option of the line break before it.
-    line = " & ".join(escaped(cell) for cell in cells)
+    line = " & ".join(rf"\textbf{{{escaped(cell)}}}" if bold and cell else escaped(cell) for cell in cells)
     return f"{'{}' if line.startswith('[') else ''}{line} " + r"\\"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusionpy.errors import Problems, SchemaError, shown
 from fusionpy.frames import Table, as_table
-from fusionpy.reporting.surveys import Sample
+from fusionpy.reporting.samples import Sample
 from fusionpy.schema import weight_column
 
 __all__ = ["check_texts", "take_date", "take_paths", "take_samples", "take_texts"]
