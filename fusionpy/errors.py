@@ -81,7 +81,15 @@ class ArchiveError(FusionError):
 
 
 class OutputError(FusionError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written where it was asked for.
+
+    Attributes
+    ----------
+    model : FusionModel or None
+        What `train` had trained before it could not be written: ``write_fsn(error.model, path)`` saves it.
+    """
+
+    model: Any = None
 
 
 class FusionWarning(UserWarning):

@@ -55,6 +55,8 @@ class Table:
             array = series.to_arrow()
             if isinstance(array, pa.ChunkedArray):
                 array = array.combine_chunks()
+        except UnicodeError:
+            raise Unreadable("text that is not Unicode (a lone surrogate, of a file read wrongly)") from None
         except (pa.ArrowException, OverflowError) as error:
             native = str(getattr(series.to_native(), "dtype", "object"))
             mixed = native in ("object", "category") and not isinstance(error, pa.ArrowNotImplementedError)

@@ -133,7 +133,7 @@ def fuse(
     seed = settle_seed(seed, problems)
     budget = take_memory(memory, problems)
     problems.stop()
-    target = check_writable(fsd, "fsd", ENDINGS) if fsd is not None else None
+    target = check_writable(fsd, "fsd", ENDINGS, {"data": data, "fsn": fsn}) if fsd is not None else None
     model = fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
     recipient = open_recipient(data)
     clashes = _check_retained(recipient, kept, model, target)

@@ -40,6 +40,7 @@ _R_WORDS = frozenset(
 )
 _NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)*|\.\d+)([eE][-+]?\d+)?\s*")
 _MANY_LEVELS = 1000
+_LONGEST = 10_000  # bytes of a name
 UNFIT, RECODE = "`data` cannot be trained on.", "Mend these columns, or leave them out."
 NO_COLUMN = "not in `data`"
 EMPTY = "no values at all"
@@ -138,14 +139,24 @@ def _learn_variable(name: str, array: pa.Array) -> Variable | str:
             return "a missing value among the levels; drop that level"
         if repeated(levels):
             return f"the same level more than once: {few(repeated(levels))}"
+        if odd := _with_zero(levels):
+            return odd
         value_type = "string" if is_text(kind.value_type) else str(kind.value_type)
         return Variable(name, "ordered" if kind.ordered else "nominal", tuple(levels), value_type)
     if is_text(kind):
         levels = sorted(pc.unique(array).drop_null().to_pylist())
+        if odd := _with_zero(levels):
+            return odd
         return Variable(name, "nominal", tuple(levels), "string", text=True)
     if pa.types.is_null(kind):
         return EMPTY
     return f"{_plain_type(kind)}; {INSTEAD}"
+
+
+def _with_zero(levels: Sequence[Any]) -> str | None:
+    """Name levels that no archive can hold, as R's texts cannot."""
+    odd = [level for level in levels if isinstance(level, str) and "\0" in level]
+    return f"levels with a zero byte, which R's texts cannot have: {few(odd)}" if odd else None
 
 
 def _is_level_type(kind: pa.DataType) -> bool:
@@ -328,6 +339,8 @@ class Schema:
 def _check_name(name: str, role: str) -> list[str]:
     if name in RESERVED and role != "predictor":
         return ["the name is reserved for the result; rename it"]
+    if len(name.encode(errors="replace")) > _LONGEST:
+        return [f"a name of more than {_LONGEST:,} bytes, R's limit; rename it"]
     if not is_r_name(name):
         return ["not a name for R; rename it with letters, digits, '.' and '_' only, a letter first"]
     return []

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,9 @@ from fusionpy.engines.boosting import ONE_VALUE
 from fusionpy.engines.hyper import check_hyper
 from fusionpy.errors import (
     ArgumentError,
+    FusionError,
     FusionWarning,
+    OutputError,
     Problems,
     SchemaError,
     counted,
@@ -28,7 +31,7 @@ from fusionpy.errors import (
     shown,
 )
 from fusionpy.formats.archive import library_versions, write_fsn
-from fusionpy.formats.aside import check_writable
+from fusionpy.formats.aside import check_writable, shown_path
 from fusionpy.frames import Table, as_table
 from fusionpy.kernels.scaling import integerize_weights
 from fusionpy.learning import count_models, learn_steps, refit_counts
@@ -159,7 +162,8 @@ def train(
     SchemaError
         If columns cannot be used.
     OutputError
-        If `fsn` cannot be written.
+        If `fsn` cannot be written. What could be told before training is; whatever fails afterwards, the
+        error's ``model`` is what was trained.
 
     Warns
     -----
@@ -260,8 +264,23 @@ def train(
         model = replace(model, known=Known(x_known, y_known, expected))
     model = replace(model, seconds=time.monotonic() - began)
     if target is not None:
-        write_fsn(model, target)
+        _write(model, target)
     return model
+
+
+def _write(model: FusionModel, target: Path) -> None:
+    """Write a model; if that fails, whatever the reason, hand it to the caller with the error."""
+    try:
+        write_fsn(model, target)
+    except Exception as error:
+        known = error if isinstance(error, FusionError) else None
+        headline = known.headline if known else f"{shown_path(target)} could not be written."
+        problems = known.problems if known else [f"{error} ({type(error).__name__})."]
+        told = "The model is not lost: it is the error's `model` (in a session, `sys.last_value.model`)."
+        hint = "Write it to another place: `fusionpy.write_fsn(error.model, path)`."
+        failed = OutputError(headline, [*problems, told], hint)
+        failed.model = model
+        raise failed from error
 
 
 def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **given: Any) -> Options:

@@ -399,12 +399,14 @@ def test_levels_of_unused_columns(train: Callable[..., list[object]]) -> None:
 def test_outputs_that_cannot_be_written(
     folder: Path, tmp_path: Path, train: Callable[..., list[object]]
 ) -> None:
-    assert "`fsn` cannot be written" in fail(*train(fsn=tmp_path / "model.zip"))
-    assert "`fsn` cannot be written" in fail(*train(fsn=tmp_path / "nowhere" / "model.fsn"))
+    assert "`--fsn` cannot be written" in fail(*train(fsn=tmp_path / "model.zip"))
+    assert "`--fsn` cannot be written" in fail(*train(fsn=tmp_path / "nowhere" / "model.fsn"))
     source, model = folder / "recipient.parquet", folder / "csv.fsn"
-    assert "`fsd` cannot be written" in fail("fuse", source, model, "--fsd", tmp_path / "out.csv")
+    assert "`--fsd` cannot be written" in fail("fuse", source, model, "--fsd", tmp_path / "out.csv")
     before = source.read_bytes()
-    assert "`--fsd` is the recipient's own file." in fail("fuse", source, model, "--fsd", source)
+    said = fail("fuse", source, model, "--fsd", source)
+    assert "`--fsd` cannot be written" in said
+    assert "It is the file of `recipient`, which would be lost." in said
     assert source.read_bytes() == before
 
 

@@ -126,7 +126,8 @@ def test_files_and_what_they_tell(written, alone, model):
     assert (record.attributes["seed"], record.retain) == (SEED, ("hid", "tenure"))
     assert Path(written, "_model.fsn").read_bytes() == model.read_bytes()
     noted = json.loads(pq.read_schema(f"{written}/M=2/part-00001.parquet").metadata[b"fusionpy"])
-    assert noted == {**record.attributes, "model": record.model, "partition": 1, "first_row": 300}
+    own = {"implicate": 2, "partition": 1, "first_row": 300}
+    assert noted == {**record.attributes, "model": record.model, **own}
     assert read(written).attrs["fusionpy"] == {**read(alone).attrs["fusionpy"], "model": record.model}
 
 
@@ -254,6 +255,7 @@ def test_a_run_that_stops_goes_on(client, tmp_path, recipient, model, alone):
         read(out)
     part_path(out, 2, 0).parent.mkdir(exist_ok=True)
     (out / "M=2" / ".part-00000.parquet.0123.part").touch()  # left by a process that was killed
+    (out / "._model.fsn.00000000-01234567.part").touch()  # on another machine
     before = state(out)
     again = distributed.fuse(frame, model, M, out, client=client, **{**HOW, "seed": None})
     assert_same(again, alone)
@@ -281,6 +283,56 @@ def test_finished_files_are_left_alone(client, tmp_path, survey, model, alone):
     assert {path for path in after if after[path] != before[path]} == set(gone)
     fuse()
     assert state(out) == after
+    assert_same(out, alone)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def of_another_implicate(path):
+    path.write_bytes(part_path(path.parents[1], 3, 1).read_bytes())
+
+
+def of_another_partition(path):
+    path.write_bytes(part_path(path.parents[1], 2, 2).read_bytes())
+
+
+def without_rows(path):
+    table = pq.read_table(path)
+    pq.write_table(table.slice(1), path)
+
+
+def without_notes(path):
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata(None), path)
+
+
+@pytest.mark.parametrize(
+    "damage", [empty, cut, of_another_implicate, of_another_partition, without_rows, without_notes]
+)
+def test_files_that_are_not_what_they_should_be_are_made_again(
+    damage, client, tmp_path, survey, model, alone
+):
+    def fuse():
+        return distributed.fuse(survey, model, M, tmp_path / "out", partition_rows=150, client=client, **HOW)
+
+    out = Path(fuse())
+    path = part_path(out, 2, 1)
+    before, content = state(out), path.read_bytes()
+    damage(path)
+    if damage is not without_notes:  # whoever only reads sees the others, too
+        with pytest.raises(ArgumentError, match=r"'.*part-00001.parquet' cannot be read") as caught:
+            read(out)
+        assert "fusionpy.distributed.fuse()` again" in caught.value.hint
+    fuse()
+    assert path.read_bytes() == content
+    after = state(out)
+    assert {each for each in after if after[each] != before[each]} == {path}
     assert_same(out, alone)
 
 

@@ -388,7 +388,7 @@ TRAIN: dict[str, Case] = {
     ),
     "fsn under a file": lambda b: b.train(fsn="/dev/null/model.fsn"),
     "fsn folder not writable": lambda b: (
-        b.patch.setattr(Path, "touch", deny),
+        b.patch.setattr(os, "open", deny),
         b.train(fsn=b.folder / "model.fsn"),
     ),
     "fsn name too long": lambda b: b.train(fsn=b.folder / ("m" * 300 + ".fsn")),

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from fusionpy import datasets
 from fusionpy.analysis import analyze
 from fusionpy.engines.figures import ONE_SIZE, write_figure
-from fusionpy.errors import ArgumentError, Problems
+from fusionpy.errors import ArgumentError, OutputError, Problems
 from fusionpy.estimands import refuse_own
-from fusionpy.formats.archive import read_fsn
+from fusionpy.formats.archive import put_model, read_fsn
+from fusionpy.formats.rescue import rescued
 from fusionpy.formats.stored import is_fst
 from fusionpy.frames import as_table
 from fusionpy.fusion import fuse
@@ -73,7 +74,12 @@ def _sample(arguments: Arguments, frames: Frames, model: FusionModel | None) -> 
 
 def _train(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     hyper = arguments.pop("hyper")
-    train(frames["data"], **arguments, hyper=_settle_hyper(hyper))
+    try:
+        train(frames["data"], **arguments, hyper=_settle_hyper(hyper))
+    except OutputError as error:
+        if (trained := error.model) is None:
+            raise
+        raise rescued(error, lambda path: put_model(trained, path), ".fsn") from None
     return Answer({"path": _absolute(arguments["fsn"])})
 
 

@@ -1,4 +1,4 @@
-"""The commands: `train`, `fuse`, `info` and `demo`."""
+"""The commands: `train`, `fuse`, `info`, `clean` and `demo`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,21 @@ from fusionpy.cli.arguments import (
 )
 from fusionpy.cli.comparison import show_comparison, thin
 from fusionpy.cli.surveys import common_columns, open_survey
-from fusionpy.errors import ArgumentError, FusionError, FusionWarning, Problems, settle_seed
+from fusionpy.errors import (
+    ArgumentError,
+    FusionError,
+    FusionWarning,
+    OutputError,
+    Problems,
+    counted,
+    settle_seed,
+)
+from fusionpy.formats.archive import put_model
+from fusionpy.formats.aside import check_writable, shown_path
+from fusionpy.formats.leftovers import sweep
 from fusionpy.formats.r_members import obstacles
+from fusionpy.formats.rescue import rescued
+from fusionpy.formats.stored import ENDINGS as IMPLICATES
 from fusionpy.progress import announce
 
 __all__ = ["app", "main"]
@@ -75,6 +88,8 @@ class _Commands(TyperGroup):
             try:
                 return super().invoke(ctx)
             except FusionError as error:
+                if isinstance(error, OutputError) and (trained := error.model) is not None:
+                    error = rescued(error, lambda path: put_model(trained, path), ".fsn")
                 print(_told(error), file=sys.stderr)
                 raise typer.Exit(MEND) from None
             except KeyboardInterrupt:
@@ -231,6 +246,7 @@ def train(
         problems.add("`--drop` is for `--recipient`; with `--x`, leave the names out there.")
     problems.stop()
     survey = open_survey(donor)
+    check_writable(fsn, "--fsn", (".fsn",), {"donor": donor, "--recipient": recipient})
     outcomes = [name for block in blocks for name in block]
     replicates = expand_patterns(
         split_names(replicate_weights, "--replicate-weights", problems), survey.names
@@ -315,12 +331,11 @@ def fuse(
     problems = Problems(ArgumentError, "`fusionpy fuse` cannot start.", "See `fusionpy fuse --help`.")
     levels = read_levels(ordered or [], problems)
     carried = split_names(retain, "--retain", problems)
-    if Path(fsd).exists() and Path(recipient).exists() and Path(fsd).samefile(recipient):
-        problems.add("`--fsd` is the recipient's own file.")
     problems.stop()
     settled = settle_seed(seed)
-    model = fusionpy.read_fsn(fsn)
     survey = open_survey(recipient)
+    check_writable(fsd, "--fsd", IMPLICATES, {"recipient": recipient, "fsn": fsn})
+    model = fusionpy.read_fsn(fsn)
     kept = expand_patterns(carried, survey.names)
     data: Any = recipient  # read piece by piece, if nothing has to be recoded
     n_rows = pq.read_metadata(recipient).num_rows if survey.schema is not None else 0
@@ -372,6 +387,30 @@ def info(
     print(f"  predictors: {', '.join(about['predictors'])}")
     for obstacle in obstacles(model):
         print(f"  not for R's fusionModel: {obstacle}")
+
+
+@app.command(epilog="\b\nExamples:\n  fusionpy clean results\n  fusionpy clean results --all")
+def clean(
+    folder: Annotated[str, typer.Argument(help="Folder; those inside it too.", show_default=False)],
+    everyone: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Those of other machines and older releases too: only if none is at work there."
+        ),
+    ] = False,
+) -> None:
+    """Remove the unfinished files (.part) that killed runs have left; they hold microdata.
+
+    Files of running processes stay. The next run that writes to a folder does the same for that folder.
+    """
+    place = Path(folder).expanduser()
+    if not place.is_dir():
+        problem = "It is a file." if place.exists() else "There is no such folder."
+        raise ArgumentError(f"'{shown_path(folder)}' cannot be cleaned.", [problem], "Name a folder.")
+    removed = [path for each, _, _ in os.walk(place) for path in sweep(Path(each), everyone=everyone)]
+    for path in removed:
+        print(shown_path(path))
+    print(f"{counted(len(removed), 'file')} removed.")
 
 
 @app.command()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +15,11 @@ import fusionpy
 from fusionpy.cli.arguments import expand_patterns, read_levels, split_names
 from fusionpy.cli.commands import Cores, Ordered, Quiet, app
 from fusionpy.cli.surveys import Survey, open_survey
-from fusionpy.errors import ArgumentError, Problems
+from fusionpy.errors import ArgumentError, OutputError, Problems
 from fusionpy.estimands import read_estimands
-from fusionpy.formats.aside import check_writable, written_aside
+from fusionpy.formats.aside import absolute, check_writable, shown_path, written_aside
 from fusionpy.formats.implicates import open_implicates
+from fusionpy.formats.leftovers import scratch_folder
 from fusionpy.model import FusionModel
 
 __all__ = ["TABLE_ENDINGS", "Weight", "analyze", "report", "score", "validate", "write_table"]
@@ -58,6 +58,7 @@ Examples:
 
 Weight = Annotated[str | None, typer.Option(metavar="NAME", help="Column of survey weights.")]
 TABLE_ENDINGS = (".csv", ".parquet", ".tex")
+REPORT_ENDINGS = (".html", ".pdf")
 
 
 @app.command(epilog=ANALYZE_EXAMPLES)
@@ -105,7 +106,8 @@ def analyze(
     estimands = read_estimands(x, problems)
     scale = _design(var_scale)
     problems.stop()
-    target = check_writable(out, "--out", TABLE_ENDINGS) if out is not None else None
+    inputs = {"implicates": implicates, "--static": static, "--rectify": rectify}
+    target = check_writable(out, "--out", TABLE_ENDINGS, inputs) if out is not None else None
     names = open_implicates(implicates).names
     table = None
     if static is not None:
@@ -162,6 +164,7 @@ def validate(
     variables = split_names(y, "--y", problems)
     problems.stop()
     survey = open_survey(observed)
+    folder = None if out is None else _folder(out, {"observed": observed, "implicates": implicates})
     has = open_implicates(implicates).names
     wanted = [*subsets, *([weight] if weight else []), *(variables or [n for n in survey.names if n in has])]
     found = fusionpy.validate(
@@ -176,8 +179,7 @@ def validate(
         quiet=quiet,
     )
     print(found)
-    if out is not None:
-        folder = _folder(out)
+    if folder is not None:
         write_table(found.table, folder / "validation.csv")
         if plot:
             fusionpy.plot_valid(found, path=folder)
@@ -213,8 +215,9 @@ def score(
             "Without implicates, `--y` and `--x` are needed: models are trained on parts of the survey."
         )
     problems.stop()
-    target = check_writable(out, "--out", TABLE_ENDINGS) if out is not None else None
     survey = open_survey(truth)
+    inputs = {"truth": truth, "implicates": implicates}
+    target = check_writable(out, "--out", TABLE_ENDINGS, inputs) if out is not None else None
     predictors = expand_patterns(split_names(x, "--x", problems), survey.names)
     outcomes = [name for block in blocks for name in block]
     if implicates is None:
@@ -270,6 +273,9 @@ def report(
     if donor is None and (subsets or folds):
         problems.add("`--validate-by` and `--folds` need `--donor`.")
     problems.stop()
+    _check_report(
+        path, tables, {"--model": model, "--donor": donor, "--recipient": recipient}, estimates or []
+    )
     fitted = fusionpy.read_fsn(model)
     x, y = ([v.name for v in part] for part in (fitted.schema.x, fitted.schema.y))
     more = [*([weight] if weight else []), *(name for name in subsets if name not in x)]
@@ -305,6 +311,25 @@ def report(
     print("\n".join(written))
 
 
+def _check_report(
+    paths: Sequence[str], tables: str | None, inputs: Mapping[str, Any], estimates: Sequence[str]
+) -> None:
+    """Refuse a report, or tables, in the place of what they are made of."""
+    every = {**inputs, **{f"--estimates {each}": each for each in estimates}}
+    for each in paths:
+        check_writable(each, "path", REPORT_ENDINGS, every)
+    if tables is None:
+        return
+    headline = f"`--tables` cannot be written: {shown_path(tables)}"
+    folder = absolute(tables, headline)
+    for name, source in every.items():
+        if source is None or not source.lower().endswith((".csv", ".tex")) or not folder.is_dir():
+            continue
+        if Path(source).expanduser().absolute().parent.samefile(folder):
+            problem = f"The file of `{name}` is in it, which a table could replace."
+            raise OutputError(headline, [problem], "Name another folder.")
+
+
 def _design(text: str) -> float | str | tuple[str, float]:
     """Read a number, a design, or a design with its parameter."""
     name, _, parameter = text.partition(":")
@@ -325,7 +350,7 @@ def _validated(
     quiet: bool,
 ) -> Any:
     """Fuse the donors with their own model, and compare."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         back = fusionpy.fuse(
             donors, model, f"{folder}/back.parquet", M=M, cores=cores, seed=seed, quiet=quiet
         )
@@ -339,14 +364,14 @@ def _survey_like(survey: Survey, names: Sequence[str], ordered: Any, model: Fusi
     return frame
 
 
-def _folder(path: str) -> Path:
-    folder = Path(path).expanduser()
+def _folder(path: str, inputs: Mapping[str, Any]) -> Path:
+    folder = absolute(path, f"`--out` cannot be written: {shown_path(path)}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = f"'{folder}' cannot be made: {error.strerror}."
         raise ArgumentError("`--out` cannot be written.", [problem], "Choose another folder.") from None
-    check_writable(folder / "validation.csv", "--out", TABLE_ENDINGS)
+    check_writable(folder / "validation.csv", "--out", TABLE_ENDINGS, inputs)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -14,8 +15,9 @@ from fusionpy.cli.arguments import expand_patterns, read_levels, split_names
 from fusionpy.cli.commands import Cores, Ordered, Quiet, app
 from fusionpy.cli.evaluation import TABLE_ENDINGS, Weight, write_table
 from fusionpy.cli.surveys import common_columns, open_survey
-from fusionpy.errors import ArgumentError, Problems
+from fusionpy.errors import ArgumentError, OutputError, Problems
 from fusionpy.formats.aside import check_writable, written_aside
+from fusionpy.formats.rescue import rescued
 
 __all__ = ["importance", "impute", "prep"]
 
@@ -75,8 +77,9 @@ def prep(
             "Give the predictors by `--x`, or by `--recipient` those that both files have; not both."
         )
     problems.stop()
-    target = check_writable(out, "--out", TABLE_ENDINGS) if out is not None else None
     survey = open_survey(donor)
+    inputs = {"donor": donor, "--recipient": recipient}
+    target = check_writable(out, "--out", TABLE_ENDINGS, inputs) if out is not None else None
     used = [*(name for block in blocks for name in block), *([weight] if weight else [])]
     if recipient is not None:
         predictors = common_columns(survey, open_survey(recipient), used, dropped)
@@ -125,8 +128,8 @@ def impute(
     levels = read_levels(ordered or [], problems)
     ignored = split_names(ignore, "--ignore", problems)
     problems.stop()
-    target = check_writable(out, "--out", (".parquet", ".csv"))
     survey = open_survey(data)
+    target = check_writable(out, "--out", (".parquet", ".csv"), {"data": data})
     completed = fusionpy.impute(
         survey.read(survey.names, levels),
         weight=weight,
@@ -136,14 +139,12 @@ def impute(
         M=M,
         quiet=quiet,
     )
-    with written_aside(target) as aside:
-        if target.suffix.lower() == ".parquet":
-            pq.write_table(completed, aside, compression="zstd")
-        else:
-            plain = [
-                c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in completed.columns
-            ]
-            pa_csv.write_csv(pa.table(plain, names=completed.column_names), aside)
+    try:
+        _write(completed, target)
+    except (OutputError, pa.ArrowException) as error:
+        failed = OutputError(f"{target} could not be written.", [f"{error}."])
+        failed = error if isinstance(error, OutputError) else failed
+        raise rescued(failed, lambda path: pq.write_table(completed, path), ".parquet") from None
     print(f"{target}: {completed.num_rows:,} rows" + (f" (M = {M})" if M > 1 else ""))
 
 
@@ -159,7 +160,8 @@ def importance(
     cores: Cores = 1,
 ) -> None:
     """Show what predictors are worth to a model: gain, cover, frequency, and permutation on request."""
-    target = check_writable(out, "--out", TABLE_ENDINGS) if out is not None else None
+    inputs = {"fsn": fsn, "--data": data}
+    target = check_writable(out, "--out", TABLE_ENDINGS, inputs) if out is not None else None
     model = fusionpy.read_fsn(fsn)
     donors = None
     if data is not None:
@@ -172,6 +174,18 @@ def importance(
     print(table.to_string(index=False, float_format="{:.4f}".format))
     if target is not None:
         write_table(table, target)
+
+
+def _write(completed: pa.Table, target: Path) -> None:
+    """Write completed data sets, whole or not at all."""
+    with written_aside(target, private=True) as aside:
+        if target.suffix.lower() == ".parquet":
+            pq.write_table(completed, aside, compression="zstd")
+            return
+        plain = [
+            c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in completed.columns
+        ]
+        pa_csv.write_csv(pa.table(plain, names=completed.column_names), aside)
 
 
 def _pandas(table: Any) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,11 @@ from fusionpy.errors import (
     settle_seed,
     shown,
 )
-from fusionpy.formats.archive import read_fsn, write_fsn
-from fusionpy.formats.aside import shown_path, written_aside
-from fusionpy.formats.folders import MODEL, RECORD, Record, part_path, read_record, write_record
+from fusionpy.formats.archive import put_model, read_fsn
+from fusionpy.formats.aside import absolute, check_apart, shown_path, written_aside
+from fusionpy.formats.folders import MODEL, RECORD, Record, read_record, write_record
+from fusionpy.formats.leftovers import is_left, own_file, sweep, sync_folder
+from fusionpy.formats.stored import is_finished
 from fusionpy.frames import take_names
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.pieces import noted, warn_of_strangers
@@ -39,6 +42,7 @@ from fusionpy.ranges import Tally
 __all__ = ["fuse"]
 
 TASKS_PER_THREAD = 3  # at least, so that threads end together
+READERS = 16  # of the feet of files, for which a shared file system lets wait
 
 
 def fuse(
@@ -164,7 +168,7 @@ def fuse(
     problems.stop()
     model = fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
     _check_retained(kept, model)
-    folder, before = _settle_folder(out)
+    folder, before = _settle_folder(out, data)
     if drawn_seed and before is not None:
         seed = int(before.attributes["seed"])
     attributes = noted(model, seed, int(M), 0)
@@ -188,8 +192,8 @@ def fuse(
         n_members = len(members_of(model, range(int(M))))
         job = replace(job, n_rows=sum(record.rows) * int(M) // n_members)
         _work(client, parts, job, record, quiet)
-    for left in folder.glob("M=*/.*.part"):  # of workers that were killed
-        left.unlink(missing_ok=True)
+    for place in (folder, *folder.glob("M=*")):  # of workers and runs that were killed, on any machine
+        sweep(place, everyone=True)
     return str(folder)
 
 
@@ -220,16 +224,12 @@ def _warn(model: FusionModel, looked_at: Sequence[Looked]) -> None:
 
 
 def _work(client: Any, parts: Sequence[Any], job: Job, record: Record, quiet: bool) -> None:
-    """Write all files that are not there."""
+    """Write all files that are not there, or are not what they should be."""
     folder = Path(job.folder)
-    there = {str(path) for path in folder.glob("M=*/part-*.parquet")}
-    missing = {
-        number: [m for m in range(1, record.M + 1) if str(part_path(folder, m, number)) not in there]
-        for number in range(len(parts))
-    }
-    missing = {number: labels for number, labels in missing.items() if labels}
+    missing = _missing(folder, record)
     for label in range(1, record.M + 1):
         (folder / f"M={label}").mkdir(exist_ok=True)
+    sync_folder(folder)
     n_ranges = -(-TASKS_PER_THREAD * n_threads(client) // max(1, len(missing)))
     first = np.cumsum([0, *record.rows]).tolist()
     task = dask.delayed(fuse_part, pure=False)
@@ -244,6 +244,20 @@ def _work(client: Any, parts: Sequence[Any], job: Job, record: Record, quiet: bo
             tick(done)
         for _, n_written in results(client, tasks):
             tick(n_written)
+
+
+def _missing(folder: Path, record: Record) -> dict[int, list[int]]:
+    """Tell, for each partition, the implicates of which it has no finished file."""
+    wanted = record.parts(folder)
+    there = {str(path) for path in folder.glob("M=*/part-*.parquet")}
+    found = [part for part in wanted if str(part.path) in there]
+    with ThreadPoolExecutor(READERS) as pool:
+        finished = {part.path for part, yes in zip(found, pool.map(is_finished, found), strict=True) if yes}
+    missing: dict[int, list[int]] = {}
+    for part in wanted:
+        if part.path not in finished:
+            missing.setdefault(part.place[0], []).append(part.label or 0)
+    return dict(sorted(missing.items()))
 
 
 def _check_arguments(M: Any, kblock: Any, cores: Any, partition_rows: Any, problems: Problems) -> None:
@@ -264,22 +278,27 @@ def _check_retained(kept: Sequence[str], model: FusionModel) -> None:
         raise SchemaError("`retain` cannot be carried along.", [problem], "Rename or leave them out.")
 
 
-def _settle_folder(out: Any) -> tuple[Path, Record | None]:
+def _settle_folder(out: Any, data: Any) -> tuple[Path, Record | None]:
     """Find or make the folder, and read what was noted there of the run that goes on."""
     if not isinstance(out, str | os.PathLike) or not os.fspath(out):
         raise OutputError(f"`out` must be the path of a folder, not {shown(out)}.")
     headline = f"`out` cannot be written: {shown_path(out)}"
+    folder = absolute(out, headline)
+    check_apart(folder, "out", {"data": data}, folder=True)
     try:
-        folder = Path(out).expanduser().absolute()
         folder.mkdir(exist_ok=True)
+        sweep(folder)
+        with own_file(folder / RECORD):
+            pass
         before = read_record(folder)
-        others = [path.name for path in folder.iterdir() if path.name not in (MODEL, RECORD)]
+        names = [path.name for path in folder.iterdir() if path.name not in (MODEL, RECORD)]
+        others = [name for name in names if not is_left(name)]  # those of other machines are of no harm
     except FileNotFoundError:
         problem, hint = "The folder that it is in does not exist.", "Create that first, or choose another."
         raise OutputError(headline, [problem], hint) from None
     except FileExistsError:
         raise OutputError(headline, ["It is a file, not a folder."], "Choose another name.") from None
-    except (OSError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise OutputError(
             headline, [f"{getattr(error, 'strerror', None) or error}."], "Choose another."
         ) from None
@@ -307,14 +326,9 @@ def _another(folder: Path, differences: Sequence[str]) -> OutputError:
 def _model_beside(folder: Path, fsn: Any, before: Record | None) -> Iterator[str]:
     """Put the model's archive where workers find it, and give its digest; leave nothing if all fails."""
     target = folder / MODEL
-    with written_aside(target) as aside:
+    with written_aside(target, private=True) as aside:
         if isinstance(fsn, FusionModel):
-            part = aside.with_name(f"{aside.name}.fsn")
-            try:
-                write_fsn(fsn, part)
-                part.replace(aside)
-            finally:
-                part.unlink(missing_ok=True)
+            put_model(fsn, aside)
         else:
             shutil.copyfile(Path(fsn).expanduser(), aside)
         digest = digest_of(aside.read_bytes())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from fusionpy.estimands import Question
 from fusionpy.estimating import Answer, Groups, Levels, Measured, answer
 from fusionpy.formats.aside import shown_path
 from fusionpy.formats.implicates import open_implicates
+from fusionpy.formats.leftovers import own_file, sweep
 from fusionpy.formats.stored import open_stored
 from fusionpy.frames import Unreadable
 from fusionpy.surveying import FusedSurvey, Weighing
@@ -26,7 +26,7 @@ from fusionpy.surveying import FusedSurvey, Weighing
 __all__ = ["Beside", "Job", "Met", "Numbering", "answers_of", "meet", "static_beside"]
 
 Numbering = tuple[Groups, dict[str, Levels]]
-ARROW = ".arrow"
+STATIC = "_static.arrow"
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,19 @@ class Beside:
         Columns that are needed.
     known : tuple of str
         All columns that there are, told in errors.
+    is_arrow : bool
     """
 
     path: str
     names: tuple[str, ...]
     known: tuple[str, ...]
+    is_arrow: bool = False
 
     def read(self) -> pa.Table | None:
         """Read the columns that are needed; nothing if there are none."""
         if not self.names:
             return None
-        if self.path.endswith(ARROW):
+        if self.is_arrow:
             with pa.memory_map(self.path) as source:
                 return pa.ipc.open_file(source).read_all()
         stored = open_stored(self.path)
@@ -122,21 +124,23 @@ def static_beside(
     known = survey.static.names
     names = tuple(name for name in known if question.everything or name in wanted)
     folder = implicates if implicates.is_dir() else implicates.parent
-    path = folder / f"_static.{secrets.token_hex(4)}{ARROW}"
-    try:
-        if names:
-            table = survey.static.arrow(names)
-            with pa.ipc.new_file(path, table.schema) as writer:
-                writer.write_table(table)
+    path = folder / STATIC
+    if not names:
         yield Beside(str(path), names, known)
+        return
+    try:
+        sweep(folder)
+        with own_file(path) as own:
+            table = survey.static.arrow(names)
+            with pa.ipc.new_file(own.path, table.schema) as writer:
+                writer.write_table(table)
+            yield Beside(str(own.path), names, known, is_arrow=True)
     except Unreadable as error:
         hint = "Recode or drop it."
         raise SchemaError("`static` cannot be used.", [f"It has a column of {error}."], hint) from None
     except (PermissionError, pa.ArrowException) as error:
         hint = "Write `static` to a Parquet file that the workers can read, and pass its path."
         raise OutputError(f"'{shown_path(path)}' cannot be written.", [f"{error}."], hint) from None
-    finally:
-        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from fusionpy.drawing import Prepared, prepare
 from fusionpy.errors import OutputError, SchemaError, few
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import shown_path
-from fusionpy.formats.folders import MODEL, part_path
-from fusionpy.formats.stored import with_metadata, write_stored
+from fusionpy.formats.folders import MODEL, Part, part_path
+from fusionpy.formats.stored import is_finished, with_metadata, write_stored
 from fusionpy.frames import Unreadable
 from fusionpy.model import FusionModel
 from fusionpy.pieces import Job as Drawing
@@ -172,21 +172,22 @@ def fuse_part(part: Any, job: Job, number: int, first: int, labels: Sequence[int
     table = table_of(part, [*(variable.name for variable in model.schema.x), *job.retain])
     recipient = open_recipient(table.frame.to_native())
     read = read_along(recipient, job.retain)
-    noted = {**job.attributes, "model": job.digest, "partition": number, "first_row": first}
     fields = [
         *read(0, 0).schema,
         *(pa.field(variable.name, variable.arrow_type) for variable in model.schema.y),
     ]
-    schema = with_metadata(pa.schema(fields), noted)
+    schema = pa.schema(fields)
+    noted = {**job.attributes, "model": job.digest}
     labelled = schema.insert(0, pa.field("M", pa.int32()))
     plan = Plan(seed, offset=first, kblock=job.kblock, cores=job.cores)
     with code_recipient(recipient, prepared, ROWS, "the model") as coded:
         drawing = Drawing(prepared, coded, labelled, plan, read)
         for label in labels:
             target = part_path(Path(job.folder), label, number)
-            if target.exists():  # written by a worker that was lost afterwards
+            wanted = Part(target, label, table.n_rows, noted, (number, first))
+            if is_finished(wanted):  # written by a worker that was lost afterwards
                 continue
-            with write_stored(target, schema) as write:
+            with write_stored(target, with_metadata(schema, wanted.notes)) as write:
                 for _, drawn in drawing.tables([label - 1], _nobody):
                     write(drawn.select(schema.names))
                 if not recipient.n_rows:

@@ -82,7 +82,7 @@ def print_pdf(browser: str, html: Path, pdf: Path, seconds: float = SECONDS) -> 
     browser : str
         From `find_browser`.
     html : Path
-        Absolute.
+        Absolute. The browser's own files are in its folder for as long as it runs.
     pdf : Path
         Absolute; replaced if it is there.
     seconds : float
@@ -93,7 +93,7 @@ def print_pdf(browser: str, html: Path, pdf: Path, seconds: float = SECONDS) -> 
     OutputError
         If no PDF comes of it.
     """
-    with tempfile.TemporaryDirectory(prefix="fusionpy-", ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(dir=html.parent, ignore_cleanup_errors=True) as profile:
         # A file of another name than the page's: some browsers refuse endings that they do not know.
         made = Path(profile) / "page.pdf"
         command = [

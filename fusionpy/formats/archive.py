@@ -43,7 +43,7 @@ from fusionpy.model import FusionModel, Known, Pools, Step
 from fusionpy.ranges import learn_ranges
 from fusionpy.schema import Schema
 
-__all__ = ["FORMAT_VERSION", "library_versions", "read_fsn", "write_fsn"]
+__all__ = ["FORMAT_VERSION", "library_versions", "put_model", "read_fsn", "write_fsn"]
 
 DONORS, COUNTS = "fusionpy/donor.parquet", "fusionpy/counts.parquet"
 KNOWN = "fusionpy/known.parquet"
@@ -63,7 +63,8 @@ def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
     ----------
     model : FusionModel
     path : path
-        Ends with ``.fsn``. Replaced only when the archive is complete.
+        Ends with ``.fsn``. Replaced only when the archive is complete. A new file is for its owner only (mode
+        0600), as it holds microdata; one that is replaced keeps its mode.
 
     Raises
     ------
@@ -81,12 +82,20 @@ def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
     """
     if not isinstance(model, FusionModel):
         raise ArgumentError(f"`model` must be what `train()` returned, not {shown(model)}.")
-    target = check_writable(path, "path", (".fsn",))
+    with written_aside(check_writable(path, "path", (".fsn",)), private=True) as aside:
+        put_model(model, aside)
+
+
+def put_model(model: FusionModel, path: Path) -> None:
+    """Write a model's archive into a file of any name.
+
+    Parameters
+    ----------
+    model : FusionModel
+    path : Path
+    """
     width = len(str(len(model.steps)))
-    with (
-        written_aside(target) as aside,
-        zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
-    ):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         why_not = obstacles(model)
         _add(archive, MANIFEST, write_manifest(model, why_not))
         for name, content in ({} if why_not else r_members(model)).items():

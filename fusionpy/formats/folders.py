@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,48 @@ class Part:
         The value of column M in all of its rows, where the file's folder tells it.
     n_rows : int or None
         Where a record tells it.
+    noted : mapping
+        What all files of the data set must say of themselves, where a record tells it.
+    place : (int, int)
+        Number of the partition, and that of its first row; said too.
     """
 
     path: Path
     label: int | None = None
     n_rows: int | None = None
+    noted: Mapping[str, Any] = field(default_factory=dict)
+    place: tuple[int, int] = (0, 0)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the file must say of itself; nothing where no record tells it."""
+        own = {"implicate": self.label, "partition": self.place[0], "first_row": self.place[1]}
+        return {**self.noted, **own} if self.noted else {}
+
+    def amiss(self, n_rows: int, notes: Mapping[str, Any]) -> str | None:
+        """Say why a file cannot be this part; nothing if it can.
+
+        Parameters
+        ----------
+        n_rows : int
+            That it has.
+        notes : mapping
+            What it says of itself.
+
+        Examples
+        --------
+        >>> part = Part(Path("a"), 2, 9, {"M": 3}, (1, 9))
+        >>> part.amiss(9, {**part.notes, "more": 1}), part.amiss(5, part.notes)
+        (None, 'It has 5 rows, and should have 9')
+        >>> part.amiss(9, {**part.notes, "implicate": 1})
+        'It says that its `implicate` is 1, and should be 2'
+        """
+        if self.n_rows is not None and n_rows != self.n_rows:
+            return f"It has {n_rows:,} rows, and should have {self.n_rows:,}"
+        for name, wanted in self.notes.items():
+            if notes.get(name, wanted) != wanted:
+                return f"It says that its `{name}` is {notes[name]}, and should be {wanted}"
+        return None
 
 
 @dataclass(frozen=True)
@@ -69,8 +107,10 @@ class Record:
 
     def parts(self, folder: Path) -> list[Part]:
         """List all files, whether they are there or not, implicate after implicate."""
+        noted = {**self.attributes, "model": self.model}
+        firsts = list(accumulate(self.rows, initial=0))
         return [
-            Part(part_path(folder, label, number), label, n_rows)
+            Part(part_path(folder, label, number), label, n_rows, noted, (number, firsts[number]))
             for label in range(1, self.M + 1)
             for number, n_rows in enumerate(self.rows)
         ]

@@ -82,7 +82,7 @@ class FstWriter:
 
     def __enter__(self) -> FstWriter:
         with ExitStack() as stack:
-            self._aside = stack.enter_context(written_aside(self._target))
+            self._aside = stack.enter_context(written_aside(self._target, private=True))
             self._encoder.begin(stack.enter_context(tempfile.TemporaryFile(dir=self._target.parent)))
             self._stack = stack.pop_all()
         return self

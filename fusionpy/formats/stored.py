@@ -30,6 +30,7 @@ __all__ = [
     "Reader",
     "Run",
     "Stored",
+    "is_finished",
     "is_fst",
     "open_stored",
     "runs_of",
@@ -40,6 +41,7 @@ __all__ = [
 FST_ENDINGS = (".fsd", ".fst")
 ENDINGS = (".parquet", *FST_ENDINGS)
 HINT = "Pass a file that `fuse(fsd=...)` wrote."
+AGAIN = "Call `fusionpy.distributed.fuse()` again: it makes this file anew."
 COMPRESS = 90  # of fst files, as the reference writes them
 ROWS_AT_ONCE = 2**20  # of a file's column M
 Reader = Callable[[int, int, Sequence[str], int], pa.Table]  # first row, number of rows, columns, threads
@@ -87,7 +89,10 @@ def write_stored(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table
         with FstWriter(target, schema, COMPRESS, keys=["M"]) as writer:
             yield writer.append
         return
-    with written_aside(target) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+    with (
+        written_aside(target, private=True) as aside,
+        pq.ParquetWriter(aside, schema, compression="zstd") as writer,
+    ):
         yield lambda table: writer.write_table(table)
 
 
@@ -213,6 +218,9 @@ def _told(path: Path, hint: str = HINT) -> Iterator[None]:
     """Tell the user why a file cannot be read."""
     try:
         yield
+    except UnicodeError:
+        problem = "Its name, or that of a folder that it is in, is not in UTF-8."
+        raise ArgumentError(f"'{shown_path(path)}' cannot be read.", [problem], "Rename it.") from None
     except (pa.ArrowException, OSError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         headline = f"'{shown_path(path)}' cannot be read."
@@ -296,8 +304,17 @@ def _open_folder(folder: Path) -> Stored:
 
 
 def _open_part(part: Part) -> Stored:
-    with _told(part.path):
+    with _told(part.path, AGAIN if part.noted else HINT):
         return _open_parquet(part.path)
+
+
+def is_finished(part: Part) -> bool:
+    """Tell whether a file of a data set is there, whole as far as its foot tells, and what it should be."""
+    try:
+        one = _open_parquet(part.path)
+    except (pa.ArrowException, OSError):
+        return False
+    return set(part.notes) <= set(one.attributes) and part.amiss(one.n_rows, one.attributes) is None
 
 
 def _alike(one: Stored, first: Stored) -> Stored:
@@ -318,9 +335,11 @@ def _read_part(
 ) -> pa.Table:
     """Read rows of one file, whose name may tell column M."""
     one = _open_part(part)
-    with _told(part.path):
+    with _told(part.path, AGAIN if part.noted else HINT):
         if one.n_rows != size:
             raise OSError(f"It has {one.n_rows:,} rows, and should have {size:,}")
+        if amiss := part.amiss(one.n_rows, one.attributes):
+            raise OSError(amiss)
     own = [name for name in names if name != "M" or part.label is None]
     columns = dict(zip(own, one.read(first, n_rows, own, cores).columns, strict=True))
     if len(own) < len(names):

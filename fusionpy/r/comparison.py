@@ -6,7 +6,6 @@ import inspect
 import os
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import as_file, files
@@ -29,6 +28,7 @@ from fusionpy.errors import (
     settle_seed,
     shown,
 )
+from fusionpy.formats.leftovers import scratch_folder
 from fusionpy.frames import Table, Unreadable, as_table, is_text, take_names
 from fusionpy.fusion import fuse
 from fusionpy.planning import check_roles, plan_steps
@@ -302,8 +302,8 @@ def _run_r(
     library: Any,
 ) -> Iterator[tuple[pa.Table, float]]:
     """Train and fuse in R, once for each seed: the implicates, and the seconds that it took."""
-    with tempfile.TemporaryDirectory(prefix="fusionpy-") as folder:
-        given = Path(folder) / "asked.rds"
+    with scratch_folder() as folder:
+        given = folder / "asked.rds"
         plans = {name: _plan(value) if name in "xy" else value for name, value in asked.items()}
         everything = {
             "donor": to_r(donors),
@@ -315,13 +315,13 @@ def _run_r(
         }
         helper("save_rds")(value_to_r(everything), str(given))
         del everything
-        done = _rscript([str(given), folder], library)
+        done = _rscript([str(given), str(folder)], library)
         if done.returncode:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise FusionError("R's fusionModel failed.", lines[-5:] or ["It said nothing."])
         for k in range(1, len(seeds) + 1):
-            seconds = float((Path(folder) / f"seconds_{k}.txt").read_text())
-            yield read_rds(Path(folder) / f"fused_{k}.rds", kind="pyarrow"), seconds
+            seconds = float((folder / f"seconds_{k}.txt").read_text())
+            yield read_rds(folder / f"fused_{k}.rds", kind="pyarrow"), seconds
 
 
 def _plan(names: Sequence[Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +13,7 @@ from fusionpy.engines.browser import find_browser, print_pdf
 from fusionpy.errors import ArgumentError, OutputError, Problems, few, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable, shown_path, written_aside
+from fusionpy.formats.leftovers import scratch_folder
 from fusionpy.model import FusionModel
 from fusionpy.progress import announce
 from fusionpy.reporting.exhibits import Section, Table, numbered
@@ -111,7 +111,7 @@ def report(
 
     Examples
     --------
-    >>> import fusionpy
+    >>> import tempfile, fusionpy
     >>> donor = fusionpy.datasets.load_donor()
     >>> model = fusionpy.train(donor, y="vehicles", x=["hh_size", "urban"], refits=0, seed=1, quiet=True)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +133,7 @@ def report(
     check_texts(title, weight, labels, problems)
     paths = take_paths(path, problems)
     problems.stop()
-    every = [check_writable(each, "path", ENDINGS) for each in paths]
+    every = [check_writable(each, "path", ENDINGS, {"model": model}) for each in paths]
     targets = {target.suffix.lower(): target for target in every}
     folder = None if tables is None else prepare_folder(tables)
     # Without a page to leave behind, a missing browser is told before any work is done.
@@ -217,8 +217,8 @@ def _glance(model: FusionModel | None, donor: Sample | None, recipient: Sample |
 def _write_pdf(html: str, target: Path, browser: str | None, page: Path | None) -> None:
     """Print the page; if that fails, say that the page itself is there."""
     try:
-        with tempfile.TemporaryDirectory(prefix="fusionpy-") as folder, written_aside(target) as aside:
-            source = Path(folder) / "report.html"
+        with scratch_folder() as folder, written_aside(target) as aside:
+            source = folder / "report.html"
             source.write_text(html, encoding="utf-8", newline="\n")
             print_pdf(browser or find_browser(), source, aside)
     except OutputError as error:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionpy.errors import OutputError
-from fusionpy.formats.aside import shown_path, written_aside
+from fusionpy.formats.aside import absolute, shown_path, written_aside
+from fusionpy.formats.leftovers import own_file, sweep
 from fusionpy.reporting.exhibits import Table
 
 __all__ = ["latex", "prepare_folder", "write_tables"]
@@ -52,9 +53,12 @@ def prepare_folder(folder: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(folder, str | os.PathLike) or not str(folder):
         raise OutputError("`tables` must be the path of a folder.", hint="Name one, such as 'tables'.")
-    target = Path(folder).expanduser().absolute()
+    target = absolute(folder, f"`tables` cannot be made: {shown_path(folder)}")
     try:
         target.mkdir(exist_ok=True)
+        sweep(target)
+        with own_file(target / "table.csv"):
+            pass
     except OSError as error:
         hint = "Choose a folder whose own folder exists, and that you may write to."
         reason = f"{error.strerror or error}."
