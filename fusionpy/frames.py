@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import narwhals as nw
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.categories import guesses_of, is_plain_level, restored_table, text_levels
 from fusionpy.errors import Problems, SchemaError, few, repeated, shown
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "return_table",
     "take_names",
     "to_floats",
+    "to_pandas",
 ]
 
 
@@ -33,12 +35,23 @@ class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of th
 
 @dataclass(frozen=True)
 class Table:
-    """A user's data frame, column by column in Arrow's form."""
+    """A user's data frame, column by column in Arrow's form.
+
+    Attributes
+    ----------
+    kind : {"pandas", "polars", "pyarrow"}
+    frame : narwhals.DataFrame
+    n_rows : int
+    names : tuple of str
+    guessed : mapping of str to int
+        Columns whose levels a file did not keep: they are the values that occur, of so many that there are.
+    """
 
     kind: Literal["pandas", "polars", "pyarrow"]
     frame: Any
     n_rows: int
     names: tuple[str, ...]
+    guessed: Mapping[str, int] = field(default_factory=dict)
 
     def column(self, name: str) -> pa.Array:
         """Fetch one column; ordered levels keep their flag.
@@ -69,6 +82,16 @@ class Table:
             return _levels_array(array, sorted(values.to_pylist()), ordered=False)
         return array
 
+    def plain_column(self, name: str) -> pa.Array:
+        """Fetch one column as analyses and files take it: levels that are periods or intervals become text.
+
+        Raises
+        ------
+        Unreadable
+            If Arrow cannot hold it, or its levels.
+        """
+        return _with_plain_levels(self.column(name))
+
     def infers_levels(self, name: str) -> bool:
         """Tell whether a column is categorical but has no levels beyond its values: polars' Categorical."""
         return self.kind == "polars" and self.frame[name].dtype == nw.Categorical
@@ -76,7 +99,7 @@ class Table:
     def arrow(self, names: Iterable[str]) -> pa.Table:
         """Fetch several columns; of a pyarrow table they keep their metadata, which may tell R's types."""
         chosen = list(names)
-        columns = [self.column(name) for name in chosen]
+        columns = [self.plain_column(name) for name in chosen]
         native = self.frame.to_native()
         fields = [
             pa.field(
@@ -100,6 +123,24 @@ def _without_views(array: pa.Array) -> pa.Array:
         return array.cast(pa.large_string())
     except pa.ArrowNotImplementedError:  # pyarrow 17
         return pa.array(array.to_pylist(), pa.large_string())
+
+
+def _with_plain_levels(array: pa.Array) -> pa.Array:
+    """Replace levels that are neither text nor numbers nor times by what pandas calls them."""
+    if not pa.types.is_dictionary(array.type) or is_plain_level(array.type.value_type):
+        return array
+    kind = array.type.value_type
+    if pa.types.is_null(kind) or pa.types.is_float16(kind):
+        return array
+    called = getattr(kind, "extension_name", str(kind))
+    if called not in ("pandas.period", "pandas.interval") and not pa.types.is_decimal(kind):
+        raise Unreadable(f"categories whose levels are of type {called}")
+    texts = [str(level) for level in array.dictionary.to_pandas()]
+    if repeated(texts):
+        raise Unreadable(f"categories with levels that look the same ({few(repeated(texts))})")
+    return pa.DictionaryArray.from_arrays(
+        array.indices, pa.array(texts, pa.string()), ordered=array.type.ordered
+    )
 
 
 def _levels_array(array: pa.Array, levels: list[str], ordered: bool) -> pa.Array:
@@ -155,7 +196,11 @@ def as_table(data: object, argument: str = "data") -> Table:
     if kind is None:
         problems.add(f"It must be a pandas, polars or pyarrow table, not one of {frame.implementation}.")
     problems.stop()
-    return Table(cast(Any, kind), frame, len(frame), tuple(names))
+    if kind != "pyarrow":
+        return Table(cast(Any, kind), frame, len(frame), tuple(names))
+    native = restored_table(frame.to_native())
+    frame = nw.from_native(native, eager_only=True)
+    return Table("pyarrow", frame, len(frame), tuple(names), guesses_of(native.schema))
 
 
 def _native_names(data: Any) -> list[Any]:
@@ -202,16 +247,17 @@ def return_table(
     if kind == "pandas":
         import pandas as pd
 
-        frame = table.to_pandas()
+        frame = to_pandas(table)
         if part is not None:
             frame = pd.concat([frame, pd.concat([part] * times, ignore_index=True)], axis=1)[order]
         frame.attrs = {"fusionpy": dict(attributes)}
         return frame
     import polars as pl
 
+    table = _with_text_levels(table)
     polars = cast(pl.DataFrame, pl.from_arrow(table))
-    enums = [_polars_enum(table, field.name) for field in table.schema if _is_ordered_text(field.type)]
-    polars = polars.with_columns(enums)
+    ordered = [each.name for each in table.schema if _is_ordered_text(each.type)]
+    polars = polars.with_columns(_polars_enum(table, name) for name in ordered)
     return polars if part is None else polars.hstack(pl.concat([part] * times)).select(order)
 
 
@@ -248,6 +294,61 @@ def own_copy(frame: Any) -> Any:
 
 def _is_ordered_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_dictionary(kind) and kind.ordered and is_text(kind.value_type))
+
+
+def to_pandas(table: pa.Table) -> Any:
+    """Make a pandas frame that loses no digit: whole numbers beside missing values are nullable ones.
+
+    Examples
+    --------
+    >>> to_pandas(pa.table({"a": [1, 2], "b": [2**60 + 1, None]})).dtypes.astype(str).to_list()
+    ['int64', 'Int64']
+    """
+    import pandas as pd
+
+    names = table.column_names
+    gaps = [name for name in names if pa.types.is_integer(table.schema.field(name).type)]
+    gaps = [name for name in gaps if table.column(name).null_count]
+    if not gaps:
+        return _with_zones(table.to_pandas(), table.schema)
+    nullable = {
+        getattr(pa, name.lower())(): getattr(pd, f"{name}Dtype")()
+        for name in (f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+    }
+    with_gaps = table.select(gaps).to_pandas(types_mapper=nullable.get)
+    rest = [name for name in names if name not in gaps]
+    if not rest:
+        return with_gaps
+    found = _with_zones(table.select(rest).to_pandas(), table.schema)
+    return pd.concat([found, with_gaps], axis=1)[names]
+
+
+def _with_zones(frame: Any, schema: pa.Schema) -> Any:
+    """Give levels that are times their zone, which Arrow forgets on the way to pandas."""
+    for each in schema:
+        zone = getattr(each.type.value_type, "tz", None) if pa.types.is_dictionary(each.type) else None
+        if zone is not None and each.name in frame:
+            levels = frame[each.name].cat.categories
+            if levels.tz is None:
+                frame[each.name] = frame[each.name].cat.rename_categories(
+                    levels.tz_localize("UTC").tz_convert(zone)
+                )
+    return frame
+
+
+def _with_text_levels(table: pa.Table) -> pa.Table:
+    """Turn levels into text, as polars has categories of nothing else."""
+    for j, each in enumerate(table.schema):
+        if pa.types.is_dictionary(each.type) and not is_text(each.type.value_type):
+            column = table.column(j).unify_dictionaries().combine_chunks()
+            levels = column.dictionary
+            if pa.types.is_null(levels.type) or not is_plain_level(levels.type):
+                continue
+            coded = pa.DictionaryArray.from_arrays(
+                column.indices.cast(pa.int32()), text_levels(levels), ordered=each.type.ordered
+            )
+            table = table.set_column(j, each.with_type(coded.type), coded)
+    return table
 
 
 def _polars_enum(table: pa.Table, name: str) -> Any:

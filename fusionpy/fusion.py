@@ -216,7 +216,7 @@ def _check_retained(
         try:
             if name not in recipient.names:
                 continue
-            kind = recipient.head.column(name).type
+            kind = recipient.head.plain_column(name).type
             if for_r and kind_of_field(pa.field(name, kind)) is None:
                 found.append(f"`retain` names `{name}`: R has no columns of type {kind}.")
         except Unreadable as error:

@@ -16,6 +16,9 @@ from fusionpy.frames import is_text
 __all__ = ["Matches", "match_rows"]
 
 
+LONGEST = pa.decimal128(20)  # holds whole numbers of 64 bits, signed or not
+
+
 class Incomparable(Exception):  # noqa: N818  (told to the user as a problem of the column)
     """Two types whose values cannot be equal; the message says which."""
 
@@ -135,10 +138,9 @@ def common_type(given: pa.DataType, stored: pa.DataType) -> pa.DataType:
         raise Incomparable(f"{_called(given)}, the file {_called(stored)}")
     if families[0] == "numbers":
         both = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (given, stored)]
-        whole = [
-            (pa.types.is_integer(kind) and kind != pa.uint64()) or pa.types.is_null(kind) for kind in both
-        ]
-        return pa.int64() if all(whole) else pa.float64()
+        if not all(pa.types.is_integer(kind) or pa.types.is_null(kind) for kind in both):
+            return pa.float64()
+        return LONGEST if pa.uint64() in both else pa.int64()
     return {
         "text": pa.string(),
         "logical values": pa.bool_(),

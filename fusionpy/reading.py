@@ -162,8 +162,12 @@ def _values(value: Any) -> pa.Array | None:
     try:
         if hasattr(value, "to_arrow"):  # polars
             value = value.to_arrow()
-        array = pa.array(list(value) if isinstance(value, set | frozenset) else value if is_list else [value])
-    except (pa.ArrowException, TypeError, ValueError):
+        value = list(value) if isinstance(value, set | frozenset) else value if is_list else [value]
+        try:
+            array = pa.array(value)
+        except OverflowError:  # whole numbers of 64 bits without a sign
+            array = pa.array(value, pa.uint64())
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return None
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 

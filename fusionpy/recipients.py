@@ -330,7 +330,7 @@ def code_recipient(
                     values[prepared.rule_columns.index(name)] = column
             coded.append(codes, values)
         if recipient.stored is not None:
-            _check_table(schema, _sketched(sketches, recipient.names), called, problems)
+            _check_table(schema, _sketched(sketches, recipient), called, problems)
         yield coded
 
 
@@ -388,14 +388,14 @@ def _few_of(variable: Variable, array: pa.Array) -> pa.Array:
     return array.slice(max(pc.index(array.is_valid(), True).as_py(), 0), 1)
 
 
-def _sketched(sketches: dict[str, pa.Array], names: tuple[str, ...]) -> Table:
+def _sketched(sketches: dict[str, pa.Array], recipient: Recipient) -> Table:
     """Put sketches together as a table that claims to have all of the file's columns."""
     longest = max(map(len, sketches.values()), default=0)
     padded = {
         name: array.take(pa.array([*range(len(array)), *[None] * (longest - len(array))], pa.int64()))
         for name, array in sketches.items()
     }
-    return replace(as_table(pa.table(padded)), names=names)
+    return replace(as_table(pa.table(padded)), names=recipient.names, guessed=recipient.head.guessed)
 
 
 def _check_table(schema: Schema, table: Table, called: str, problems: Sequence[str]) -> None:

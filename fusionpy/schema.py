@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -283,6 +283,7 @@ class Schema:
                 f"`{v.name}` {what}" for v in learned.values() if v.text and (what := _odd_texts(v.levels))
             ]
             warnings.warn(" ".join([message, *(f"{each}." for each in odd)]), FusionWarning, stacklevel=3)
+        _warn_of_guesses(table, list(learned.values()))
         return cls(tuple(learned[name] for name in x), tuple(learned[name] for name in y))
 
     def encode(self, table: Table, names: Sequence[str]) -> NDArray[np.float64]:
@@ -334,6 +335,24 @@ class Schema:
                 [*grouped(found), *more],
                 "Recode these columns, or train again on data that has them.",
             )
+
+
+def _warn_of_guesses(table: Table, learned: Sequence[Variable]) -> None:
+    """Say which levels were taken from the values, where that may not be what was meant."""
+    guessed = [variable for variable in learned if variable.name in table.guessed]
+    unsure = []
+    for v in guessed:
+        if v.n_classes < table.guessed[v.name]:
+            unsure.append(f"`{v.name}` ({v.n_classes:,} of {table.guessed[v.name]:,} levels occur)")
+        elif v.kind == "ordered":
+            unsure.append(f"`{v.name}` (taken as ascending: {few(v.levels)})")
+    if unsure:
+        more = f" and {len(unsure) - 5} more" if len(unsure) > 5 else ""
+        message = (
+            "Parquet does not keep levels that are not text, so they are taken from the values: "
+            f"{', '.join(unsure[:5])}{more}. Make levels text before a file is written, if these are wrong."
+        )
+        warnings.warn(message, FusionWarning, stacklevel=4)
 
 
 def _check_name(name: str, role: str) -> list[str]:
@@ -429,7 +448,19 @@ def _check_column(variable: Variable, table: Table) -> str | None:
         array = array.cast(array.type.value_type)
     if pa.types.is_null(array.type) or array.null_count == len(array):
         return EMPTY if len(array) else None
+    if variable.name in table.guessed and variable.levels and pa.types.is_dictionary(array.type):
+        return _guess_mismatch(variable, array, table.guessed[variable.name])
     return _mismatch(variable, array)
+
+
+def _guess_mismatch(variable: Variable, array: pa.Array, n_levels: int) -> str | None:
+    """Say how levels that were taken from the values differ: some may be missing, in any order."""
+    learned = _learn_variable(variable.name, array)
+    if isinstance(learned, str):
+        return learned
+    if n_levels in (0, len(variable.levels)) and not _unseen(learned.levels, variable):
+        learned = replace(learned, levels=variable.levels)
+    return _level_mismatch(variable, learned)
 
 
 def _mismatch(variable: Variable, array: pa.Array) -> str | None:

@@ -227,7 +227,7 @@ def _n_moved(a: pa.Array, b: pa.Array) -> int:
     if a.equals(b):  # as a rule, and quickly
         return 0
     try:
-        values = [column_values(x) if is_number(a.type) and is_number(b.type) else _texts(x) for x in (a, b)]
+        values = [_comparable(x, a.type, b.type) for x in (a, b)]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # nothing that can be compared
         return 0
     codes, different = pd.factorize(np.concatenate(values), use_na_sentinel=False)
@@ -235,6 +235,15 @@ def _n_moved(a: pa.Array, b: pa.Array) -> int:
     n_differ = int(np.count_nonzero(one != two))
     n_one, n_two = (np.bincount(part, minlength=len(different)) for part in (one, two))
     return n_differ if len(different) >= ENOUGH_VALUES and np.array_equal(n_one, n_two) else 0
+
+
+def _comparable(array: pa.Array, one: pa.DataType, other: pa.DataType) -> NDArray[Any]:
+    """Bring a column to a form in which values of both types are equal if they are the same."""
+    if pa.types.is_integer(one) and pa.types.is_integer(other) and pa.uint64() not in (one, other):
+        whole = array.cast(pa.int64()).fill_null(-(2**63)).to_numpy(zero_copy_only=False)
+        return np.asarray(whole)
+    is_whole = pa.types.is_integer(one) and pa.types.is_integer(other)
+    return column_values(array) if is_number(one) and is_number(other) and not is_whole else _texts(array)
 
 
 def _texts(array: pa.Array) -> NDArray[np.object_]:
@@ -251,7 +260,7 @@ def _same_numbers(a: pa.Array, b: pa.Array) -> bool:
 
 def _column(table: Table, name: str) -> pa.Array:
     try:
-        return table.column(name)
+        return table.plain_column(name)
     except Unreadable as error:
         raise SchemaError(
             f"Column `{name}` cannot be used.", [f"It holds {error}."], "Recode or drop it."

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.categories import text_levels
 from fusionpy.errors import SchemaError
 from fusionpy.formats.fst_types import (
     INT_NA,
@@ -184,7 +185,7 @@ class Packed:
         if kind.name in FACTORS:
             column = column.unify_dictionaries()
             levels = column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
-            told["levels"] = _pack_texts([levels], put)
+            told["levels"] = _pack_texts([text_levels(levels)], put)
         starts = range(0, max(1, len(column)), self._most_rows)
         pieces = [column.slice(start, self._most_rows).chunks for start in starts]
         try:

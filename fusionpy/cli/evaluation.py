@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import typer
 
 import fusionpy
+from fusionpy.categories import noted_levels
 from fusionpy.cli.arguments import expand_patterns, read_levels, split_names
 from fusionpy.cli.commands import Cores, Ordered, Quiet, app
 from fusionpy.cli.surveys import Survey, open_survey
@@ -20,6 +21,7 @@ from fusionpy.estimands import read_estimands
 from fusionpy.formats.aside import absolute, check_writable, shown_path, written_aside
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.leftovers import scratch_folder
+from fusionpy.frames import to_pandas
 from fusionpy.model import FusionModel
 
 __all__ = ["TABLE_ENDINGS", "Weight", "analyze", "report", "score", "validate", "write_table"]
@@ -119,7 +121,7 @@ def analyze(
     result = fusionpy.analyze(
         x,
         implicates,
-        static=None if table is None else table.to_pandas(),
+        static=None if table is None else to_pandas(table),
         weight=weight,
         rep_weights=expand_patterns(replicates, names) or None,
         by=groups,
@@ -168,7 +170,7 @@ def validate(
     has = open_implicates(implicates).names
     wanted = [*subsets, *([weight] if weight else []), *(variables or [n for n in survey.names if n in has])]
     found = fusionpy.validate(
-        survey.read(wanted, levels).to_pandas(),
+        to_pandas(survey.read(wanted, levels)),
         implicates,
         subsets,
         weight=weight,
@@ -232,7 +234,7 @@ def score(
         shared = outcomes or [name for name in survey.names if name in has]
         data = survey.read([*predictors, *shared, *([weight] if weight else [])], levels)
         found = fusionpy.score(
-            data.to_pandas(), implicates, outcomes or None, x=predictors or None, weight=weight,
+            to_pandas(data), implicates, outcomes or None, x=predictors or None, weight=weight,
             classifier=classifier, cores=cores, seed=seed, quiet=quiet,
         )  # fmt: skip
     print(found)
@@ -360,7 +362,7 @@ def _validated(
 def _survey_like(survey: Survey, names: Sequence[str], ordered: Any, model: FusionModel) -> pd.DataFrame:
     """Read columns of a survey, with the levels that the model knows."""
     known = {v.name: v for v in (*model.schema.x, *model.schema.y) if v.name not in ordered}
-    frame: pd.DataFrame = survey.read(names, ordered, known).to_pandas()
+    frame: pd.DataFrame = to_pandas(survey.read(names, ordered, known))
     return frame
 
 
@@ -380,7 +382,7 @@ def write_table(table: Any, target: Path) -> None:
     frame = pd.DataFrame(table)
     with written_aside(target) as aside:
         if target.suffix.lower() == ".parquet":
-            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), aside)
+            pq.write_table(noted_levels(pa.Table.from_pandas(frame, preserve_index=False)), aside)
         elif target.suffix.lower() == ".tex":
             aside.write_text(frame.style.hide(axis="index").to_latex(hrules=True))
         else:
@@ -389,5 +391,5 @@ def write_table(table: Any, target: Path) -> None:
 
 def _read_table(path: str) -> pd.DataFrame:
     survey = open_survey(path)
-    frame: pd.DataFrame = survey.read(survey.names, {}).to_pandas()
+    frame: pd.DataFrame = to_pandas(survey.read(survey.names, {}))
     return frame

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import typer
 
 import fusionpy
+from fusionpy.categories import noted_levels
 from fusionpy.cli.arguments import expand_patterns, read_levels, split_names
 from fusionpy.cli.commands import Cores, Ordered, Quiet, app
 from fusionpy.cli.evaluation import TABLE_ENDINGS, Weight, write_table
@@ -144,7 +145,9 @@ def impute(
     except (OutputError, pa.ArrowException) as error:
         failed = OutputError(f"{target} could not be written.", [f"{error}."])
         failed = error if isinstance(error, OutputError) else failed
-        raise rescued(failed, lambda path: pq.write_table(completed, path), ".parquet") from None
+        raise rescued(
+            failed, lambda path: pq.write_table(noted_levels(completed), path), ".parquet"
+        ) from None
     print(f"{target}: {completed.num_rows:,} rows" + (f" (M = {M})" if M > 1 else ""))
 
 
@@ -180,7 +183,7 @@ def _write(completed: pa.Table, target: Path) -> None:
     """Write completed data sets, whole or not at all."""
     with written_aside(target, private=True) as aside:
         if target.suffix.lower() == ".parquet":
-            pq.write_table(completed, aside, compression="zstd")
+            pq.write_table(noted_levels(completed), aside, compression="zstd")
             return
         plain = [
             c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in completed.columns

@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from fusionpy.cli.arguments import expand_patterns
 from fusionpy.errors import ArgumentError, Problems, SchemaError, few
+from fusionpy.formats.stored import open_stored
 from fusionpy.schema import Variable
 
 __all__ = ["Survey", "common_columns", "open_survey"]
@@ -117,7 +117,7 @@ def open_survey(path: str) -> Survey:
         raise ArgumentError(headline, [f"It ends with '{Path(path).suffix}'."], hint)
     with _readable(path):
         if _is_parquet(path):
-            schema = pq.read_schema(path)
+            schema = open_stored(path).schema
             return Survey(path, tuple(schema.names), schema)
         with pa_csv.open_csv(path) as reader:
             return Survey(path, tuple(reader.schema.names))
@@ -164,7 +164,8 @@ def _is_parquet(path: str) -> bool:
 
 def _read(path: str, names: Sequence[str], variables: Mapping[str, Variable]) -> pa.Table:
     if _is_parquet(path):
-        return pq.read_table(path, columns=list(names), partitioning=None)
+        stored = open_stored(path)
+        return stored.read(0, stored.n_rows, list(names))
     types = {name: pa.type_for_alias(v.storage) for name, v in variables.items() if v.is_categorical}
     options = pa_csv.ConvertOptions(
         include_columns=list(names), column_types=types, null_values=MISSING, strings_can_be_null=True

@@ -130,7 +130,7 @@ def look(part: Any, job: Job) -> Looked:
     clashes = [f"`retain` names {few(unknown, '`')}, not in `data`."] if unknown else []
     for name in set(job.retain) & set(table.names):
         try:
-            table.column(name)
+            table.plain_column(name)
         except Unreadable as error:
             clashes.append(f"`retain` names `{name}`: a file cannot hold its {error}.")
     model.schema.check_recipient(table, names, "the model", clashes)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.categories import text_levels
 from fusionpy.formats.fst_codecs import ALGORITHMS, MOST_UNPACKED, compress, encode_blocks
 from fusionpy.formats.fst_columns import ENTRY, TEXT_RATIO
 from fusionpy.formats.fst_types import Kind, from_arrow
@@ -228,8 +229,8 @@ class FactorColumn:
         self.levels = pa.array([], pa.string())
 
     def append(self, array: pa.DictionaryArray) -> None:
-        """Add an Arrow dictionary of text or numbers."""
-        levels = array.dictionary.cast(pa.string())
+        """Add an Arrow dictionary of text, numbers, truth values or times."""
+        levels = text_levels(array.dictionary)
         if not levels.equals(self.levels):
             known = pa.concat_arrays([self.levels, levels])
             self.levels = pc.unique(known).drop_null()

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.categories import is_plain_level
 from fusionpy.formats.fst_codecs import Damaged
 
 __all__ = [
@@ -146,8 +147,8 @@ def kind_of_field(field: pa.Field) -> Kind | None:
     is_ = pa.types
     if is_.is_dictionary(kind):
         levels = kind.value_type
-        is_text = _is_text(levels) or is_.is_integer(levels) or is_.is_floating(levels) or is_.is_null(levels)
-        return KINDS["ordered" if kind.ordered else "factor"] if is_text else None
+        can_be_text = _is_text(levels) or is_plain_level(levels) or is_.is_null(levels)
+        return KINDS["ordered" if kind.ordered else "factor"] if can_be_text else None
     for found, name in (
         (_is_text(kind), "character"),
         (is_.is_boolean(kind) or is_.is_null(kind), "logical"),

@@ -118,7 +118,7 @@ def _from_table(table: Table, argument: str) -> Implicates:
 
     def fetch(name: str) -> pa.Array:
         if name not in held:
-            column = table.column(name)
+            column = table.plain_column(name)
             held[name] = column if order is None else column.take(order)
         return held[name]
 

@@ -5,11 +5,13 @@ A table is a Parquet file, an fst file, or a folder of Parquet files.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fusionpy.categories import (
+    LEVELS_KEY,
+    LevelNotes,
+    Told,
+    noted_types,
+    original_schema,
+    restored,
+    seen_levels,
+    told_levels,
+    typed_levels,
+    with_guesses,
+    without_levels,
+)
 from fusionpy.errors import ArgumentError
 from fusionpy.formats.aside import shown_path, written_aside
 from fusionpy.formats.folders import Part, parts_of
@@ -42,6 +57,7 @@ FST_ENDINGS = (".fsd", ".fst")
 ENDINGS = (".parquet", *FST_ENDINGS)
 HINT = "Pass a file that `fuse(fsd=...)` wrote."
 AGAIN = "Call `fusionpy.distributed.fuse()` again: it makes this file anew."
+LEVELS = "levels"  # in the note of an fst file: types of levels that it has as text
 COMPRESS = 90  # of fst files, as the reference writes them
 ROWS_AT_ONCE = 2**20  # of a file's column M
 Reader = Callable[[int, int, Sequence[str], int], pa.Table]  # first row, number of rows, columns, threads
@@ -86,14 +102,46 @@ def write_stored(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table
         Appends one table.
     """
     if is_fst(target):
+        if types := noted_types(schema):
+            schema = with_metadata(schema, {**_attributes(schema), LEVELS: types})
         with FstWriter(target, schema, COMPRESS, keys=["M"]) as writer:
             yield writer.append
         return
-    with (
-        written_aside(target, private=True) as aside,
-        pq.ParquetWriter(aside, schema, compression="zstd") as writer,
-    ):
-        yield lambda table: writer.write_table(table)
+    with written_aside(target, private=True) as aside, ExitStack() as stack:
+        parquet = _ParquetFile(aside, schema, stack)
+        yield parquet.append
+        parquet.finish()
+
+
+class _ParquetFile:
+    """A Parquet file in the making, with the levels that it cannot hold noted in its schema."""
+
+    def __init__(self, aside: Path, schema: pa.Schema, stack: ExitStack) -> None:
+        self._aside, self._schema, self._stack = aside, schema, stack
+        self._notes = LevelNotes()
+        self._noted: str | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def append(self, table: pa.Table) -> None:
+        """Add rows."""
+        plain = self._notes.meet(table)
+        self._opened().write_table(plain)
+
+    def finish(self) -> None:
+        """Note levels that came later than the first rows."""
+        writer, packed = self._opened(), self._notes.packed()
+        if packed is not None and packed != self._noted:
+            writer.add_key_value_metadata({LEVELS_KEY.decode(): packed})
+
+    def _opened(self) -> pq.ParquetWriter:
+        if self._writer is None:
+            schema, self._noted = without_levels(self._schema.empty_table()).schema, self._notes.packed()
+            if self._noted is not None:
+                schema = schema.with_metadata({**(schema.metadata or {}), LEVELS_KEY: self._noted.encode()})
+            self._writer = self._stack.enter_context(
+                pq.ParquetWriter(self._aside, schema, compression="zstd")
+            )
+        return self._writer
 
 
 @dataclass(frozen=True)
@@ -111,6 +159,8 @@ class Stored:
         Whether the file says that its rows are in the order of column M.
     edges : tuple of int, optional
         Rows at which pieces begin that are best read as a whole, and the number of rows.
+    told : mapping of str to Told
+        What a Parquet file notes of levels that it could not hold.
     """
 
     path: Path
@@ -121,6 +171,7 @@ class Stored:
     edges: tuple[int, ...] | None
     _read: Reader
     _runs: Callable[[], Iterator[Run]]
+    told: Mapping[str, Told] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -207,10 +258,10 @@ def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
         if is_fst(path) and path.is_file():
             return _open_fst(path)
         if path.is_dir():
-            return _open_folder(path)
+            return _with_guessed_levels(_open_folder(path))
         if not path.is_file():
             raise OSError("There is no such file")
-        return _open_parquet(path)
+        return _with_guessed_levels(_open_parquet(path))
 
 
 @contextmanager
@@ -227,24 +278,119 @@ def _told(path: Path, hint: str = HINT) -> Iterator[None]:
         raise ArgumentError(headline, [f"{line[:200].rstrip('.')}."], hint) from None
 
 
-def _open_fst(path: Path) -> Stored:
-    file: FstFile = open_fst(path)
+_SEEN: dict[
+    tuple[str, str, int, int, int], pa.Array | None
+] = {}  # levels of files that have been looked through
+_SEEN_LOCK = threading.Lock()
+
+
+def _with_noted_levels(stored: Stored) -> Stored:
+    """Give columns back the levels that the file notes."""
+    told = {name: each for name, each in stored.told.items() if each.levels is not None}
+    return _with_levels(stored, told, {}) if told else stored
+
+
+def _with_guessed_levels(stored: Stored) -> Stored:
+    """Take the values that occur for levels, where pandas notes no more than that there were some."""
+    told = {name: each for name, each in stored.told.items() if each.levels is None}
+    found = {}
+    for name, each in told.items():
+        seen = _seen(stored, name, each)
+        if seen is not None:
+            found[name] = replace(each, levels=seen)
+    return _with_levels(stored, found, {name: told[name].n_levels for name in found}) if found else stored
+
+
+def _seen(stored: Stored, name: str, told: Told) -> pa.Array | None:
+    """Find the values of a column; once, as long as the file stays the same."""
+    key = (str(stored.path), name, stored.path.stat().st_mtime_ns, stored.n_rows, told.n_levels)
+    with _SEEN_LOCK:
+        if key not in _SEEN:
+            if len(_SEEN) >= 1000:
+                _SEEN.clear()
+            windows = list(stored.windows(0, stored.n_rows, ROWS_AT_ONCE)) or [(0, 0)]
+            chunks = (
+                chunk.cast(told.kind)
+                for first, n_rows in windows
+                for chunk in stored._read(first, n_rows, [name], 1).column(0).chunks
+            )
+            _SEEN[key] = seen_levels(itertools.chain([pa.array([], told.kind)], chunks), told.n_levels)
+        return _SEEN[key]
+
+
+def _with_levels(stored: Stored, told: Mapping[str, Told], guessed: Mapping[str, int]) -> Stored:
+    schema = with_guesses(stored.schema, told, guessed)
 
     def read(first: int, n_rows: int, names: Sequence[str], cores: int) -> pa.Table:
-        return file.read(list(names), first, n_rows, cores=cores)
+        table = stored._read(first, n_rows, names, cores)
+        columns = []
+        for name, column in zip(names, table.columns, strict=True):
+            if name in told:
+                try:
+                    column = restored(column, told[name])
+                except ValueError as error:
+                    raise OSError(f"Its column '{name}' has {error}") from None
+            columns.append(column)
+        fields = [
+            schema.field(name) if name in told else each
+            for name, each in zip(names, table.schema, strict=True)
+        ]
+        return pa.Table.from_arrays(columns, schema=pa.schema(fields, schema.metadata))
+
+    return replace(stored, schema=schema, _read=read)
+
+
+def _open_fst(path: Path) -> Stored:
+    file: FstFile = open_fst(path)
+    made, typed = _attributes(file.schema), {}
+    noted = made.pop(LEVELS, {})
+    schema = file.schema.remove_metadata() if not made else with_metadata(file.schema, made)
+    for name, kind in noted.items() if isinstance(noted, dict) else ():
+        place = schema.get_field_index(name)
+        if place < 0 or not pa.types.is_dictionary(schema.field(place).type):
+            continue
+        texts = file.read([name], 0, 0).column(0).combine_chunks().dictionary
+        levels = typed_levels(texts, str(kind))
+        if levels is not None:
+            typed[name] = levels
+            field = schema.field(place)
+            field = field.with_type(pa.dictionary(pa.int32(), levels.type, ordered=field.type.ordered))
+            schema = schema.set(place, field)
+
+    def read(first: int, n_rows: int, names: Sequence[str], cores: int) -> pa.Table:
+        table = file.read(list(names), first, n_rows, cores=cores)
+        columns = [
+            _retyped(column, typed[name]) if name in typed else column
+            for name, column in zip(names, table.columns, strict=True)
+        ]
+        fields = [schema.field(name) for name in names]
+        return pa.Table.from_arrays(columns, schema=pa.schema(fields, schema.metadata))
 
     def runs() -> Iterator[Run]:
         for start, n_rows in stored.windows(0, file.n_rows, ROWS_AT_ONCE):
             yield from runs_of(read(start, n_rows, ["M"], 1).column("M").combine_chunks())
 
-    made = _attributes(file.schema)
-    stored = Stored(path, file.schema, file.n_rows, made, file.keys[:1] == ("M",), None, read, runs)
+    stored = Stored(path, schema, file.n_rows, made, file.keys[:1] == ("M",), None, read, runs)
     return stored
 
 
+def _retyped(column: pa.ChunkedArray, levels: pa.Array) -> pa.ChunkedArray:
+    """Put levels of another type in the place of a factor's texts."""
+    kind = pa.dictionary(pa.int32(), levels.type, ordered=column.type.ordered)
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk.indices, levels, ordered=column.type.ordered)
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(chunks, kind)
+
+
 def _open_parquet(path: Path) -> Stored:
+    """Open a Parquet file; its columns have the levels that are noted there."""
     metadata = pq.read_metadata(path)
     schema = metadata.schema.to_arrow_schema()
+    if LEVELS_KEY in (metadata.metadata or {}):  # of rows after the first, which the schema does not know
+        noted = {LEVELS_KEY: metadata.metadata[LEVELS_KEY]}
+        schema = schema.with_metadata({**(schema.metadata or {}), **noted})
     sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
     starts = np.cumsum([0, *sizes])
 
@@ -255,7 +401,7 @@ def _open_parquet(path: Path) -> Stored:
         return table.slice(first - int(starts[groups[0]]) if len(groups) else 0, n_rows).select(list(names))
 
     made = _attributes(schema)
-    return Stored(
+    stored = Stored(
         path,
         schema,
         metadata.num_rows,
@@ -264,7 +410,9 @@ def _open_parquet(path: Path) -> Stored:
         tuple(starts.tolist()),
         read,
         lambda: _parquet_runs(path, metadata),
+        told_levels(schema, original_schema((metadata.metadata or {}).get(b"ARROW:schema"))),
     )
+    return _with_noted_levels(stored)
 
 
 def _open_folder(folder: Path) -> Stored:
@@ -300,7 +448,13 @@ def _open_folder(folder: Path) -> Stored:
                 yield from opened[p].runs()
 
     attributes = first.attributes if noted is None else noted
-    return Stored(folder, schema, int(starts[-1]), attributes, labelled, tuple(sorted(edges)), read, runs)
+    told = {name: each for name, each in first.told.items() if each.levels is None}
+    for one in opened:  # which may tell of other numbers of levels
+        for name, each in told.items():
+            if one.told.get(name, each).n_levels != each.n_levels:
+                told[name] = replace(each, n_levels=0)
+    n_rows, pieces = int(starts[-1]), tuple(sorted(edges))
+    return Stored(folder, schema, n_rows, attributes, labelled, pieces, read, runs, told)
 
 
 def _open_part(part: Part) -> Stored:
