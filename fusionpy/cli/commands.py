@@ -22,12 +22,12 @@ import fusionpy
 from fusionpy.cli.arguments import (
     expand_patterns,
     read_hyper,
-    read_levels,
     read_range,
     read_trends,
     split_names,
 )
 from fusionpy.cli.comparison import show_comparison, thin
+from fusionpy.cli.declared import read_declared
 from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.errors import (
     ArgumentError,
@@ -71,7 +71,11 @@ Examples:
     fusionpy train donor.csv --y fuel --x education,age --fsn model.fsn \\
       --ordered 'education=none<school<college'
 
-In CSV, empty fields and NA are missing, true and false make a logical column, text a nominal one."""
+  Codes are no quantities; -9 and -8 are no answers.
+    fusionpy train donor.csv --y fuel --x age,region --nominal region,fuel --missing '-9,-8' --fsn model.fsn
+
+In CSV, empty fields and NA are missing, true and false make a logical column, text a nominal one; numbers
+with leading zeros stay text. What each column was taken for is shown with the model."""
 FUSE_EXAMPLES = """\b
 Examples:
   fusionpy fuse recipient.parquet model.fsn --fsd fused.parquet -M 10
@@ -149,6 +153,22 @@ Ordered = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=A<B<C", help="Make a column ordered, with exactly these levels. Repeatable."),
 ]
+Nominal = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAMES", help="Make columns unordered categories, codes for instance; patterns too."
+    ),
+]
+Text = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAMES", help="Take columns just as they are written; patterns too."),
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]CODES", help="No answer: '-9,-8,.' in all columns, 'rent=-9' in one. Repeatable."
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -187,6 +207,9 @@ def train(
         typer.Option(metavar="NAMES", help="Replicate weights: names, or a pattern such as 'rep_*'."),
     ] = None,
     ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     nfolds: Annotated[
         float | None, typer.Option(help="Cross-validation folds; below 1, the share that trains. Default 5.")
     ] = None,
@@ -236,7 +259,7 @@ def train(
     blocks = [split_names(block, "--y", problems, "+") for block in split_names(y, "--y", problems) if block]
     least_most = read_range(krange, "--krange", problems)
     grid = read_hyper(hyper or [], problems)
-    levels = read_levels(ordered or [], problems)
+    declared = read_declared(ordered, nominal, text, missing, problems)
     trends = read_trends(monotone or [], problems)
     if (x is None) == (recipient is None):
         problems.add(
@@ -259,7 +282,7 @@ def train(
         predictors = common_columns(survey, open_survey(recipient), used, dropped)
         announce(f"train: {len(predictors)} predictors that both files have: {', '.join(predictors)}", quiet)
     model = fusionpy.train(
-        survey.read([*predictors, *used], levels),
+        survey.read([*predictors, *used], declared),
         [block if len(block) > 1 else block[0] for block in blocks],
         predictors,
         fsn=fsn,
@@ -305,6 +328,9 @@ def fuse(
         typer.Option(metavar="NAMES", help="Columns to carry along, comma separated; patterns too."),
     ] = None,
     ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     kblock: Annotated[int, typer.Option(help="Nearest donors (5 to 30) that make a block's pool.")] = 10,
     margin: Annotated[
         float, typer.Option(help="Safety factor on a chunk's memory; negative: so many chunks.")
@@ -329,7 +355,7 @@ def fuse(
     """
     began = time.monotonic()
     problems = Problems(ArgumentError, "`fusionpy fuse` cannot start.", "See `fusionpy fuse --help`.")
-    levels = read_levels(ordered or [], problems)
+    declared = read_declared(ordered, nominal, text, missing, problems)
     carried = split_names(retain, "--retain", problems)
     problems.stop()
     settled = settle_seed(seed)
@@ -339,9 +365,9 @@ def fuse(
     kept = expand_patterns(carried, survey.names)
     data: Any = recipient  # read piece by piece, if nothing has to be recoded
     n_rows = pq.read_metadata(recipient).num_rows if survey.schema is not None else 0
-    if levels or not survey.suits(model.schema.x):
-        learned = {v.name: v for v in model.schema.x if v.name not in levels}
-        data = survey.read([*(v.name for v in model.schema.x), *kept], levels, learned)
+    if declared or not survey.suits(model.schema.x):
+        learned = {v.name: v for v in model.schema.x if v.name not in declared.ordered}
+        data = survey.read([*(v.name for v in model.schema.x), *kept], declared, learned)
         n_rows = data.num_rows
     path = fusionpy.fuse(
         data,

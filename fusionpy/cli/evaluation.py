@@ -13,8 +13,9 @@ import typer
 
 import fusionpy
 from fusionpy.categories import noted_levels
-from fusionpy.cli.arguments import expand_patterns, read_levels, split_names
-from fusionpy.cli.commands import Cores, Ordered, Quiet, app
+from fusionpy.cli.arguments import expand_patterns, split_names
+from fusionpy.cli.commands import Cores, Missing, Nominal, Ordered, Quiet, Text, app
+from fusionpy.cli.declared import Declared, read_declared
 from fusionpy.cli.surveys import Survey, open_survey
 from fusionpy.errors import ArgumentError, OutputError, Problems
 from fusionpy.estimands import read_estimands
@@ -93,6 +94,9 @@ def analyze(
         str | None, typer.Option(metavar="FILE", help="Write the table: .csv, .parquet or .tex.")
     ] = None,
     ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     cores: Cores = 1,
     quiet: Quiet = False,
 ) -> None:
@@ -102,7 +106,7 @@ def analyze(
     are those of `fusionpy.analyze()` in Python.
     """
     problems = Problems(ArgumentError, "`fusionpy analyze` cannot start.", "See `fusionpy analyze --help`.")
-    levels = read_levels(ordered or [], problems)
+    declared = read_declared(ordered, nominal, text, missing, problems)
     groups = split_names(by, "--by", problems)
     replicates = split_names(rep_weights, "--rep-weights", problems)
     estimands = read_estimands(x, problems)
@@ -117,7 +121,7 @@ def analyze(
         replicates = expand_patterns(replicates, survey.names)
         variables = [name for each in estimands for name in each.variables]
         wanted = [*groups, *([weight] if weight else []), *replicates, *variables]
-        table = survey.read([name for name in wanted if name in survey.names], levels)
+        table = survey.read([name for name in wanted if name in survey.names], declared)
     result = fusionpy.analyze(
         x,
         implicates,
@@ -156,12 +160,15 @@ def validate(
     plot: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Write table and figures there.")] = None,
     ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     cores: Cores = 1,
     quiet: Quiet = False,
 ) -> None:
     """Compare implicates of the donors with what the donors said, in many subsets."""
     problems = Problems(ArgumentError, "`fusionpy validate` cannot start.", "See `fusionpy validate --help`.")
-    levels = read_levels(ordered or [], problems)
+    declared = read_declared(ordered, nominal, text, missing, problems)
     subsets = split_names(subset_vars, "--subset-vars", problems)
     variables = split_names(y, "--y", problems)
     problems.stop()
@@ -170,7 +177,7 @@ def validate(
     has = open_implicates(implicates).names
     wanted = [*subsets, *([weight] if weight else []), *(variables or [n for n in survey.names if n in has])]
     found = fusionpy.validate(
-        to_pandas(survey.read(wanted, levels)),
+        to_pandas(survey.read(wanted, declared)),
         implicates,
         subsets,
         weight=weight,
@@ -204,13 +211,16 @@ def score(
         str | None, typer.Option(metavar="FILE", help="Write the table: .csv, .parquet or .tex.")
     ] = None,
     ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     cores: Cores = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same scores.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Score implicates against the truth, beside two baselines and the sampling floor."""
     problems = Problems(ArgumentError, "`fusionpy score` cannot start.", "See `fusionpy score --help`.")
-    levels = read_levels(ordered or [], problems)
+    declared = read_declared(ordered, nominal, text, missing, problems)
     blocks = [split_names(block, "--y", problems, "+") for block in split_names(y, "--y", problems) if block]
     if implicates is None and not (blocks and x):
         problems.add(
@@ -223,7 +233,7 @@ def score(
     predictors = expand_patterns(split_names(x, "--x", problems), survey.names)
     outcomes = [name for block in blocks for name in block]
     if implicates is None:
-        data = survey.read([*predictors, *outcomes, *([weight] if weight else [])], levels)
+        data = survey.read([*predictors, *outcomes, *([weight] if weight else [])], declared)
         steps = [block if len(block) > 1 else block[0] for block in blocks]
         found = fusionpy.cross_score(
             data, steps, predictors, weight=weight, nfolds=folds, M=M, cores=cores, seed=seed, quiet=quiet,
@@ -232,7 +242,7 @@ def score(
     else:
         has = open_implicates(implicates).names
         shared = outcomes or [name for name in survey.names if name in has]
-        data = survey.read([*predictors, *shared, *([weight] if weight else [])], levels)
+        data = survey.read([*predictors, *shared, *([weight] if weight else [])], declared)
         found = fusionpy.score(
             to_pandas(data), implicates, outcomes or None, x=predictors or None, weight=weight,
             classifier=classifier, cores=cores, seed=seed, quiet=quiet,
@@ -264,13 +274,16 @@ def report(
         str | None, typer.Option(metavar="FOLDER", help="Write all tables as CSV and LaTeX.")
     ] = None,
     ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     cores: Cores = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same report.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Write a report of a fusion, fit for publication."""
     problems = Problems(ArgumentError, "`fusionpy report` cannot start.", "See `fusionpy report --help`.")
-    levels = read_levels(ordered or [], problems)
+    declared = read_declared(ordered, nominal, text, missing, problems)
     subsets = split_names(validate_by, "--validate-by", problems)
     if donor is None and (subsets or folds):
         problems.add("`--validate-by` and `--folds` need `--donor`.")
@@ -281,12 +294,14 @@ def report(
     fitted = fusionpy.read_fsn(model)
     x, y = ([v.name for v in part] for part in (fitted.schema.x, fitted.schema.y))
     more = [*([weight] if weight else []), *(name for name in subsets if name not in x)]
-    donors = None if donor is None else _survey_like(open_survey(donor), [*x, *y, *more], levels, fitted)
+    declared.settle([*x, *y, *more], problems)
+    problems.stop()
+    donors = None if donor is None else _survey_like(open_survey(donor), [*x, *y, *more], declared, fitted)
     recipients = None
     if recipient is not None:
         survey = open_survey(recipient)
         wanted = [name for name in [*x, *([weight] if weight else [])] if name in survey.names]
-        recipients = _survey_like(survey, wanted, levels, fitted)
+        recipients = _survey_like(survey, wanted, declared, fitted)
     validation = scores = None
     if subsets and donors is not None:
         validation = _validated(donors, fitted, subsets, weight, M, cores, seed, quiet)
@@ -359,10 +374,12 @@ def _validated(
         return fusionpy.validate(donors, back, subsets, weight=weight, cores=cores, quiet=quiet)
 
 
-def _survey_like(survey: Survey, names: Sequence[str], ordered: Any, model: FusionModel) -> pd.DataFrame:
+def _survey_like(
+    survey: Survey, names: Sequence[str], declared: Declared, model: FusionModel
+) -> pd.DataFrame:
     """Read columns of a survey, with the levels that the model knows."""
-    known = {v.name: v for v in (*model.schema.x, *model.schema.y) if v.name not in ordered}
-    frame: pd.DataFrame = to_pandas(survey.read(names, ordered, known))
+    known = {v.name: v for v in (*model.schema.x, *model.schema.y) if v.name not in declared.ordered}
+    frame: pd.DataFrame = to_pandas(survey.read(names, declared.within(names), known))
     return frame
 
 
@@ -391,5 +408,5 @@ def write_table(table: Any, target: Path) -> None:
 
 def _read_table(path: str) -> pd.DataFrame:
     survey = open_survey(path)
-    frame: pd.DataFrame = to_pandas(survey.read(survey.names, {}))
+    frame: pd.DataFrame = to_pandas(survey.read(survey.names))
     return frame

@@ -12,8 +12,9 @@ import typer
 
 import fusionpy
 from fusionpy.categories import noted_levels
-from fusionpy.cli.arguments import expand_patterns, read_levels, split_names
-from fusionpy.cli.commands import Cores, Ordered, Quiet, app
+from fusionpy.cli.arguments import expand_patterns, split_names
+from fusionpy.cli.commands import Cores, Missing, Nominal, Ordered, Quiet, Text, app
+from fusionpy.cli.declared import read_declared, spelled
 from fusionpy.cli.evaluation import TABLE_ENDINGS, Weight, write_table
 from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.errors import ArgumentError, OutputError, Problems
@@ -62,6 +63,9 @@ def prep(
     solver: Annotated[str, typer.Option(help="gram or glmnet.")] = "gram",
     method: Annotated[str, typer.Option(help="default or fusionModel.")] = "default",
     ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     cores: Cores = 1,
     seed: Annotated[int | None, typer.Option(help="Same seed, same result.")] = None,
     out: Annotated[str | None, typer.Option(metavar="FILE", help="Write the scores (.csv).")] = None,
@@ -70,7 +74,7 @@ def prep(
     """Order fusion variables, and choose their predictors, by LASSO."""
     problems = Problems(ArgumentError, "`fusionpy prep` cannot start.", "See `fusionpy prep --help`.")
     blocks = [split_names(block, "--y", problems, "+") for block in split_names(y, "--y", problems) if block]
-    levels = read_levels(ordered or [], problems)
+    declared = read_declared(ordered, nominal, text, missing, problems)
     forced = split_names(xforce, "--xforce", problems)
     dropped = split_names(drop, "--drop", problems)
     if (x is None) == (recipient is None):
@@ -87,7 +91,7 @@ def prep(
     else:
         predictors = expand_patterns(split_names(x, "--x", problems), survey.names)
     found = fusionpy.prep_xy(
-        survey.read([*predictors, *used], levels),
+        survey.read([*predictors, *used], declared),
         [block if len(block) > 1 else block[0] for block in blocks],
         predictors,
         weight=weight,
@@ -104,8 +108,9 @@ def prep(
     )
     print(found)
     steps = ",".join(step if isinstance(step, str) else "+".join(step) for step in found.y)
-    weighted = f" --weight {weight}" if weight else ""
-    print(f"\nfusionpy train {donor} --y {steps} --x {','.join(found.xpredictors)}{weighted} --fsn model.fsn")
+    more = f" --weight {weight}" if weight else ""
+    more += spelled(ordered=ordered, nominal=nominal, text=text, missing=missing)
+    print(f"\nfusionpy train {donor} --y {steps} --x {','.join(found.xpredictors)}{more} --fsn model.fsn")
     if target is not None:
         write_table(_pandas(found.scores), target)
 
@@ -120,19 +125,22 @@ def impute(
     ] = None,
     M: Annotated[int, typer.Option("-M", "--M", help="Completed data sets.")] = 1,
     ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     cores: Cores = 1,
     seed: Annotated[int | None, typer.Option(help="Same seed, same values. Default: drawn.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Fill the missing values of a survey, once or M times over."""
     problems = Problems(ArgumentError, "`fusionpy impute` cannot start.", "See `fusionpy impute --help`.")
-    levels = read_levels(ordered or [], problems)
+    declared = read_declared(ordered, nominal, text, missing, problems)
     ignored = split_names(ignore, "--ignore", problems)
     problems.stop()
     survey = open_survey(data)
     target = check_writable(out, "--out", (".parquet", ".csv"), {"data": data})
     completed = fusionpy.impute(
-        survey.read(survey.names, levels),
+        survey.read(survey.names, declared),
         weight=weight,
         ignore=expand_patterns(ignored, survey.names) or None,
         cores=cores,
@@ -160,9 +168,19 @@ def importance(
     n_repeats: Annotated[int, typer.Option(help="Permutations.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the permutations.")] = 0,
     out: Annotated[str | None, typer.Option(metavar="FILE", help="Write the table (.csv).")] = None,
+    ordered: Ordered = None,
+    nominal: Nominal = None,
+    text: Text = None,
+    missing: Missing = None,
     cores: Cores = 1,
 ) -> None:
     """Show what predictors are worth to a model: gain, cover, frequency, and permutation on request."""
+    hint = "See `fusionpy importance --help`."
+    problems = Problems(ArgumentError, "`fusionpy importance` cannot start.", hint)
+    declared = read_declared(ordered, nominal, text, missing, problems)
+    if declared and data is None:
+        problems.add("`--ordered`, `--nominal`, `--text` and `--missing` are for `--data`.")
+    problems.stop()
     inputs = {"fsn": fsn, "--data": data}
     target = check_writable(out, "--out", TABLE_ENDINGS, inputs) if out is not None else None
     model = fusionpy.read_fsn(fsn)
@@ -170,7 +188,8 @@ def importance(
     if data is not None:
         survey = open_survey(data)
         known = {v.name: v for v in (*model.schema.x, *model.schema.y)}
-        donors = survey.read([*known, *([weight] if weight else [])], {}, known)
+        learned = {name: v for name, v in known.items() if name not in declared.ordered}
+        donors = survey.read([*known, *([weight] if weight else [])], declared, learned)
     table = fusionpy.importance(
         model, detailed=detailed, data=donors, weight=weight, n_repeats=n_repeats, seed=seed, cores=cores
     )

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from fusionpy.cli.arguments import expand_patterns
+from fusionpy.cli.declared import Declared, Settled, as_declared, has_leading_zero, inferred, without
 from fusionpy.errors import ArgumentError, Problems, SchemaError, few
 from fusionpy.formats.stored import open_stored
-from fusionpy.schema import Variable
+from fusionpy.schema import Variable, is_number
 
 __all__ = ["Survey", "common_columns", "open_survey"]
 
@@ -46,7 +47,7 @@ class Survey:
     def read(
         self,
         names: Sequence[str],
-        ordered: Mapping[str, Variable],
+        declared: Declared | None = None,
         known: Mapping[str, Variable] | None = None,
     ) -> pa.Table:
         """Read some columns.
@@ -55,8 +56,9 @@ class Survey:
         ----------
         names : sequence of str
             Those that are not in the file are left to the verb to complain of.
-        ordered : dict of str to Variable
-            Columns that get the levels that the user gave, whatever they are on file.
+        declared : Declared, optional
+            What the user says of columns: their levels, whatever they are on file, their kinds, and codes of
+            missing answers.
         known : dict of str to Variable, optional
             What a model knows: text, and numbers that it has as categories, take its levels; what it has as
             text may be categories.
@@ -81,23 +83,76 @@ class Survey:
         twice = [name for name in wanted if self.names.count(name) > 1]
         if twice:
             problems.add(f"It has several columns {few(twice, '`')}.")
-        absent = [name for name in ordered if name not in wanted]
-        if absent:
-            problems.add(f"`--ordered` names {few(absent, '`')}, not among the columns to be used.")
+        settled = (declared or Declared()).settle(wanted, problems)
         problems.stop()
-        variables = {**(known or {}), **ordered}
+        variables = {**(known or {}), **settled.ordered}
         with _readable(self.path):
-            table = _read(self.path, wanted, variables)
+            table = self._table(wanted, variables, settled)
         garbled = [field.name for field in table.schema if pa.types.is_binary(field.type)]
         if garbled:
             problems.add(f"Text that is not in UTF-8: columns {few(garbled, '`')}.")
         problems.stop()
         for j, name in enumerate(table.column_names):
-            if (variable := variables.get(name)) is not None and variable.levels:
-                column = _recoded(table.column(j), variable, name in ordered, problems)
-                table = table.set_column(j, name, column)
+            column, variable = table.column(j), variables.get(name)
+            if variable is not None and variable.levels:
+                table = table.set_column(
+                    j, name, _recoded(column, variable, name in settled.ordered, problems)
+                )
+            elif name in settled.nominal or name in settled.text:
+                role = "text" if name in settled.text else "nominal"
+                table = table.set_column(j, name, as_declared(column, role))
         problems.stop()
         return table
+
+    def _table(self, names: Sequence[str], variables: Mapping[str, Variable], settled: Settled) -> pa.Table:
+        """Read columns, and empty the cells that hold codes of missing answers."""
+        if self.schema is not None:
+            stored = open_stored(self.path)
+            table = stored.read(0, stored.n_rows, list(names))
+        else:
+            table = self._csv_table(names, variables, settled)
+        for j, name in enumerate(table.column_names):
+            if codes := settled.codes(name):
+                table = table.set_column(j, name, without(table.column(j), codes))
+        return table
+
+    def _csv_table(
+        self, names: Sequence[str], variables: Mapping[str, Variable], settled: Settled
+    ) -> pa.Table:
+        """Read columns of CSV; numbers with leading zeros are text, unless the model has quantities."""
+        types = {name: pa.type_for_alias(v.storage) for name, v in variables.items() if v.is_categorical}
+        types |= dict.fromkeys(settled.as_text, pa.string())
+        nulls = [*MISSING, *settled.everywhere]
+        table = pa_csv.read_csv(self.path, convert_options=_options(names, types, nulls))
+        guessed = [
+            field.name
+            for field in table.schema
+            if is_number(field.type) and field.name not in types and field.name not in variables
+        ]
+        if zeros := self._with_leading_zeros(guessed, nulls):
+            texts = dict.fromkeys(zeros, pa.string())
+            again = pa_csv.read_csv(self.path, convert_options=_options(zeros, texts, nulls))
+            for name in zeros:
+                table = table.set_column(table.column_names.index(name), name, again.column(name))
+        kinds = {*settled.ordered, *settled.nominal, *settled.text}
+        for name in settled.missing:  # these were read as text for their codes
+            variable = variables.get(name)
+            if name not in kinds and (variable is None or not variable.is_categorical):
+                column = inferred(without(table.column(name), settled.missing[name]))
+                table = table.set_column(table.column_names.index(name), name, column)
+        return table
+
+    def _with_leading_zeros(self, names: Sequence[str], nulls: Sequence[str]) -> list[str]:
+        """Look which columns of numbers have leading zeros, piece by piece."""
+        left = list(names)
+        found: list[str] = []
+        if left:
+            options = _options(names, dict.fromkeys(names, pa.string()), nulls)
+            with pa_csv.open_csv(self.path, convert_options=options) as reader:
+                for batch in reader:
+                    found += [name for name in left if has_leading_zero(batch.column(name))]
+                    left = [name for name in left if name not in found]
+        return found
 
 
 def open_survey(path: str) -> Survey:
@@ -162,15 +217,12 @@ def _is_parquet(path: str) -> bool:
     return path.lower().endswith(".parquet")
 
 
-def _read(path: str, names: Sequence[str], variables: Mapping[str, Variable]) -> pa.Table:
-    if _is_parquet(path):
-        stored = open_stored(path)
-        return stored.read(0, stored.n_rows, list(names))
-    types = {name: pa.type_for_alias(v.storage) for name, v in variables.items() if v.is_categorical}
-    options = pa_csv.ConvertOptions(
-        include_columns=list(names), column_types=types, null_values=MISSING, strings_can_be_null=True
+def _options(
+    names: Sequence[str], types: Mapping[str, pa.DataType], nulls: Sequence[str]
+) -> pa_csv.ConvertOptions:
+    return pa_csv.ConvertOptions(
+        include_columns=list(names), column_types=types, null_values=nulls, strings_can_be_null=True
     )
-    return pa_csv.read_csv(path, convert_options=options)
 
 
 @contextmanager
