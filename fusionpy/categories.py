@@ -314,7 +314,7 @@ def guesses_of(schema: pa.Schema) -> dict[str, int]:
     try:
         found = json.loads((schema.metadata or {}).get(GUESSED_KEY, b"{}"))
         return {str(name): int(number) for name, number in found.items()}
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return {}
 
 

@@ -1,6 +1,7 @@
-"""Damages fst files at random and reads them, watching time and memory.
+"""Damages fst files at random, and makes Parquet files at random, and reads them, watching time and memory.
 
     python tests/fuzzing.py [--inputs 1000000] [--seed 1] [--golden ../shared/reference/fst]
+    python tests/fuzzing.py --parquet [--inputs 100000] [--seed 1]
 
 What comes of it depends on the seed and the input's number only, so that a finding can be had again.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 import struct
+import tempfile
 import time
 import tracemalloc
 from collections import Counter
@@ -28,6 +30,7 @@ MOST_SECONDS = 2.0
 MOST_RATIO = 10  # of memory to the file's size
 MUCH_MORE = 3  # a sound file that unpacks to more than this may take as much as its rows do, instead
 FIXED = 2**18  # bytes that reading may take whatever the file's size
+MOST_PARQUET = 200 * 2**20  # bytes that reading a small Parquet file may take
 HEAD = 48
 POOLS: list[pa.MemoryPool] = []  # kept for good: an array that outlives its pool crashes
 WORDS = [0, 1, 2, 3, 4, 7, 8, 12, 13, 255, 2047, 2048, 4096, 4097, 16384, 2**16, 2**24, 2**31 - 1, 2**31]
@@ -297,6 +300,67 @@ def fuzz(seeds: Sequence[Seed], n: int, seed: int, first: int = 0) -> Found:
     return found
 
 
+# Parquet
+
+
+def random_parquet(rng: random.Random) -> bytes:
+    """A small file that claims anything: long values, long lists, long runs, ends that lie; or is damaged."""
+    import bombs
+
+    n = rng.choice([1, 10, 1000, 2**16, 2**20, 2**24, 2**30])
+    columns = [bombs.repeat("M", bombs.INT32, struct.pack("<i", rng.randrange(3)), n)]
+    for j in range(rng.choice([1, 1, 2, 5])):
+        size, name = rng.choice([0, 1, 8, 100, 2**10, 2**16, 2**20]), f"x{j}"
+        lie = rng.choice([None, None, None, 0, 1, n, 2**31])
+        way = rng.randrange(6)
+        if way == 0:
+            column = bombs.repeat(name, bombs.TEXT, b"x" * size, n, claimed=lie)
+        elif way == 1:
+            column = bombs.repeat(name, bombs.FIXED, b"x" * size, n, width=size, claimed=lie)
+        elif way == 2:
+            column = bombs.repeat(name, bombs.DOUBLE, bytes(8), rng.choice([n, n + 1, 2**30]), claimed=lie)
+        elif way == 3:
+            n_listed = rng.choice([1, 1000, 2**20, 2**28])
+            column = bombs.long_list(name, n_listed, b"x" * rng.choice([0, size]), claimed=lie)
+        elif way == 4:
+            column = bombs.shared_prefix(name, min(n, 2**13), size)
+        else:
+            column = bombs.Column(name, bombs.DOUBLE, bytes(min(8 * n, 2**25)), n, bombs.PLAIN, claimed=lie)
+        columns.append(column)
+    content = bytearray(bombs.parquet(columns, n))
+    if rng.random() < 0.4:
+        for _ in range(rng.choice([1, 1, 3])):
+            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    return bytes(content)
+
+
+def fuzz_parquet(folder: Path, n: int, seed: int, first: int = 0) -> Found:
+    """Make and read `n` files of implicates, as users do."""
+    import fusionpy
+
+    found = Found()
+    path = folder / "random.parquet"
+    with Meter() as meter:
+        for number in range(first, first + n):
+            content = random_parquet(random.Random(f"parquet {seed} {number}"))
+            path.write_bytes(content)
+            meter.restart()
+            began = time.process_time()
+            label = f"{number} of seed {seed}"
+            try:
+                found.outcomes["read" if fusionpy.read_fsd(path, M=None, kind="pyarrow") else "empty"] += 1
+            except (ArgumentError, fusionpy.errors.SchemaError):
+                found.outcomes["refused"] += 1
+            except Exception as error:
+                found.wrong.append(f"{label}: {type(error).__name__}: {error}")
+            seconds, memory = time.process_time() - began, meter.peak()
+            found.slowest = max(found.slowest, (seconds, label))
+            found.largest = max(found.largest, (float(memory), label))
+            if memory > MOST_PARQUET:
+                found.wrong.append(f"{label}: {memory:,} bytes for {len(content):,}")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=100_000)
@@ -304,7 +368,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     golden = Path(__file__).resolve().parents[2] / "shared" / "reference" / "fst"
     parser.add_argument("--golden", type=Path, default=golden)
+    parser.add_argument("--parquet", action="store_true")
     given = parser.parse_args()
+    if given.parquet:
+        with tempfile.TemporaryDirectory() as folder:
+            for first in range(given.first, given.first + given.inputs, 1000):
+                found = fuzz_parquet(
+                    Path(folder), min(1000, given.first + given.inputs - first), given.seed, first
+                )
+                print(
+                    first,
+                    dict(found.outcomes),
+                    found.slowest,
+                    found.largest,
+                    *found.wrong,
+                    sep="\n  ",
+                    flush=True,
+                )
+        return
     seeds = [*made_seeds(), *golden_seeds(given.golden)]
     print(f"{len(seeds)} sound files, {sum(len(each.content) for each in seeds):,} bytes", flush=True)
     for first in range(given.first, given.first + given.inputs, 10_000):

@@ -304,7 +304,7 @@ def test_a_table_cannot_claim_more_rows_than_memory_holds(members, tmp_path):
     assert len(buffer.getvalue()) < 100_000
     content = {**members, "fusionpy/2/pools.parquet": buffer.getvalue()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(members_module, "MOST_CELLS", 2**22)
+        patch.setattr(members_module, "MOST_CELLS", 2**12)
         with pytest.raises(ArchiveError, match="claims to hold 8,388,608 rows"):
             read_members(content, tmp_path / "given.fsn")
 

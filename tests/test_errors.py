@@ -524,6 +524,7 @@ ARCHIVE: dict[str, Case] = {
     "wrong size": lambda b: b.open(patched(zip_of([*b.members.items()]), 24, "<I", 10)),
     "many bytes": lambda b: (
         b.patch.setattr("fusionpy.formats.members.MOST_BYTES", 20_000),
+        b.patch.setattr("fusionpy.formats.members.BYTES_PER_BYTE", 0),
         b.read(),
     ),
     "many members": lambda b: (
@@ -613,6 +614,7 @@ ARCHIVE: dict[str, Case] = {
     ),
     "donors' table huge": lambda b: (
         b.patch.setattr("fusionpy.formats.members.MOST_CELLS", 100),
+        b.patch.setattr("fusionpy.formats.members.CELLS_PER_BYTE", 0),
         b.read(),
     ),
     "donors' classes": lambda b: b.table("fusionpy/donor.parquet", heat=lambda v: v + 5),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 
 from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared, Settled, as_declared, has_leading_zero, inferred, without
+from fusionpy.cli.dialects import Dialect, find_dialect, is_numeric_text
 from fusionpy.errors import ArgumentError, Problems, SchemaError, few
 from fusionpy.formats.stored import open_stored
 from fusionpy.schema import Variable, is_number
@@ -32,6 +33,7 @@ class Survey:
     path: str
     names: tuple[str, ...]
     schema: pa.Schema | None = None
+    dialect: Dialect = field(default_factory=Dialect)  # of CSV
 
     def suits(self, known: Iterable[Variable]) -> bool:
         """Tell whether a model can take it as it is: a Parquet file with levels where the model has them."""
@@ -91,6 +93,14 @@ class Survey:
         garbled = [field.name for field in table.schema if pa.types.is_binary(field.type)]
         if garbled:
             problems.add(f"Text that is not in UTF-8: columns {few(garbled, '`')}.")
+        declared_so = {*variables, *settled.as_text}
+        mixed = [name for name in self.dialect.mixed if name in wanted and name not in declared_so]
+        if self.dialect.separator != ",":
+            rest = [name for name in wanted if name not in (*declared_so, *mixed)]
+            mixed += [name for name in rest if is_numeric_text(table.column(name))]
+        if mixed:
+            marks = "decimal points as well as commas, or marks between thousands"
+            problems.add(f"The numbers cannot be told of columns with {marks}: {few(mixed, '`')}.")
         problems.stop()
         for j, name in enumerate(table.column_names):
             column, variable = table.column(j), variables.get(name)
@@ -123,7 +133,7 @@ class Survey:
         types = {name: pa.type_for_alias(v.storage) for name, v in variables.items() if v.is_categorical}
         types |= dict.fromkeys(settled.as_text, pa.string())
         nulls = [*MISSING, *settled.everywhere]
-        table = pa_csv.read_csv(self.path, convert_options=_options(names, types, nulls))
+        table = self._read_csv(names, types, nulls)
         guessed = [
             field.name
             for field in table.schema
@@ -131,7 +141,7 @@ class Survey:
         ]
         if zeros := self._with_leading_zeros(guessed, nulls):
             texts = dict.fromkeys(zeros, pa.string())
-            again = pa_csv.read_csv(self.path, convert_options=_options(zeros, texts, nulls))
+            again = self._read_csv(zeros, texts, nulls)
             for name in zeros:
                 table = table.set_column(table.column_names.index(name), name, again.column(name))
         kinds = {*settled.ordered, *settled.nominal, *settled.text}
@@ -142,13 +152,29 @@ class Survey:
                 table = table.set_column(table.column_names.index(name), name, column)
         return table
 
+    def _read_csv(
+        self, names: Sequence[str], types: Mapping[str, pa.DataType], nulls: Sequence[str]
+    ) -> pa.Table:
+        return pa_csv.read_csv(self.path, *self.dialect.options, self._options(names, types, nulls))
+
+    def _options(
+        self, names: Sequence[str], types: Mapping[str, pa.DataType], nulls: Sequence[str]
+    ) -> pa_csv.ConvertOptions:
+        return pa_csv.ConvertOptions(
+            include_columns=list(names),
+            column_types=types,
+            null_values=nulls,
+            strings_can_be_null=True,
+            decimal_point=self.dialect.decimal,
+        )
+
     def _with_leading_zeros(self, names: Sequence[str], nulls: Sequence[str]) -> list[str]:
         """Look which columns of numbers have leading zeros, piece by piece."""
         left = list(names)
         found: list[str] = []
         if left:
-            options = _options(names, dict.fromkeys(names, pa.string()), nulls)
-            with pa_csv.open_csv(self.path, convert_options=options) as reader:
+            options = self._options(names, dict.fromkeys(names, pa.string()), nulls)
+            with pa_csv.open_csv(self.path, *self.dialect.options, options) as reader:
                 for batch in reader:
                     found += [name for name in left if has_leading_zero(batch.column(name))]
                     left = [name for name in left if name not in found]
@@ -174,8 +200,9 @@ def open_survey(path: str) -> Survey:
         if _is_parquet(path):
             schema = open_stored(path).schema
             return Survey(path, tuple(schema.names), schema)
-        with pa_csv.open_csv(path) as reader:
-            return Survey(path, tuple(reader.schema.names))
+        dialect = find_dialect(Path(path))
+        with pa_csv.open_csv(path, *dialect.options) as reader:
+            return Survey(path, tuple(reader.schema.names), dialect=dialect)
 
 
 def common_columns(donor: Survey, recipient: Survey, used: Sequence[str], drop: Sequence[str]) -> list[str]:
@@ -215,14 +242,6 @@ def common_columns(donor: Survey, recipient: Survey, used: Sequence[str], drop: 
 
 def _is_parquet(path: str) -> bool:
     return path.lower().endswith(".parquet")
-
-
-def _options(
-    names: Sequence[str], types: Mapping[str, pa.DataType], nulls: Sequence[str]
-) -> pa_csv.ConvertOptions:
-    return pa_csv.ConvertOptions(
-        include_columns=list(names), column_types=types, null_values=nulls, strings_can_be_null=True
-    )
 
 
 @contextmanager

@@ -175,11 +175,13 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
     headline = f"'{shown_path(path)}' cannot be read as a model archive."
     hint = "Pass the file that `train(fsn=...)` wrote, whole and unchanged."
     try:
-        with zipfile.ZipFile(Path(path).expanduser()) as archive:
-            problem = suspicious(archive)
+        place = Path(path).expanduser()
+        with zipfile.ZipFile(place) as archive:
+            size = place.stat().st_size
+            problem = suspicious(archive, size)
             if problem:
                 raise ArchiveError("", [problem], "Use archives from people you trust only.")
-            return _read(Members(archive))
+            return _read(Members(archive, size))
     except ArchiveError as error:
         raise ArchiveError(headline, error.problems, error.hint or hint) from None
     except FileNotFoundError:
@@ -201,7 +203,7 @@ def _read(members: Members) -> FusionModel:
     ours = MANIFEST in members.names or any(name.startswith("fusionpy/") for name in members.names)
     if METADATA in members.names and not ours:
         return read_r_archive(members)
-    manifest = read_manifest(members.read(MANIFEST), len(members.names))
+    manifest = read_manifest(members.read(MANIFEST), len(members.names), members.size)
     donor = members.table(DONORS, [*manifest.donor_columns, "W.."])
     weight = donor.pop("W..").astype(np.float64)
     if len(weight) == 0 or weight.min() < WEIGHTS[0] or weight.max() > WEIGHTS[1]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fusionpy.engines.boosting import Target, Tuning
 from fusionpy.errors import ArchiveError, Problems, few, is_whole, shown
 from fusionpy.formats.model_text import MOST_VALUE
+from fusionpy.formats.notes import read_json
 from fusionpy.model import METHODS, FusionModel, Options, Step
 from fusionpy.ranges import QUARTILES, Range
 from fusionpy.rules import Rule, orient, parse_rule, unfit
@@ -218,7 +219,7 @@ class _Entry:
         return self.value
 
 
-def read_manifest(content: bytes, most_members: int) -> Manifest:
+def read_manifest(content: bytes, most_members: int, size: int | None = None) -> Manifest:
     """Read a manifest, and check that its entries fit each other.
 
     Parameters
@@ -226,6 +227,8 @@ def read_manifest(content: bytes, most_members: int) -> Manifest:
     content : bytes
     most_members : int
         More models than that cannot be in the archive.
+    size : int, optional
+        Of the archive, in bytes; bounds how much the manifest may hold.
 
     Returns
     -------
@@ -237,9 +240,9 @@ def read_manifest(content: bytes, most_members: int) -> Manifest:
         Saying which entry is wrong.
     """
     try:
-        root = _Entry(json.loads(content))
-    except (ValueError, RecursionError):
-        raise damaged("its manifest.json is not JSON") from None
+        root = _Entry(read_json(content, size))
+    except ValueError:
+        raise damaged("its manifest.json is not JSON, or has far too much in it") from None
     if not isinstance(root.value, dict) or root.value.get("format") != FORMAT:
         raise ArchiveError("", ["Its manifest.json is not that of a fusionpy model."])
     version = root["format_version"].value

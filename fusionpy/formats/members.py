@@ -19,18 +19,23 @@ from fusionpy.engines.boosting import Booster, Target
 from fusionpy.errors import ArchiveError
 from fusionpy.formats.manifest import damaged
 from fusionpy.formats.model_text import check_model_text
+from fusionpy.formats.pages import open_scale
 
-__all__ = ["MOST_CELLS", "MOST_SCALED", "Members", "quoted", "suspicious"]
+__all__ = ["MOST_SCALED", "Members", "quoted", "suspicious"]
 
 MOST_MEMBERS = 200_000
-MOST_BYTES = 16 * 2**30  # of all members, unpacked
-MOST_RATIO = 400  # unpacked over packed: model text and tables stay far below
+MOST_BYTES = 2**24  # of all members, unpacked, and for each byte of the archive:
+BYTES_PER_BYTE = 64
+MOST_RATIO = 400  # unpacked over packed, of a member: model text and tables stay far below
 MOST_SCALED = 1e150  # of a cluster centre: squares of distances stay finite
-MOST_CELLS = 2**30  # of all tables: Parquet can hold as many equal ones as it likes in a few bytes
+MOST_CELLS = (
+    2**22
+)  # of all tables, as Parquet holds equal ones in a few bytes; and for each of the archive's:
+CELLS_PER_BYTE = 32
 
 
-def suspicious(archive: zipfile.ZipFile) -> str | None:
-    """Say what makes an archive unsafe to open."""
+def suspicious(archive: zipfile.ZipFile, size: int) -> str | None:
+    """Say what makes an archive of so many bytes unsafe to open."""
     infos = archive.infolist()
     if len(infos) > MOST_MEMBERS:
         return f"It has {len(infos):,} members: no model needs as many."
@@ -53,7 +58,10 @@ def suspicious(archive: zipfile.ZipFile) -> str | None:
                 f"Member {name} claims to unpack to {info.file_size:,} bytes: no model is packed as tightly."
             )
     total = sum(info.file_size for info in infos)
-    return f"It claims to unpack to {total:,} bytes: no model is as large." if total > MOST_BYTES else None
+    most = MOST_BYTES + BYTES_PER_BYTE * size
+    return (
+        f"It claims to unpack to {total:,} bytes: no model of its size is as large." if total > most else None
+    )
 
 
 def quoted(name: str) -> str:
@@ -65,8 +73,9 @@ def quoted(name: str) -> str:
 class Members:
     """Members of an archive, read no further than their declared size."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
         self.archive = archive
+        self.size = size  # of the archive's file, in bytes
         self.names = set(archive.namelist())
         self.cells = 0
 
@@ -84,26 +93,30 @@ class Members:
             raise damaged(f"{quoted(name)} is not of the size it declares")
         return content
 
+    def count_cells(self, name: str, n_rows: int, n_columns: int) -> None:
+        """Refuse a table that claims more cells than the archive's size gives reason to expect."""
+        self.cells += n_rows * n_columns
+        if n_rows < 0 or self.cells > MOST_CELLS + CELLS_PER_BYTE * self.size:
+            raise damaged(f"{quoted(name)} claims to hold {n_rows:,} rows: no model of its size has as many")
+
     def table(self, name: str, columns: Sequence[str], missing: bool = False) -> dict[str, NDArray[Any]]:
         """Read a table that has these columns, of finite numbers, or missing ones if that is allowed."""
         content = self.read(name)
         try:
             file = pq.ParquetFile(io.BytesIO(content))
-            self.cells += file.metadata.num_rows * len(file.schema_arrow)
-            if self.cells > MOST_CELLS:
-                raise damaged(
-                    f"{quoted(name)} claims to hold {file.metadata.num_rows:,} rows: no model has as many"
-                )
-            found = file.schema_arrow
-            table = file.read() if found.names == list(columns) else None
+            self.count_cells(name, file.metadata.num_rows, len(file.schema_arrow))
+            if file.schema_arrow.names != list(columns):
+                raise damaged(f"{quoted(name)} does not have the columns it should have")
+            if not _is_flat(file):
+                raise damaged(f"{quoted(name)} does not hold plain numbers")
+            open_scale(content, file.metadata).weigh(range(file.num_row_groups), columns)
+            table = file.read()
         except ArchiveError:
             raise
         except Exception:  # pyarrow
             raise damaged(f"{quoted(name)} is not a Parquet table") from None
-        if table is None:
-            raise damaged(f"{quoted(name)} does not have the columns it should have")
         numbers = {column: table.column(column).combine_chunks() for column in columns}
-        if any(array.null_count or not _is_plain(array.type) for array in numbers.values()):
+        if any(array.null_count for array in numbers.values()):
             raise damaged(f"{quoted(name)} does not hold plain numbers")
         values = {column: array.to_numpy(zero_copy_only=False) for column, array in numbers.items()}
         if not all((np.isfinite(each) | (missing & np.isnan(each))).all() for each in values.values()):
@@ -121,6 +134,13 @@ class Members:
             raise damaged(f"{quoted(name)} is not a model of LightGBM: it is not text") from None
         except ValueError as error:
             raise damaged(f"{quoted(name)} is not a model of LightGBM: {error}") from None
+
+
+def _is_flat(file: pq.ParquetFile) -> bool:
+    """Tell, before anything is read, whether a table holds numbers of the kinds that we write."""
+    columns = [file.metadata.schema.column(j) for j in range(len(file.metadata.schema))]
+    flat = all(c.max_repetition_level == 0 and c.physical_type in ("DOUBLE", "INT32") for c in columns)
+    return flat and all(_is_plain(kind) for kind in file.schema_arrow.types)
 
 
 def _is_plain(kind: pa.DataType) -> bool:

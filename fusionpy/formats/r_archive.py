@@ -18,7 +18,7 @@ from fusionpy.engines.boosting import Booster, Target, Tuning
 from fusionpy.errors import ArchiveError, ArgumentError, few
 from fusionpy.formats.fst import open_fst
 from fusionpy.formats.manifest import damaged
-from fusionpy.formats.members import MOST_CELLS, MOST_SCALED, Members, quoted
+from fusionpy.formats.members import MOST_SCALED, Members, quoted
 from fusionpy.formats.model_text import MOST_VALUE
 from fusionpy.formats.r_entries import METADATA, Entry
 from fusionpy.formats.rds import Damaged, NotPlain, read_rds
@@ -65,7 +65,7 @@ def read_r_archive(members: Members) -> FusionModel:
     R keeps the tuning of a block's last variable only; of its other models the loss is NaN.
     """
     try:
-        root = Entry(read_rds(members.read(METADATA)))
+        root = Entry(read_rds(members.read(METADATA), members.size))
     except NotPlain as found:
         raise ArchiveError("", [f"Its {METADATA} cannot be used: {found}."], PLAIN) from None
     except Damaged as damage:
@@ -149,8 +149,7 @@ def _donors(
     content = members.read(R_DONORS)
     try:
         file = open_fst(content)
-        if file.n_rows * len(file.names) > MOST_CELLS:
-            raise damaged(f"{quoted(R_DONORS)} claims to hold {file.n_rows:,} rows: no model has as many")
+        members.count_cells(R_DONORS, file.n_rows, len(file.names))
         if file.n_rows != n_donors or len(set(file.names)) < len(file.names) or "W" not in file.names:
             raise damaged(f"{quoted(R_DONORS)} does not hold {n_donors:,} donors with weights `W`")
         strange = [name for name in file.names if name not in {"W", *(v.name for v in schema.y)}]

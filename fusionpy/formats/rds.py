@@ -24,9 +24,10 @@ __all__ = ["MOST_BYTES", "Damaged", "NotPlain", "read_rds"]
 
 MOST_BYTES = 2**31  # unpacked
 MOST_RATIO = 400  # unpacked over packed, beyond the first MiB
-MOST_OBJECTS = 2_000_000
-MOST_TEXTS = 5_000_000
-MOST_COMPACT = 2**22  # elements that stand in a few bytes
+# Beside one for each byte of the file:
+MOST_OBJECTS = 2**16
+MOST_TEXTS = 2**18
+MOST_COMPACT = 2**18  # elements that stand in a few bytes
 MOST_DEPTH = 100
 _REFUSED = {
     3: "a function",
@@ -58,13 +59,15 @@ class NotPlain(Damaged):
     """A file holds what could act, or what only R can make sense of."""
 
 
-def read_rds(content: bytes) -> RValue | None:
+def read_rds(content: bytes, size: int | None = None) -> RValue | None:
     """Read what R's `saveRDS` wrote.
 
     Parameters
     ----------
     content : bytes
         Packed or not.
+    size : int, optional
+        Of the file that it stands in, if that is packed once more: what it may unpack to goes by it.
 
     Returns
     -------
@@ -85,23 +88,24 @@ def read_rds(content: bytes) -> RValue | None:
     >>> read_rds(write_rds(character(["a", None]))).values
     ('a', None)
     """
-    data = _unpacked(content)
+    size = len(content) if size is None else min(size, len(content))
+    data = _unpacked(content, size)
     kind, data = data[:2], data[2:]
     try:
         if kind == b"X\n":
-            return _Reader(_Binary(data, ">")).read()
+            return _Reader(_Binary(data, ">"), size).read()
         if kind == b"B\n":
-            return _Reader(_Binary(data, "<")).read()
+            return _Reader(_Binary(data, "<"), size).read()
         if kind == b"A\n":
-            return _Reader(_Ascii(data)).read()
+            return _Reader(_Ascii(data), size).read()
     except (ValueError, OverflowError, RecursionError, StopIteration, struct.error):
         raise Damaged("it is cut off, or damaged") from None
     raise Damaged("it is not a file that R's `saveRDS` wrote")
 
 
-def _unpacked(content: bytes) -> bytes:
+def _unpacked(content: bytes, size: int) -> bytes:
     """Unpack, no further than a file of that size may reach."""
-    most = min(MOST_BYTES, 2**20 + MOST_RATIO * len(content))
+    most = min(MOST_BYTES, 2**20 + MOST_RATIO * size)
     try:
         if content.startswith(b"\x1f\x8b"):
             gzip = zlib.decompressobj(wbits=31)
@@ -233,8 +237,9 @@ class _Ascii:
 class _Reader:
     """Objects, one within the other."""
 
-    def __init__(self, source: _Binary | _Ascii) -> None:
+    def __init__(self, source: _Binary | _Ascii, size: int) -> None:
         self.source = source
+        self.size = size  # of the file, packed
         self.symbols: list[RValue] = []
         self.known: dict[tuple[bytes, int], str] = {}  # texts seen, as R repeats most of them
         self.n_objects = self.n_texts = self.n_compact = 0
@@ -256,7 +261,7 @@ class _Reader:
 
     def _item(self, flags: int, depth: int) -> RValue | None:
         self.n_objects += 1
-        if depth > MOST_DEPTH or self.n_objects > MOST_OBJECTS:
+        if depth > MOST_DEPTH or self.n_objects > MOST_OBJECTS + self.size:
             raise Damaged("it is nested too deep, or has too many parts")
         kind = flags & 0xFF
         if kind in (_NIL, _NULL):
@@ -303,7 +308,7 @@ class _Reader:
 
     def _text(self, flags: int) -> str | None:
         self.n_texts += 1
-        if flags & 0xFF != _TEXT or self.n_texts > MOST_TEXTS:
+        if flags & 0xFF != _TEXT or self.n_texts > MOST_TEXTS + self.size:
             raise Damaged("what should be text in it is not, or there is too much of it")
         size = self.source.whole()
         if size == -1:
@@ -391,12 +396,12 @@ class _Reader:
 
     def _count(self, n: int) -> None:
         self.n_compact += n
-        if self.n_compact > MOST_COMPACT:
+        if self.n_compact > MOST_COMPACT + self.size:
             raise Damaged("it has sequences of impossible length")
 
     def _sequence(self, state: Any, kind: RKind) -> RValue:
         length, first, step = map(float, state)
-        if not 0 <= length <= MOST_COMPACT or not length.is_integer() or step not in (1, -1):
+        if not 0 <= length <= MOST_COMPACT + self.size or not length.is_integer() or step not in (1, -1):
             raise Damaged("it has sequences of impossible length")
         self._count(int(length))
         values = first + step * np.arange(int(length))

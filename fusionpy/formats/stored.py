@@ -38,6 +38,8 @@ from fusionpy.formats.aside import shown_path, written_aside
 from fusionpy.formats.folders import Part, parts_of
 from fusionpy.formats.fst import FstFile, FstWriter, open_fst
 from fusionpy.formats.fst_header import NOTE_KEY
+from fusionpy.formats.notes import read_json, without_bad_notes
+from fusionpy.formats.pages import Scale, open_scale
 
 __all__ = [
     "ENDINGS",
@@ -387,17 +389,23 @@ def _retyped(column: pa.ChunkedArray, levels: pa.Array) -> pa.ChunkedArray:
 def _open_parquet(path: Path) -> Stored:
     """Open a Parquet file; its columns have the levels that are noted there."""
     metadata = pq.read_metadata(path)
-    schema = metadata.schema.to_arrow_schema()
+    written = metadata.schema.to_arrow_schema()
+    schema = without_bad_notes(written)
+    is_sound = schema is written
     if LEVELS_KEY in (metadata.metadata or {}):  # of rows after the first, which the schema does not know
         noted = {LEVELS_KEY: metadata.metadata[LEVELS_KEY]}
         schema = schema.with_metadata({**(schema.metadata or {}), **noted})
     sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
     starts = np.cumsum([0, *sizes])
+    scale = open_scale(path, metadata)
 
     def read(first: int, n_rows: int, names: Sequence[str], cores: int) -> pa.Table:
         groups = np.flatnonzero((starts[:-1] < max(first + n_rows, first + 1)) & (starts[1:] > first))
+        scale.weigh(groups.tolist(), names)
         with pq.ParquetFile(path, metadata=metadata) as file:
             table = file.read_row_groups(groups.tolist(), columns=list(names), use_threads=cores > 1)
+        if not is_sound:
+            table = table.replace_schema_metadata(without_bad_notes(written).metadata)
         return table.slice(first - int(starts[groups[0]]) if len(groups) else 0, n_rows).select(list(names))
 
     made = _attributes(schema)
@@ -409,7 +417,7 @@ def _open_parquet(path: Path) -> Stored:
         False,  # whoever sorts a table that we made keeps our note; the statistics tell as quickly
         tuple(starts.tolist()),
         read,
-        lambda: _parquet_runs(path, metadata),
+        lambda: _parquet_runs(path, metadata, scale),
         told_levels(schema, original_schema((metadata.metadata or {}).get(b"ARROW:schema"))),
     )
     return _with_noted_levels(stored)
@@ -504,13 +512,13 @@ def _read_part(
 def _attributes(schema: pa.Schema) -> dict[str, Any]:
     """Take what is noted of how a file was made; nothing if that is not ours."""
     try:
-        made = json.loads((schema.metadata or {}).get(NOTE_KEY, b"{}"))
+        made = read_json((schema.metadata or {}).get(NOTE_KEY, b"{}"))
     except ValueError:
         return {}
     return made if isinstance(made, dict) else {}
 
 
-def _parquet_runs(path: Path, metadata: pq.FileMetaData) -> Iterator[Run]:
+def _parquet_runs(path: Path, metadata: pq.FileMetaData, scale: Scale) -> Iterator[Run]:
     """Tell the runs of column M, from the statistics of row groups that hold one value of it."""
     place = metadata.schema.names.index("M")
     for g in range(metadata.num_row_groups):
@@ -521,6 +529,7 @@ def _parquet_runs(path: Path, metadata: pq.FileMetaData) -> Iterator[Run]:
                 raise NoLabels
             yield of.min, metadata.row_group(g).num_rows
             continue
+        scale.weigh([g], ["M"])
         with pq.ParquetFile(path, metadata=metadata) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE, [g], ["M"], use_threads=False):
                 yield from runs_of(batch.column(0))
