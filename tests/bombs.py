@@ -419,7 +419,7 @@ def attempts(folder: Path) -> list[tuple[str, Path, Callable[[], object]]]:
             "read_fsd": lambda path=path: fusionpy.read_fsd(path),
             "read_fsd of a folder": lambda path=alone: fusionpy.read_fsd(path),
             "analyze": lambda path=path: fusionpy.analyze("mean(x)", path, quiet=True),
-            "command line": lambda path=path: open_survey(str(path)).read(["x", "M"], {}).to_pandas(),
+            "command line": lambda path=path: open_survey(str(path)).read(["x", "M"]).to_pandas(),
         }
         if name.startswith("M:"):  # where the folder's name tells M, the column is not read
             del ways["read_fsd of a folder"]
@@ -438,7 +438,7 @@ def attempts(folder: Path) -> list[tuple[str, Path, Callable[[], object]]]:
         )
     for name, content in csv_bombs().items():
         path = write(name, ".csv.gz", content)
-        act = lambda path=path: open_survey(str(path)).read(["a", "b"], {})  # noqa: E731
+        act = lambda path=path: open_survey(str(path)).read(["a", "b"])  # noqa: E731
         found.append((f"command line: {name}", path, act))
     return found
 

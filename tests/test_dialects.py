@@ -25,7 +25,7 @@ SURVEY = pd.DataFrame(
 
 def read(path, **more):
     survey = open_survey(str(path))
-    return survey.read(survey.names, {}, **more).to_pandas()
+    return survey.read(survey.names, **more).to_pandas()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -75,7 +75,7 @@ def test_numbers_that_cannot_be_told_are_refused(tmp_path, text, columns):
         read(tmp_path / "a.csv")
     survey = open_survey(str(tmp_path / "a.csv"))
     others = [name for name in survey.names if f"`{name}`" != columns]
-    assert survey.read(others, {}).column_names == others
+    assert survey.read(others).column_names == others
 
 
 def test_utf_16_without_a_mark_is_told(tmp_path):

@@ -155,7 +155,7 @@ def test_many_row_groups_count_together(tmp_path):
 
 
 def test_notes_that_pandas_cannot_follow_are_passed_over(tmp_path):
-    table = pa.table({"M": pa.array([1, 1], pa.int32()), "x": [1.0, 2.0]})
+    table = pa.table({"M": pa.array([1, 1, 2, 2], pa.int32()), "x": [1.0, 2.0, 1.0, 2.0]})
     column = {
         "name": "x",
         "field_name": "x",
@@ -175,7 +175,7 @@ def test_notes_that_pandas_cannot_follow_are_passed_over(tmp_path):
         )
         assert fusionpy.read_fsd(path)["x"].tolist() == [1, 2]
         assert fusionpy.analyze("mean(x)", path, quiet=True)["est"].tolist() == [1.5]
-        assert open_survey(str(path)).read(["x"], {}).to_pandas()["x"].tolist() == [1, 2]
+        assert open_survey(str(path)).read(["x"]).to_pandas()["x"].tolist() == [1, 2, 1, 2]
 
 
 def test_notes_of_pandas_are_kept(tmp_path):
