@@ -154,6 +154,7 @@ def test_many_row_groups_count_together(tmp_path):
     scale.weigh([4], ["t"])
 
 
+@pytest.mark.filterwarnings("ignore::fusionpy.errors.FusionWarning")  # of margins: two records say little
 def test_notes_that_pandas_cannot_follow_are_passed_over(tmp_path):
     table = pa.table({"M": pa.array([1, 1, 2, 2], pa.int32()), "x": [1.0, 2.0, 1.0, 2.0]})
     column = {

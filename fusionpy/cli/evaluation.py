@@ -22,6 +22,7 @@ from fusionpy.estimands import read_estimands
 from fusionpy.formats.aside import absolute, check_writable, shown_path, written_aside
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.leftovers import scratch_folder
+from fusionpy.formats.spreadsheets import as_csv, without_marks
 from fusionpy.frames import to_pandas
 from fusionpy.model import FusionModel
 
@@ -403,10 +404,10 @@ def write_table(table: Any, target: Path) -> None:
         elif target.suffix.lower() == ".tex":
             aside.write_text(frame.style.hide(axis="index").to_latex(hrules=True))
         else:
-            frame.to_csv(aside, index=False)
+            aside.write_text(as_csv(frame), encoding="utf-8", newline="")
 
 
 def _read_table(path: str) -> pd.DataFrame:
     survey = open_survey(path)
     frame: pd.DataFrame = to_pandas(survey.read(survey.names))
-    return frame
+    return frame if survey.schema is not None else without_marks(frame)  # of CSV, as `write_table` made it

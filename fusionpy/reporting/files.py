@@ -10,6 +10,7 @@ from pathlib import Path
 from fusionpy.errors import OutputError
 from fusionpy.formats.aside import absolute, shown_path, written_aside
 from fusionpy.formats.leftovers import own_file, sweep
+from fusionpy.formats.spreadsheets import as_csv
 from fusionpy.reporting.exhibits import Table
 
 __all__ = ["latex", "prepare_folder", "write_tables"]
@@ -67,7 +68,7 @@ def prepare_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> list[str]:
-    """Write every table as CSV, with all digits, and as LaTeX, as it is shown.
+    """Write every table as CSV, with all digits and for spreadsheets, and as LaTeX, as it is shown.
 
     Parameters
     ----------
@@ -82,8 +83,7 @@ def write_tables(tables: Sequence[Table], folder: Path) -> list[str]:
     """
     written = []
     for table in tables:
-        # Line ends and digits are the same on every system.
-        csv = table.frame.to_csv(index=False, lineterminator="\n")
+        csv = as_csv(table.frame)
         for ending, content in ((".csv", csv), (".tex", latex(table))):
             target = folder / f"{table.file_name}{ending}"
             with written_aside(target) as aside:
