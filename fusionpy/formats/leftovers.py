@@ -191,7 +191,9 @@ def sweep(folder: Path, *, everyone: bool = False) -> list[Path]:
     """
     removed = []
     with contextlib.suppress(OSError, ValueError):
-        for path in sorted(folder.iterdir()):
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(".part")]
+        for path in sorted(Path(folder, name) for name in names):
             match = _LEFT.fullmatch(path.name)
             if match is None or not (everyone or match[1] == MACHINE):
                 continue

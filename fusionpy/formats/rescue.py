@@ -30,10 +30,10 @@ def rescued(error: OutputError, write: Callable[[Path], None], ending: str) -> O
     OutputError
         With what became of it.
     """
-    for folder in (Path(), Path.home(), Path(tempfile.gettempdir())):
+    for find in (Path, Path.home, tempfile.gettempdir):
         try:
-            descriptor, name = tempfile.mkstemp(ending, "fusionpy-rescued-", folder)  # for its owner only
-        except OSError:
+            descriptor, name = tempfile.mkstemp(ending, "fusionpy-rescued-", find())  # for its owner only
+        except (OSError, RuntimeError):  # no such folder, no home
             continue
         os.close(descriptor)
         path = Path(name).absolute()

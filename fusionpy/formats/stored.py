@@ -474,7 +474,7 @@ def is_finished(part: Part) -> bool:
     """Tell whether a file of a data set is there, whole as far as its foot tells, and what it should be."""
     try:
         one = _open_parquet(part.path)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         return False
     return set(part.notes) <= set(one.attributes) and part.amiss(one.n_rows, one.attributes) is None
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import faulthandler
 import hashlib
 import os
 import random
@@ -30,7 +31,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from fusionpy.formats.leftovers import is_left
 
 HERE = Path(__file__).parent
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "os.scandir", "os.chown"}
+LOG = Path(tempfile.gettempdir()) / f"kills-{os.getpid()}.log"
 LIMIT = 120  # seconds, of a call that hangs
 HOW = {"seed": 1, "quiet": True}
 COLUMNS = (
@@ -116,7 +118,7 @@ def command(*arguments: object) -> None:
 def fuse_on_dask(out: Path, bench: Bench, worker_step: int | None = None) -> None:
     with bench.client() as client:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not import this script
-        client.wait_for_workers(2)
+        client.wait_for_workers(2, timeout=60)
         before = client.run(os.getpid)
         if worker_step is not None:
             client.run(_aim, str(out), worker_step, workers=[sorted(before)[0]])
@@ -227,8 +229,9 @@ def forked(call: Callable[[], object], counts: Path | None = None, aim: tuple[st
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
-        if counts is None:
-            os.dup2(null, 2)
+        if counts is None:  # what a process that is killed or hangs has said is shown if all is not well
+            os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
+        faulthandler.dump_traceback_later(LIMIT - 5)
         warnings.simplefilter("ignore")
         met = _aim(*aim) if aim is not None else [0]
         call()
@@ -293,6 +296,8 @@ def kill_once(
         call, aim = (lambda: case.call(out, bench)), (str(out), step) if step is not None else None
     with forked(call, aim=aim) as pid:
         status = ended(pid, LIMIT if step is not None else delay)
+        if status is None and step is not None:
+            print(f"{case.name}, step {step} hangs:\n{LOG.read_text()}", file=sys.stderr)
         found["before_it_ended"] += (
             status is None or os.WIFSIGNALED(status) or out.with_suffix(".killed").exists()
         )
@@ -301,16 +306,16 @@ def kill_once(
     for name, digest in state(out).items():
         found["half_files"] += digest not in (expected.get(name), before.get(name))
     with forked(lambda: case.call(out, bench)) as pid:
-        found["failed_again"] += ended(pid, LIMIT) != 0 or state(out) != expected
+        if ended(pid, LIMIT) != 0 or state(out) != expected:
+            found["failed_again"] += 1
+            print(f"{case.name}, step {step}, {delay:.4f} s:\n{LOG.read_text()}", file=sys.stderr)
     found["left_after"] += bool(left(out))
     return found
 
 
 @contextmanager
-def cluster(bench: Bench, wanted: bool):
-    if not wanted:
-        yield
-        return
+def cluster(bench: Bench):
+    """Start Dask's scheduler and two workers."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     script = bench.folder / "cluster.py"
     script.write_text(CLUSTER)
@@ -332,28 +337,40 @@ def campaign(
     shares = sum(case.share for case in chosen)
     rows = []
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
-        scratch = Path(name).resolve()
-        bench = Bench(scratch)
-        with cluster(bench, any(case.name.startswith("Dask") for case in chosen)):
-            for case in chosen:
-                place = scratch / case.name.replace(": ", "-").replace(" ", "_")
-                place.mkdir()
-                expected, steps, seconds = whole(case, bench, place)
-                total: Counter[str] = Counter()
-                number = max(1, round(kills * case.share / shares))
-                every = rng.sample(range(1, steps + 1), steps)
-                for kill in range(number):
-                    # Of the steps of a worker we know only that there are some.
-                    step = every[kill // 2 % steps] if kill % 2 == 0 or case.kills_worker else None
-                    step = rng.randint(1, 20) if case.kills_worker else step
-                    out = place / f"kill-{kill}"
-                    out.mkdir()
-                    old = bool(case.names) and rng.random() < 0.5
-                    total += kill_once(case, bench, out, step, rng.uniform(0, seconds), expected, old)
-                    shutil.rmtree(out)
-                rows.append({"case": case.name, **{name: total[name] for name in COLUMNS[1:]}})
-                say(f"{case.name}: {dict(rows[-1])}, {steps} steps, {seconds:.2f} s")
+        bench = Bench(Path(name).resolve())
+        for case in chosen:
+            number = max(1, round(kills * case.share / shares))
+            total: Counter[str] = Counter()
+            # Whoever looks after Dask's workers gives up one that is killed time after time.
+            at_once = 4 if case.kills_worker else number
+            for first in range(0, number, at_once):
+                with cluster(bench) if case.name.startswith("Dask") else nullcontext():
+                    some = range(first, min(first + at_once, number))
+                    total += kill_some(case, bench, some, rng)
+            rows.append({"case": case.name, **{name: total[name] for name in COLUMNS[1:]}})
+            say(f"{case.name}: " + ", ".join(f"{name} {total[name]}" for name in COLUMNS[1:]))
+    LOG.unlink(missing_ok=True)
     return rows
+
+
+def kill_some(case: Case, bench: Bench, kills: range, rng: random.Random) -> Counter[str]:
+    """Kill one case time after time."""
+    place = bench.folder / f"{case.name.replace(': ', '-').replace(' ', '_')}-{kills.start}"
+    place.mkdir()
+    expected, steps, seconds = whole(case, bench, place)
+    total: Counter[str] = Counter()
+    every = rng.sample(range(1, steps + 1), steps)
+    for kill in kills:
+        if case.kills_worker:
+            step = rng.randint(1, 15)  # of which a worker makes some more
+        else:
+            step = every[kill // 2 % steps] if kill % 2 == 0 else None
+        out = place / f"kill-{kill}"
+        out.mkdir()
+        old = bool(case.names) and rng.random() < 0.5
+        total += kill_once(case, bench, out, step, rng.uniform(0, seconds), expected, old)
+        shutil.rmtree(out)
+    return total
 
 
 def main() -> None:
