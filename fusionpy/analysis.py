@@ -19,6 +19,7 @@ from fusionpy.estimating import (
     Measured,
     Replicates,
     answer,
+    can_group,
     column_values,
     count_infinite,
 )
@@ -191,8 +192,9 @@ def analyze(
                 measure(each, columns, cell, len(groups), levels, survey.kind, kept) for each in estimands
             ]
             w, replicates = weighing.of(implicate)
-            for data, found in zip(kept, answers, strict=True):
-                found.append(answer(data, w, question.pooling, replicates, implicate, question.seed))
+            with survey.telling_of_unusable():
+                for data, found in zip(kept, answers, strict=True):
+                    found.append(answer(data, w, question.pooling, replicates, implicate, question.seed))
             if rectifier is not None:
                 rectifier.add(kept)
             tick()
@@ -286,6 +288,8 @@ def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question
     for name in question.by:
         if name not in columns:
             found.append(("by", name, f"not in {places}" + meant(name, known)))
+        elif not can_group(columns[name].type):
+            found.append(("by", name, f"holds {columns[name].type}, which makes no groups; make it text"))
     for estimand in question.estimands:
         for name in estimand.variables:
             if name not in columns:
@@ -293,7 +297,7 @@ def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question
                 continue
             kind = columns[name].type
             numeric = is_number(kind)
-            if pa.types.is_temporal(kind) or pa.types.is_nested(kind) or pa.types.is_decimal(kind):
+            if pa.types.is_temporal(kind) or pa.types.is_decimal(kind) or not can_group(kind):
                 found.append(
                     (
                         "variable",

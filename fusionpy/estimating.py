@@ -43,6 +43,7 @@ __all__ = [
     "Measured",
     "Replicates",
     "answer",
+    "can_group",
     "column_values",
     "count_infinite",
 ]
@@ -252,6 +253,20 @@ class Answer(NamedTuple):
     replicate: Array
     absent: tuple[float, float]
     infinite: tuple[tuple[str, int], ...] = ()
+
+
+def can_group(kind: pa.DataType) -> bool:
+    """Tell whether records can be put into groups by the values of an Arrow type.
+
+    Examples
+    --------
+    >>> can_group(pa.dictionary("int8", "string")), can_group(pa.list_(pa.int8()))
+    (True, False)
+    """
+    is_ = pa.types
+    if is_.is_nested(kind) or is_.is_interval(kind) or isinstance(kind, pa.BaseExtensionType):
+        return False
+    return not is_.is_float16(kind)
 
 
 def column_values(array: pa.Array) -> Array:

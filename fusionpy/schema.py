@@ -393,7 +393,9 @@ def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | 
                 problem += " (was 'None' or 'NA' an answer, lost when the file was read?)"
             problems.append(problem)
         seen = np.unique(values[~np.isnan(values)])
-        if len(seen) == 1:
+        if (
+            len(seen) == 1 and pc.count_distinct(array).as_py() == 1
+        ):  # no two that only look the same as floats
             problems.append("the same value for every donor; there is nothing to learn")
         elif variable.kind == "continuous" and np.abs(seen[np.isfinite(seen)]).max(initial=0) > _MOST:
             problems.append(f"values beyond {_MOST:g}, which no model can be made of")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,8 @@ class FusedSurvey:
         self.known = [*implicates.names, *(self.static.names if self.static else ())]  # told in errors
         self.names: list[str] = []  # to be read of each implicate
         self.held: dict[str, pa.Array] = {}  # of the static columns
+        self.needed: frozenset[str] = frozenset()
+        self.unusable: dict[str, str] = {}  # columns that are left out, and why
         if self.static is not None and self.static.n_rows != self.n_rows:
             raise SchemaError(
                 "`static` does not belong to `implicates`.",
@@ -45,12 +49,22 @@ class FusedSurvey:
             )
 
     def choose(self, names: Sequence[str], everything: bool) -> None:
-        """Say which columns will be needed."""
+        """Say which columns will be needed; of all others, those that can be had are at hand, if so asked."""
+        self.needed = frozenset(names)
         everything = everything or self.fun is not None
         self.names = [name for name in self.implicates.names if everything or name in names]
-        if self.static is not None:
-            wanted = self.static.names if everything else [n for n in names if n in self.static.names]
-            self.held = {name: _column(self.static, name) for name in wanted if name not in self.names}
+        self.unusable = self.implicates.unusable([name for name in self.names if name not in names])
+        self.names = [name for name in self.names if name not in self.unusable]
+        if self.static is None:
+            return
+        wanted = self.static.names if everything else [n for n in names if n in self.static.names]
+        for name in [name for name in wanted if name not in self.names]:
+            try:
+                self.held[name] = self.static.plain_column(name)
+            except Unreadable as error:
+                if name in names:
+                    raise _unusable(name, error) from None
+                self.unusable[name] = str(error)
 
     def check_order(self) -> None:
         """Refuse static columns in another order than the implicates', where a column that both have tells.
@@ -62,11 +76,14 @@ class FusedSurvey:
         both = [name for name in self.implicates.names if self.static and name in self.static.names]
         if not both or self.static is None or not self.implicates.M:
             return
+        odd = self.implicates.unusable(both)
+        static = {name: array for name in both if (array := _readable(self.static, name)) is not None}
+        both = [name for name in both if name in static and name not in odd]
         table = self.implicates.read(0, both)
         found = [
             f"`{name}` has the same values, but not in the same rows: {n:,} of {self.n_rows:,} differ."
             for name in both
-            if (n := _n_moved(_whole(table.column(name)), _column(self.static, name)))
+            if (n := _n_moved(_whole(table.column(name)), static[name]))
         ]
         if found:
             raise SchemaError(
@@ -108,14 +125,43 @@ class FusedSurvey:
         if self.fun is None:
             return {}
         n_rows = len(next(iter(columns.values()), []))
-        made = self.fun(own_copy(return_table(pa.table(dict(columns)), self.kind, {})))
+        frame = own_copy(return_table(pa.table(dict(columns)), self.kind, {}))
+        with self.telling_of_unusable():
+            made = self.fun(frame)
         table = as_table(made, "what `fun` returned")
         if table.n_rows != n_rows:
             problem = f"It has {counted(table.n_rows, 'row')} for {counted(n_rows, 'record')}."
             raise SchemaError(
                 "What `fun` returned cannot be used.", [problem], "Return a row per record, in order."
             )
-        return {name: _column(table, name) for name in table.names}
+        return {name: array for name in table.names if (array := self._made(table, name)) is not None}
+
+    def _made(self, table: Table, name: str) -> pa.Array | None:
+        """Take a column that a function of the user's made; nothing if it cannot be had."""
+        try:
+            return table.plain_column(name)
+        except Unreadable as error:
+            if name in self.needed:
+                raise _unusable(name, error) from None
+            return None
+
+    @contextmanager
+    def telling_of_unusable(self) -> Iterator[None]:
+        """Say why a column is missing that a function of the user's asks for.
+
+        Raises
+        ------
+        SchemaError
+        """
+        try:
+            yield
+        except Exception as error:  # whatever a frame raises for a column that it has not
+            asked = set(re.findall("['\"`]([^'\"`]+)['\"`]", str(error)))
+            found = [("", name, f"holds {why}") for name, why in self.unusable.items() if name in asked]
+            if not found:
+                raise
+            hint = "Recode these columns before they are passed: functions do not get them."
+            raise SchemaError("A function uses columns that it cannot have.", grouped(found), hint) from error
 
     def vary(self, names: Sequence[str]) -> bool:
         """Tell whether some columns are the implicates' own, so that they can differ between them."""
@@ -228,7 +274,7 @@ def _n_moved(a: pa.Array, b: pa.Array) -> int:
         return 0
     try:
         values = [_comparable(x, a.type, b.type) for x in (a, b)]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # nothing that can be compared
+    except (pa.ArrowException, TypeError):  # nothing that can be compared
         return 0
     codes, different = pd.factorize(np.concatenate(values), use_na_sentinel=False)
     one, two = np.split(codes, 2)
@@ -262,9 +308,18 @@ def _column(table: Table, name: str) -> pa.Array:
     try:
         return table.plain_column(name)
     except Unreadable as error:
-        raise SchemaError(
-            f"Column `{name}` cannot be used.", [f"It holds {error}."], "Recode or drop it."
-        ) from None
+        raise _unusable(name, error) from None
+
+
+def _readable(table: Table, name: str) -> pa.Array | None:
+    try:
+        return table.plain_column(name)
+    except Unreadable:
+        return None
+
+
+def _unusable(name: str, error: Unreadable) -> SchemaError:
+    return SchemaError(f"Column `{name}` cannot be used.", [f"It holds {error}."], "Recode or drop it.")
 
 
 def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str, role: str) -> str | None:

@@ -96,6 +96,7 @@ def test_ids_that_are_all_there_stay_ordinary_numbers(recipient, model, tmp_path
     assert back.dtypes[["Int64", "UInt64"]].to_list() == [np.int64, np.uint64]
 
 
+@pytest.mark.filterwarnings("ignore:Margins that would rest:fusionpy.FusionWarning")
 @pytest.mark.parametrize("name", ["Int64", "UInt64", "Int32"])
 def test_groups_keep_their_digits(recipient, model, tmp_path, name):
     fused = fusionpy.fuse(recipient[["x"]], model, M=2, seed=1, quiet=True)

@@ -255,6 +255,9 @@ def answers_of(
             measure(each, columns, cell, len(groups), levels, job.kind, kept) for each in question.estimands
         ]
         w, replicates = weighing.of(implicate)
-        answers = [answer(data, w, question.pooling, replicates, implicate, question.seed) for data in kept]
+        with survey.telling_of_unusable():
+            answers = [
+                answer(data, w, question.pooling, replicates, implicate, question.seed) for data in kept
+            ]
         found.append([(one, list(data.names)) for one, data in zip(answers, kept, strict=True)])
     return found

@@ -47,11 +47,22 @@ class Implicates:
     attributes: Mapping[str, Any]
     in_memory: bool
     _read: Reader
+    _fetch: Callable[[str], pa.Array] | None = None
 
     @property
     def M(self) -> int:
         """Number of implicates."""
         return len(self.labels)
+
+    def unusable(self, names: Sequence[str]) -> dict[str, str]:
+        """Tell which columns of a frame cannot be had in Arrow's form, and what they hold."""
+        found = {}
+        for name in names if self._fetch is not None else ():
+            try:
+                self._fetch(name)  # type: ignore[misc]
+            except Unreadable as error:
+                found[name] = str(error)
+        return found
 
     def read(self, number: int, names: Sequence[str]) -> pa.Table:
         """Read some columns of one implicate; safe to call from several threads.
@@ -69,7 +80,13 @@ class Implicates:
         """
         if not names:
             return pa.table({})
-        table = self._read(number * self.n_rows, self.n_rows, names)
+        try:
+            table = self._read(number * self.n_rows, self.n_rows, names)
+        except Unreadable:
+            name, why = next(iter(self.unusable(names).items()))
+            raise SchemaError(
+                f"Column `{name}` cannot be used.", [f"It holds {why}."], "Recode or drop it."
+            ) from None
         return table.unify_dictionaries().combine_chunks()
 
 
@@ -127,7 +144,7 @@ def _from_table(table: Table, argument: str) -> Implicates:
 
     native = getattr(table.frame.to_native(), "attrs", {})
     names = tuple(name for name in table.names if name != "M")
-    return Implicates(table.kind, names, labels, n_rows, dict(native.get("fusionpy", {})), True, read)
+    return Implicates(table.kind, names, labels, n_rows, dict(native.get("fusionpy", {})), True, read, fetch)
 
 
 def _table_runs(column: pa.Array) -> Iterator[Run]:
