@@ -393,9 +393,7 @@ def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | 
                 problem += " (was 'None' or 'NA' an answer, lost when the file was read?)"
             problems.append(problem)
         seen = np.unique(values[~np.isnan(values)])
-        if (
-            len(seen) == 1 and pc.count_distinct(array).as_py() == 1
-        ):  # no two that only look the same as floats
+        if len(seen) == 1 and not _looks_constant(array):
             problems.append("the same value for every donor; there is nothing to learn")
         elif variable.kind == "continuous" and np.abs(seen[np.isfinite(seen)]).max(initial=0) > _MOST:
             problems.append(f"values beyond {_MOST:g}, which no model can be made of")
@@ -428,6 +426,14 @@ def _check_numbers(variable: Variable, array: pa.Array, values: NDArray[np.float
     if pa.types.is_integer(array.type) and not _is_exact(array):
         problems.append("whole numbers beyond 2**53, too long to be kept exactly (an identifier?)")
     return problems
+
+
+def _looks_constant(array: pa.Array) -> bool:
+    """Tell whether whole numbers are the same in floating point alone."""
+    if not pa.types.is_integer(array.type):
+        return False
+    ends = pc.min_max(array).as_py()
+    return bool(ends["min"] != ends["max"])
 
 
 def _is_exact(array: pa.Array) -> bool:

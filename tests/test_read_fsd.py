@@ -443,3 +443,23 @@ def test_memory_does_not_depend_on_m(model, recipient, tmp_path):
     peak(1)
     small, large = peak(10), peak(80)
     assert large < small + 2**20  # 56,080 rows of 45 bytes would be 2.5 MB
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Paris"])
+def test_times_keep_their_zone_or_have_none(tmp_path, unit, zone):
+    """Times without a zone are not of UTC, though R has them so."""
+    times = pd.Series(pd.to_datetime(["2020-02-29 13:45:00", None, "1969-12-31 23:59:59"])).dt.as_unit(unit)
+    recipient = pd.DataFrame(
+        {"x": [0.5, 1.5, 2.5], "time": times if zone is None else times.dt.tz_localize(zone)}
+    )
+    donor = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7})
+    model = fusionpy.train(donor, ["y"], ["x"], refits=0, hyper={"num_iterations": 3}, seed=1, quiet=True)
+    for ending in (".fsd", ".parquet"):
+        path = fusionpy.fuse(recipient, model, tmp_path / f"f{ending}", retain="time", seed=1, quiet=True)
+        back = fusionpy.read_fsd(path)["time"]
+        assert str(back.dt.tz) == str(zone)
+        assert (back.isna() == recipient["time"].isna()).all()
+        assert (back.dropna() == recipient["time"].dropna()).all()
+        for kind in ("polars", "pyarrow"):
+            assert fusionpy.read_fsd(path, kind=kind).to_pandas()["time"].dt.tz == back.dt.tz

@@ -13,6 +13,7 @@ from typing import Any
 
 import dask
 import numpy as np
+import pyarrow as pa
 
 from fusionpy.distributed.clusters import at_work, check_cluster, n_threads, ranges, results
 from fusionpy.distributed.partitions import check_data, partitions_of
@@ -32,6 +33,7 @@ from fusionpy.formats.aside import absolute, check_apart, shown_path, written_as
 from fusionpy.formats.folders import MODEL, RECORD, Record, read_record, write_record
 from fusionpy.formats.leftovers import is_left, own_file, sweep, sync_folder
 from fusionpy.formats.stored import is_finished
+from fusionpy.formats.widths import common_type
 from fusionpy.frames import take_names
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.pieces import noted, warn_of_strangers
@@ -178,6 +180,7 @@ def fuse(
         job = Job(str(folder), digest, attributes, tuple(kept), int(kblock), int(cores))
         looked_at = _look_at(client, parts, job, quiet)
         _warn(model, looked_at)
+        types = _types_of(looked_at)
         record = Record(
             attributes,
             digest,
@@ -190,7 +193,7 @@ def fuse(
         if drawn_seed:
             announce(f"fuse: seed {seed} {'was drawn' if before is None else 'goes on'}", quiet)
         n_members = len(members_of(model, range(int(M))))
-        job = replace(job, n_rows=sum(record.rows) * int(M) // n_members)
+        job = replace(job, n_rows=sum(record.rows) * int(M) // n_members, types=types)
         _work(client, parts, job, record, quiet)
     for place in (folder, *folder.glob("M=*")):  # of workers and runs that were killed, on any machine
         sweep(place, everyone=True)
@@ -205,16 +208,24 @@ def _look_at(client: Any, parts: Sequence[Any], job: Job, quiet: bool) -> list[L
         for number, looked in results(client, [task(part, job) for part in parts]):
             found[number] = looked
             tick()
-    other = next((n for n in sorted(found) if found[n].retained != found[0].retained), None)
-    if other is not None:
-        first, second = dict(found[0].retained), dict(found[other].retained)
-        differ = [
-            f"`{name}` is {first[name]} in partition 0, {second[name]} in partition {other}."
-            for name in first
-            if first[name] != second[name]
-        ]
-        raise SchemaError("`retain` cannot be carried along.", differ, "Give it one type.")
     return [found[n] for n in range(len(parts))]
+
+
+def _types_of(looked_at: Sequence[Looked]) -> dict[str, pa.DataType]:
+    """Find types that hold the retained columns of all partitions, where those differ."""
+    first = looked_at[0].types
+    kinds = dict(first)
+    differ = []
+    for number, looked in enumerate(looked_at):
+        for name, kind in looked.types.items():
+            both = common_type(kinds[name], kind)
+            if both is None:
+                differ.append(f"`{name}` is {first[name]} in partition 0, {kind} in partition {number}.")
+            else:
+                kinds[name] = both
+        if differ:
+            raise SchemaError("`retain` cannot be carried along.", differ, "Give it one type.")
+    return {name: kind for name, kind in kinds.items() if any(p.types[name] != kind for p in looked_at)}
 
 
 def _warn(model: FusionModel, looked_at: Sequence[Looked]) -> None:

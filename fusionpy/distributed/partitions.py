@@ -15,6 +15,7 @@ from fusionpy.errors import ArgumentError, Problems, shown
 from fusionpy.formats.aside import shown_path
 from fusionpy.formats.folders import parts_of
 from fusionpy.formats.stored import open_stored
+from fusionpy.formats.widths import joined
 from fusionpy.frames import Table, as_table
 
 __all__ = ["PARTITION_ROWS", "Window", "check_data", "partitions_of", "table_of"]
@@ -37,12 +38,13 @@ class Window:
 
     def read(self, names: Sequence[str]) -> pa.Table:
         """Read those columns that are there."""
-        tables = []
+        tables, called = [], []
         for path, first, n_rows in self.pieces:
             stored = open_stored(path, HINT)
             there = [name for name in dict.fromkeys(names) if name in stored.names]
             tables.append(stored.read(first, n_rows, there))
-        return pa.concat_tables(tables).unify_dictionaries()
+            called.append(stored.path.name)
+        return joined(tables, called).unify_dictionaries()
 
 
 def check_data(data: Any, problems: Problems) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import shown_path
 from fusionpy.formats.folders import MODEL, Part, part_path
 from fusionpy.formats.stored import is_finished, with_metadata, write_stored
+from fusionpy.formats.widths import Different, brought
 from fusionpy.frames import Unreadable
 from fusionpy.model import FusionModel
 from fusionpy.pieces import Job as Drawing
@@ -49,6 +50,8 @@ class Job:
         Threads of a task.
     n_rows : int
         That each member of the model is going to predict, as far as that is known.
+    types : mapping of str to pyarrow.DataType
+        Of retained columns that are of other types in some partitions.
     """
 
     folder: str
@@ -58,6 +61,7 @@ class Job:
     kblock: int
     cores: int
     n_rows: int = 0
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     def model(self) -> FusionModel:
         """Read the model, once in every process."""
@@ -98,12 +102,15 @@ class Looked:
         Names and types of the retained columns.
     tallies : dict of str to Tally
         How the predictors lie in the donors' ranges.
+    types : dict of str to pyarrow.DataType
+        Of the retained columns.
     """
 
     n_rows: int
     digest: str
     retained: tuple[tuple[str, str], ...]
     tallies: Mapping[str, Tally] = field(default_factory=dict, repr=False, compare=False)
+    types: Mapping[str, pa.DataType] = field(default_factory=dict, repr=False, compare=False)
 
 
 def look(part: Any, job: Job) -> Looked:
@@ -142,10 +149,11 @@ def look(part: Any, job: Job) -> Looked:
         writer.write_table(retained)
     values = np.ascontiguousarray(model.schema.encode(table, names))
     digest = digest_of(values.tobytes() + memoryview(sink.getvalue()))
-    types = tuple((each.name, str(each.type)) for each in retained.schema)
+    types = {each.name: each.type for each in retained.schema}
+    told = tuple((name, str(kind)) for name, kind in types.items())
     ranges = model.ranges
     tallies = {name: tally(ranges[name], values[:, j]) for j, name in enumerate(names) if name in ranges}
-    return Looked(table.n_rows, digest, types, tallies)
+    return Looked(table.n_rows, digest, told, tallies, types)
 
 
 def fuse_part(part: Any, job: Job, number: int, first: int, labels: Sequence[int]) -> int:
@@ -171,7 +179,7 @@ def fuse_part(part: Any, job: Job, number: int, first: int, labels: Sequence[int
     model = prepared.model
     table = table_of(part, [*(variable.name for variable in model.schema.x), *job.retain])
     recipient = open_recipient(table.frame.to_native())
-    read = read_along(recipient, job.retain)
+    read = _in_types(read_along(recipient, job.retain), job.types)
     fields = [
         *read(0, 0).schema,
         *(pa.field(variable.name, variable.arrow_type) for variable in model.schema.y),
@@ -193,6 +201,25 @@ def fuse_part(part: Any, job: Job, number: int, first: int, labels: Sequence[int
                 if not recipient.n_rows:
                     write(drawing.empty().select(schema.names))
     return len(labels)
+
+
+def _in_types(
+    read: Callable[[int, int], pa.Table], types: Mapping[str, pa.DataType]
+) -> Callable[[int, int], pa.Table]:
+    """Bring retained columns to the types that they have in all partitions."""
+    if not types:
+        return read
+
+    def brought_along(first: int, n_rows: int) -> pa.Table:
+        table = read(first, n_rows)
+        fields = [each.with_type(types.get(each.name, each.type)) for each in table.schema]
+        try:
+            return brought(table, pa.schema(fields, table.schema.metadata))
+        except Different as difference:
+            problems, hint = [f"Partitions differ: {difference}."], "Give it one type."
+            raise SchemaError("`retain` cannot be carried along.", problems, hint) from None
+
+    return brought_along
 
 
 def _nobody(done: int = 1, doing: str | None = None) -> None:

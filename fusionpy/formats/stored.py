@@ -40,6 +40,7 @@ from fusionpy.formats.fst import FstFile, FstWriter, open_fst
 from fusionpy.formats.fst_header import NOTE_KEY
 from fusionpy.formats.notes import read_json, without_bad_notes
 from fusionpy.formats.pages import Scale, open_scale
+from fusionpy.formats.widths import Different, brought, common_schema
 
 __all__ = [
     "ENDINGS",
@@ -60,6 +61,7 @@ ENDINGS = (".parquet", *FST_ENDINGS)
 HINT = "Pass a file that `fuse(fsd=...)` wrote."
 AGAIN = "Call `fusionpy.distributed.fuse()` again: it makes this file anew."
 LEVELS = "levels"  # in the note of an fst file: types of levels that it has as text
+ZONELESS = "zoneless"  # likewise: times that R has in UTC, and that had no zone
 COMPRESS = 90  # of fst files, as the reference writes them
 ROWS_AT_ONCE = 2**20  # of a file's column M
 Reader = Callable[[int, int, Sequence[str], int], pa.Table]  # first row, number of rows, columns, threads
@@ -104,8 +106,11 @@ def write_stored(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table
         Appends one table.
     """
     if is_fst(target):
-        if types := noted_types(schema):
-            schema = with_metadata(schema, {**_attributes(schema), LEVELS: types})
+        zoneless = [each.name for each in schema if pa.types.is_timestamp(each.type) and each.type.tz is None]
+        told = {LEVELS: noted_types(schema), ZONELESS: zoneless}
+        told = {key: value for key, value in told.items() if value}
+        if told:
+            schema = with_metadata(schema, {**_attributes(schema), **told})
         with FstWriter(target, schema, COMPRESS, keys=["M"]) as writer:
             yield writer.append
         return
@@ -344,25 +349,14 @@ def _with_levels(stored: Stored, told: Mapping[str, Told], guessed: Mapping[str,
 
 def _open_fst(path: Path) -> Stored:
     file: FstFile = open_fst(path)
-    made, typed = _attributes(file.schema), {}
-    noted = made.pop(LEVELS, {})
-    schema = file.schema.remove_metadata() if not made else with_metadata(file.schema, made)
-    for name, kind in noted.items() if isinstance(noted, dict) else ():
-        place = schema.get_field_index(name)
-        if place < 0 or not pa.types.is_dictionary(schema.field(place).type):
-            continue
-        texts = file.read([name], 0, 0).column(0).combine_chunks().dictionary
-        levels = typed_levels(texts, str(kind))
-        if levels is not None:
-            typed[name] = levels
-            field = schema.field(place)
-            field = field.with_type(pa.dictionary(pa.int32(), levels.type, ordered=field.type.ordered))
-            schema = schema.set(place, field)
+    made = _attributes(file.schema)
+    schema, typed = _retyped_schema(file, made.pop(LEVELS, None), made.pop(ZONELESS, None))
+    schema = schema.remove_metadata() if not made else with_metadata(schema, made)
 
     def read(first: int, n_rows: int, names: Sequence[str], cores: int) -> pa.Table:
         table = file.read(list(names), first, n_rows, cores=cores)
         columns = [
-            _retyped(column, typed[name]) if name in typed else column
+            _retyped(column, typed[name]) if name in typed else column.cast(schema.field(name).type)
             for name, column in zip(names, table.columns, strict=True)
         ]
         fields = [schema.field(name) for name in names]
@@ -374,6 +368,28 @@ def _open_fst(path: Path) -> Stored:
 
     stored = Stored(path, schema, file.n_rows, made, file.keys[:1] == ("M",), None, read, runs)
     return stored
+
+
+def _retyped_schema(file: FstFile, levels: Any, zoneless: Any) -> tuple[pa.Schema, dict[str, pa.Array]]:
+    """Give columns the types that are noted: levels that are no text, and times that had no zone."""
+    schema, typed = file.schema, {}
+    for name, kind in levels.items() if isinstance(levels, dict) else ():
+        place = schema.get_field_index(name)
+        if place < 0 or not pa.types.is_dictionary(schema.field(place).type):
+            continue
+        texts = file.read([name], 0, 0).column(0).combine_chunks().dictionary
+        values = typed_levels(texts, str(kind))
+        if values is not None:
+            typed[name] = values
+            ordered = schema.field(place).type.ordered
+            kind = pa.dictionary(pa.int32(), values.type, ordered=ordered)
+            schema = schema.set(place, schema.field(place).with_type(kind))
+    for name in zoneless if isinstance(zoneless, list) else ():
+        place = schema.get_field_index(name) if isinstance(name, str) else -1
+        if place >= 0 and getattr(schema.field(place).type, "tz", None) == "UTC":
+            field = schema.field(place)
+            schema = schema.set(place, field.with_type(pa.timestamp(field.type.unit)))
+    return schema, typed
 
 
 def _retyped(column: pa.ChunkedArray, levels: pa.Array) -> pa.ChunkedArray:
@@ -428,9 +444,10 @@ def _open_folder(folder: Path) -> Stored:
     first = _open_part(parts[0])
     labelled = parts[0].label is not None
     known = all(part.n_rows is not None for part in parts)
-    opened = [] if known else [_alike(_open_part(part), first) for part in parts]
+    opened = [] if known else [_open_part(part) for part in parts]
     starts = np.cumsum([0, *([part.n_rows for part in parts] if known else [one.n_rows for one in opened])])
-    schema = _with_labels(first.schema) if labelled else first.schema
+    schema = _shared_schema(opened, first)
+    schema = _with_labels(schema) if labelled else schema
     if noted is not None:
         schema = with_metadata(schema, noted)
     edges = {0, *starts.tolist()}
@@ -479,11 +496,14 @@ def is_finished(part: Part) -> bool:
     return set(part.notes) <= set(one.attributes) and part.amiss(one.n_rows, one.attributes) is None
 
 
-def _alike(one: Stored, first: Stored) -> Stored:
-    """Refuse a data set whose files have different columns."""
-    if not one.schema.equals(first.schema):
-        raise OSError(f"'{one.path.name}' does not have the same columns as '{first.path.name}'")
-    return one
+def _shared_schema(opened: Sequence[Stored], first: Stored) -> pa.Schema:
+    """Find types that hold the columns of all files of a data set, or refuse files with different columns."""
+    others = [one for one in opened if not one.schema.equals(first.schema)]
+    try:
+        every = [first, *others]
+        return common_schema([one.schema for one in every], [one.path.name for one in every])
+    except Different as difference:
+        raise OSError(str(difference)) from None
 
 
 def _with_labels(schema: pa.Schema) -> pa.Schema:
@@ -506,7 +526,11 @@ def _read_part(
     columns = dict(zip(own, one.read(first, n_rows, own, cores).columns, strict=True))
     if len(own) < len(names):
         columns["M"] = pa.chunked_array([np.full(n_rows, part.label, dtype=np.int32)])
-    return pa.table([columns[name] for name in names], schema=pa.schema([schema.field(n) for n in names]))
+    with _told(part.path, AGAIN if part.noted else HINT):
+        try:
+            return brought(pa.table({name: columns[name] for name in names}), schema)
+        except Different as difference:
+            raise OSError(f"Its {difference}") from None
 
 
 def _attributes(schema: pa.Schema) -> dict[str, Any]:
