@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.errors import Problems, SchemaError, counted, few, grouped, meant
+from fusionpy.errors import Problems, SchemaError, alike, counted, few, grouped, meant
 from fusionpy.formats.implicates import Implicates
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.kernels.classes import cut_classes
@@ -265,6 +265,8 @@ def _field(table: Table, simulated: Implicates, name: str, same_rows: bool) -> F
             return f"{describe(column)} in `observed`, {describe(values)} in `implicates`"
         drawn[m] = to_floats(values) if is_numeric else _codes(values, levels)
         if not is_numeric and (unseen := sorted({*_held(values)} - {*levels})):
+            if like := alike(unseen, levels):
+                return f"level {like}"
             return f"levels {few(unseen)} of `implicates` are not among those of `observed`: {few(levels)}"
     if n_missing := int(np.isnan(drawn).sum() + np.isinf(drawn).sum()):
         return f"{counted(n_missing, 'missing or infinite value')} in `implicates`"

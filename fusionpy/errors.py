@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 import secrets
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from numbers import Integral
@@ -22,6 +23,8 @@ __all__ = [
     "OutputError",
     "Problems",
     "SchemaError",
+    "alike",
+    "composed",
     "counted",
     "few",
     "grouped",
@@ -183,6 +186,30 @@ def counted(n: int, thing: str) -> str:
     return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
+def composed(text: str) -> str:
+    """Bring what is shown alike to one spelling: Unicode's NFC."""
+    return unicodedata.normalize("NFC", text)
+
+
+def alike(found: Iterable[object], known: Iterable[object]) -> str:
+    """Say that texts are shown as others are, but spelt otherwise; nothing if none is.
+
+    Examples
+    --------
+    >>> alike(["Que\u0301bec"], ["Qu\u00e9bec", "Ontario"])
+    "'Québec' is shown alike, but spelt with other Unicode characters: normalise both to NFC"
+    >>> alike(["Manitoba"], ["Ontario"])
+    ''
+    """
+    texts = {text for text in known if isinstance(text, str)}
+    same = {composed(text): text for text in texts}
+    for text in found:
+        if isinstance(text, str) and text not in texts and composed(text) in same:
+            called = few([composed(text)])
+            return f"{called} is shown alike, but spelt with other Unicode characters: normalise both to NFC"
+    return ""
+
+
 def meant(name: str, known: Iterable[str], quote: str = "`") -> str:
     """Ask whether another name is meant that is much like this one; nothing if there is none.
 
@@ -191,7 +218,10 @@ def meant(name: str, known: Iterable[str], quote: str = "`") -> str:
     >>> meant("incme", ["income", "age"]), meant("size", ["income", "age"])
     (' (is `income` meant?)', '')
     """
-    found = difflib.get_close_matches(name, list(known), 1, 0.75)
+    names = list(known)
+    if like := alike([name], names):
+        return f" ({like})"
+    found = difflib.get_close_matches(name, names, 1, 0.75)
     return f" (is {few(found, quote)} meant?)" if found else ""
 
 

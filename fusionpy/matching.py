@@ -181,9 +181,18 @@ def _comparable(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary.cast(kind, safe=False).take(array.indices)
     array = array.cast(kind, safe=False)
+    if is_text(kind):  # what is shown alike is the same
+        array = _composed(array)
     if pa.types.is_floating(kind):  # -0.0 is 0.0, and NaN is missing
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, kind), pc.add(array, 0.0))
     return array
+
+
+def _composed(array: pa.Array) -> pa.Array:
+    """Bring texts to Unicode's NFC."""
+    return (
+        array if pc.all(pc.string_is_ascii(array)).as_py() is not False else pc.utf8_normalize(array, "NFC")
+    )
 
 
 def _places(array: pa.Array, values: pa.Array) -> NDArray[np.int64]:

@@ -20,6 +20,8 @@ from fusionpy.errors import (
     FusionWarning,
     Problems,
     SchemaError,
+    alike,
+    composed,
     counted,
     few,
     grouped,
@@ -284,6 +286,7 @@ class Schema:
             ]
             warnings.warn(" ".join([message, *(f"{each}." for each in odd)]), FusionWarning, stacklevel=3)
         _warn_of_guesses(table, list(learned.values()))
+        _warn_of_twins(list(learned.values()))
         return cls(tuple(learned[name] for name in x), tuple(learned[name] for name in y))
 
     def encode(self, table: Table, names: Sequence[str]) -> NDArray[np.float64]:
@@ -355,6 +358,20 @@ def _warn_of_guesses(table: Table, learned: Sequence[Variable]) -> None:
         warnings.warn(message, FusionWarning, stacklevel=4)
 
 
+def _warn_of_twins(learned: Sequence[Variable]) -> None:
+    """Warn of levels that nobody can tell apart by looking at them."""
+    twins = []
+    for variable in learned:
+        texts = [level for level in variable.levels if isinstance(level, str)]
+        if not variable.text and len({composed(text) for text in texts}) < len(texts):
+            twin = repeated(map(composed, texts))[0]
+            one, *others = (text for text in texts if composed(text) == twin)
+            twins.append(f"`{variable.name}`: {alike([one], others)}")
+    if twins:
+        message = f"Levels are the same to the eye: {'; '.join(twins[:5])}."
+        warnings.warn(message, FusionWarning, stacklevel=4)
+
+
 def _check_name(name: str, role: str) -> list[str]:
     if name in RESERVED and role != "predictor":
         return ["the name is reserved for the result; rename it"]
@@ -410,9 +427,11 @@ def _odd_texts(levels: Sequence[str]) -> str | None:
         return f"has numbers, and {few(words)}; if it is a quantity, make it numeric"
     same: dict[str, list[str]] = {}
     for level in levels:
-        same.setdefault(" ".join(level.casefold().split()), []).append(level)
-    if alike := next((group for group in same.values() if len(group) > 1), None):
-        return f"has levels that differ by case or blanks only: {few(alike)}"
+        same.setdefault(" ".join(composed(level).casefold().split()), []).append(level)
+    if group := next((group for group in same.values() if len(group) > 1), None):
+        if like := alike(group[:1], group[1:]):
+            return f"has levels that are the same to the eye: {like}"
+        return f"has levels that differ by case or blanks only: {few(group)}"
     return None
 
 
@@ -527,6 +546,8 @@ def _unseen(levels: Sequence[Any], variable: Variable) -> str | None:
     if isinstance(unseen[0], str) != isinstance(variable.levels[0], str):
         kinds = ("text", "numbers") if isinstance(unseen[0], str) else ("numbers", "text")
         return f"its levels are {kinds[0]}, in training {kinds[1]} (such as {few(variable.levels[:2])})"
+    if like := alike(unseen, known):
+        return f"level {like}"
     some = f"level {few(unseen)} was" if len(unseen) == 1 else f"levels {few(unseen)} were"
     return f"{some} not in training ({variable.n_classes} levels)"
 

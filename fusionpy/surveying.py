@@ -53,7 +53,9 @@ class FusedSurvey:
         self.needed = frozenset(names)
         everything = everything or self.fun is not None
         self.names = [name for name in self.implicates.names if everything or name in names]
-        self.unusable = self.implicates.unusable([name for name in self.names if name not in names])
+        self.unusable = self.implicates.unusable(self.names)
+        for name in [name for name in self.unusable if name in names]:
+            raise _unusable(name, self.unusable[name])
         self.names = [name for name in self.names if name not in self.unusable]
         if self.static is None:
             return
@@ -186,6 +188,8 @@ class FusedSurvey:
         found: list[tuple[str, str, str]] = []
         values = []
         own = [name for name in names if name in self.implicates.names]
+        for name, why in self.implicates.unusable(own).items():
+            raise _unusable(name, why)
         table = self.implicates.read(implicate, own) if own else pa.table({})
         for name in names:
             static = self._static(name)
@@ -318,8 +322,8 @@ def _readable(table: Table, name: str) -> pa.Array | None:
         return None
 
 
-def _unusable(name: str, error: Unreadable) -> SchemaError:
-    return SchemaError(f"Column `{name}` cannot be used.", [f"It holds {error}."], "Recode or drop it.")
+def _unusable(name: str, why: object) -> SchemaError:
+    return SchemaError(f"Column `{name}` cannot be used.", [f"It holds {why}."], "Recode or drop it.")
 
 
 def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str, role: str) -> str | None:

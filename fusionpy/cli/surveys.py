@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared, Settled, as_declared, has_leading_zero, inferred, without
 from fusionpy.cli.dialects import Dialect, find_dialect, is_numeric_text
-from fusionpy.errors import ArgumentError, Problems, SchemaError, few
+from fusionpy.errors import ArgumentError, Problems, SchemaError, alike, few
 from fusionpy.formats.stored import open_stored
 from fusionpy.schema import Variable, is_number
 
@@ -280,8 +280,11 @@ def _with_levels(column: pa.ChunkedArray, variable: Variable, problems: Problems
     codes = pc.index_in(values, value_set=levels)
     unknown = pc.unique(values.filter(pc.and_(pc.is_valid(values), pc.is_null(codes)))).to_pylist()
     if unknown:
+        like = alike(unknown, variable.levels)
         problems.add(
-            f"`{variable.name}`: values {few(unknown)} are not among its levels {few(variable.levels)}."
+            f"`{variable.name}`: value {like}."
+            if like
+            else f"`{variable.name}`: values {few(unknown)} are not among its levels {few(variable.levels)}."
         )
     indices = codes.combine_chunks().cast(pa.int32())
     return pa.chunked_array(

@@ -80,13 +80,7 @@ class Implicates:
         """
         if not names:
             return pa.table({})
-        try:
-            table = self._read(number * self.n_rows, self.n_rows, names)
-        except Unreadable:
-            name, why = next(iter(self.unusable(names).items()))
-            raise SchemaError(
-                f"Column `{name}` cannot be used.", [f"It holds {why}."], "Recode or drop it."
-            ) from None
+        table = self._read(number * self.n_rows, self.n_rows, names)
         return table.unify_dictionaries().combine_chunks()
 
 
