@@ -207,8 +207,13 @@ def told_levels(schema: pa.Schema, original: pa.Schema | None = None) -> dict[st
         if kind is not None and _loses_levels(field.type):
             n_levels = by_pandas.get(field.name, (False, 0))[1]
             found[field.name] = Told(field.type.value_type, field.type.ordered, n_levels)
+    packed = metadata.get(LEVELS_KEY, b"{}")
+    if (
+        packed.count(b"[") + packed.count(b"{") > 2 * len(schema) + 1
+    ):  # lists in lists take forty times their size
+        return found
     try:
-        entries = list(json.loads(metadata.get(LEVELS_KEY, b"{}")).items())
+        entries = list(json.loads(packed).items())
     except (ValueError, AttributeError, RecursionError):
         return found
     for name, entry in entries:
