@@ -94,27 +94,38 @@ def put_model(model: FusionModel, path: Path) -> None:
     model : FusionModel
     path : Path
     """
+    with (
+        path.open("wb") as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
+    ):
+        try:
+            _put(model, archive)
+        except BaseException:
+            archive.fp = None  # or else it tries, unasked, to end the file when it is forgotten
+            raise
+
+
+def _put(model: FusionModel, archive: zipfile.ZipFile) -> None:
     width = len(str(len(model.steps)))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        why_not = obstacles(model)
-        _add(archive, MANIFEST, write_manifest(model, why_not))
-        for name, content in ({} if why_not else r_members(model)).items():
-            _add(archive, name, content)
-        donors = {name: model.donors[:, j] for j, name in enumerate(model.donor_columns)}
-        _add(archive, DONORS, _table(donors | {"W..": model.weight}))
-        counts = {f"refit{b}": each.astype(np.uint8) for b, each in enumerate(model.counts)}
-        _add(archive, COUNTS, _table(counts))
-        if model.known is not None:
-            _add(archive, KNOWN, _table(_known_columns(model.known)))
-        for number, step in enumerate(model.steps, 1):
-            folder = f"{number:0{width}d}"
-            for name, booster in step.final.items():
-                _add(archive, f"{folder}/{name}.txt", boosting.text(booster))
-            for m, member in enumerate(step.members):
-                for name, booster in member.items():
-                    _add(archive, f"fusionpy/{folder}/{m}/{name}.txt", boosting.text(booster))
-            if step.pools is not None:
-                _add_pools(archive, f"fusionpy/{folder}", step.pools)
+    why_not = obstacles(model)
+    _add(archive, MANIFEST, write_manifest(model, why_not))
+    for name, content in ({} if why_not else r_members(model)).items():
+        _add(archive, name, content)
+    donors = {name: model.donors[:, j] for j, name in enumerate(model.donor_columns)}
+    _add(archive, DONORS, _table(donors | {"W..": model.weight}))
+    counts = {f"refit{b}": each.astype(np.uint8) for b, each in enumerate(model.counts)}
+    _add(archive, COUNTS, _table(counts))
+    if model.known is not None:
+        _add(archive, KNOWN, _table(_known_columns(model.known)))
+    for number, step in enumerate(model.steps, 1):
+        folder = f"{number:0{width}d}"
+        for name, booster in step.final.items():
+            _add(archive, f"{folder}/{name}.txt", boosting.text(booster))
+        for m, member in enumerate(step.members):
+            for name, booster in member.items():
+                _add(archive, f"fusionpy/{folder}/{m}/{name}.txt", boosting.text(booster))
+        if step.pools is not None:
+            _add_pools(archive, f"fusionpy/{folder}", step.pools)
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
