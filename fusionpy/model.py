@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.boosting import Booster, Target, Tuning
-from fusionpy.ranges import Range
+from fusionpy.errors import counted
+from fusionpy.kinds import listed_kinds, told_kind
+from fusionpy.layout import Grid, Page
+from fusionpy.ranges import Range, range_of
 from fusionpy.rules import Rule
 from fusionpy.schema import Schema
 
@@ -329,27 +332,44 @@ class FusionModel:
                 )
         return rows
 
-    def __repr__(self) -> str:
-        """Show steps, types, rounds, losses and pool sizes, a line per variable."""
+    def _page(self) -> Page:
+        """Lay out steps, kinds, rounds, losses and pool sizes, a line per variable; then the predictors."""
         options = self.options
         refits = f"{options.refits} refits" if options.refits else "no refits"
         origin = "trained by R" if self.seed is None else f"seed {self.seed}"
-        lines = [
-            f"FusionModel: {len(self.steps)} steps from {self.n_donors:,} donors and "
-            f"{len(self.schema.x)} predictors (method {options.method}, {refits}, {origin}, "
-            f"{self.seconds:.1f} s)",
-            f"  {'step':<5}{'variable':<22}{'type':<28}{'models: rounds (loss)':<44}  pools",
-        ]
-        rows = self.summary()
+        headline = (
+            f"FusionModel: {counted(len(self.steps), 'step')} from {self.n_donors:,} donors and "
+            f"{counted(len(self.schema.x), 'predictor')} (method {options.method}, {refits}, {origin}, "
+            f"{self.seconds:.1f} s)"
+        )
+        rows, known = self.summary(), self._outcome_ranges()
+        cells = []
         for number, step in enumerate(self.steps, 1):
-            for variable in step.variables:
-                mine = [row for row in rows if row["step"] == number and row["variable"] == variable]
-                models = ", ".join(f"{row['model']}: {row['rounds']} ({row['loss']:.3g})" for row in mine)
-                lines.append(
-                    f"  {number:<5}{variable:<22}{mine[0]['type']:<28}{models:<44}  {_pool_text(mine[0])}"
+            for name in step.variables:
+                mine = [row for row in rows if row["step"] == number and row["variable"] == name]
+                models = ", ".join(
+                    f"{row['model']}:\xa0{row['rounds']}\xa0({row['loss']:.3g})" for row in mine
                 )
-        lines += [f"  rule: {rule.text}" for rule in self.rules]
-        return "\n".join(lines)
+                kind = told_kind(self.schema[name], known.get(name))
+                zeros = "; zero-inflated" if f"{name}_z" in step.tuning else ""
+                cells.append((str(number), name, kind + zeros, models, _pool_text(mine[0])))
+        headers = ("step", "variable", "kind", "models: rounds (loss)", "pools")
+        steps = Grid(headers, tuple(cells), (True, *[False] * 4))
+        listed = listed_kinds(self.schema.x, self.ranges)
+        predictors = Grid(("predictors", ""), tuple(listed), (False, False))
+        return Page(headline, (steps, predictors), tuple(f"rule: {rule.text}" for rule in self.rules))
+
+    def _outcome_ranges(self) -> dict[str, Range]:
+        """Find the ranges of the numeric fusion variables, coarsely."""
+        names = [name for name in self.donor_columns if self.schema[name].kind == "continuous"]
+        return {name: range_of(self.donors[:, self.donor_columns.index(name)]) for name in names}
+
+    def __repr__(self) -> str:
+        """Show steps, what every column was taken for, rounds, losses and pool sizes."""
+        return self._page().text()
+
+    def _repr_html_(self) -> str:
+        return self._page().html()
 
     def describe(self) -> dict[str, Any]:
         """Options, seed, sizes and versions, as plain data."""
@@ -369,5 +389,6 @@ def _pool_text(row: Mapping[str, Any]) -> str:
     if row["pool_median"] is None:
         return "drawn from probabilities"
     low, high = row["pool_range"]
-    fit = "" if row["r2"] is None else f", R² {row['r2']:.3f}"
-    return f"{row['pool_median']:.0f} donors ({low}-{high}){fit}"
+    fit = "" if row["r2"] is None else f", R²\xa0{row['r2']:.3f}"
+    spread = "" if low == high else f" ({low}-{high})"
+    return f"{row['pool_median']:.0f} donors{spread}{fit}"

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from fusionpy.errors import FusionWarning, counted, few
 from fusionpy.estimands import Estimand
 from fusionpy.estimating import Groups, Levels, Measured
+from fusionpy.layout import Grid
 from fusionpy.pooling import Piece
 
 __all__ = ["Estimates", "readable", "tabulate"]
 
 Array = NDArray[np.float64]
+NUMBERS = ("n", "n_eff", "n_donors", "est", "se", "df", "moe", "lower", "upper", "fmi")
+DECIMALS_MOST = 7  # beyond, powers of ten are clearer
 MOST_NAMED = 5  # groups, and columns of each, in a warning
 
 
@@ -33,23 +36,42 @@ class Estimates(pd.DataFrame):  # type: ignore[misc]
         made: Estimates = Estimates._from_mgr(mgr, axes)  # pandas 2.2.0 warns of its own way
         return made
 
-    def _shown(self) -> pd.DataFrame:
-        return readable(self)
-
-    def _how_shown(self) -> dict[str, Any]:
-        """Show names of rows that a user has given, but no numbers of rows."""
-        has_names = self.index.name is not None or self.index.dtype.kind not in "iu"
-        return {"index": has_names, "max_rows": pd.get_option("display.max_rows")}
+    def _grid(self) -> Grid:
+        """Lay out the table: names of rows that a user has given, but no numbers of rows."""
+        table: pd.DataFrame = pd.DataFrame(self)
+        if self.index.name is not None or self.index.dtype.kind not in "iu":
+            index = self.index.to_frame(index=False)
+            index.columns = pd.Index([name if name is not None else "" for name in self.index.names])
+            table = pd.concat([index, table.reset_index(drop=True)], axis=1)
+        most = pd.get_option("display.max_rows")
+        cut = most is not None and len(table) > most
+        if cut:
+            half = max(most // 2, 1)
+            table = pd.concat([table[:half], table[-half:]])
+        text = readable(table)
+        rows = [tuple(row) for row in text.itertuples(index=False, name=None)]
+        if cut:
+            rows.insert(half, tuple("…" for _ in text.columns))
+        names = list(text.columns)
+        grid = Grid(tuple(map(str, names)), tuple(rows), tuple(name in NUMBERS for name in names))
+        if grid.fits() or len(set(names)) < len(names):
+            return grid
+        # What is looked for first comes first, where not all fits side by side.
+        chief = [name for name in names if name not in NUMBERS]
+        chief += [name for name in ("est", "moe", "lower", "upper") if name in names]
+        order = [names.index(name) for name in (*chief, *(name for name in names if name not in chief))]
+        return Grid(
+            tuple(grid.headers[j] for j in order),
+            tuple(tuple(row[j] for j in order) for row in grid.rows),
+            tuple(grid.numeric[j] for j in order),
+        )
 
     def __repr__(self) -> str:
         """Show the table with two digits of each margin, and its estimates to the same place."""
-        with pd.option_context(
-            "display.width", None, "display.max_columns", None, "display.max_colwidth", 40
-        ):
-            return str(self._shown().to_string(**self._how_shown()))
+        return self._grid().text() if len(self.columns) else super().__repr__()
 
     def _repr_html_(self) -> str:
-        return str(self._shown().to_html(**self._how_shown()))
+        return self._grid().html()
 
 
 def tabulate(
@@ -216,4 +238,6 @@ def _to_margin(value: float, margin: float) -> str:
     if pd.isna(margin) or margin == 0 or not np.isfinite([value, margin]).all():
         return f"{value:,.6g}"
     digits = 1 - int(np.floor(np.log10(margin)))
+    if digits > DECIMALS_MOST and value:
+        return f"{value:.{max(digits + int(np.floor(np.log10(abs(value)))), 0)}e}"
     return f"{round(value, digits):,.{max(digits, 0)}f}"

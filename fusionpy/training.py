@@ -34,10 +34,11 @@ from fusionpy.formats.archive import library_versions, write_fsn
 from fusionpy.formats.aside import check_writable, shown_path
 from fusionpy.frames import Table, as_table
 from fusionpy.kernels.scaling import integerize_weights
+from fusionpy.kinds import is_code_like
 from fusionpy.learning import count_models, learn_steps, refit_counts
 from fusionpy.model import METHODS, FusionModel, Known, Options, Plan
 from fusionpy.planning import check_roles, plan_steps
-from fusionpy.progress import track
+from fusionpy.progress import announce, track
 from fusionpy.ranges import learn_ranges
 from fusionpy.rules import Rule, check_donors, orient, read_rules
 from fusionpy.schema import RECODE, UNFIT, Schema, weight_column
@@ -234,6 +235,7 @@ def train(
     weights = weights[used] / weights[used].mean()
     matrix = schema.encode(table, schema.names)[used]
     _check_enough(schema, matrix, options)
+    _note_codes(schema, matrix, quiet)
     _check_rules(rules, schema, matrix)
     plans = [plan for plan in plans if not plan.derived]
     options = _settle(options, len(used), replicates is not None)
@@ -408,6 +410,22 @@ def _check_enough(schema: Schema, matrix: NDArray[np.float64], options: Options)
     for problem in grouped(("fusion variable", name, problem) for name, problem in found):
         problems.add(problem)
     problems.stop()
+
+
+def _note_codes(schema: Schema, matrix: NDArray[np.float64], quiet: bool) -> None:
+    """Name fusion variables that are numbers and look like codes: it may be meant, but rarely is."""
+    listed = []
+    for variable in schema.y:
+        values = matrix[:, schema.names.index(variable.name)]
+        if variable.kind == "continuous" and is_code_like(values):
+            distinct = [f"{value:g}" for value in np.unique(values)]
+            seen = distinct if len(distinct) <= 5 else [*distinct[:2], "…", distinct[-1]]
+            listed.append(f"{few([variable.name], '`')} ({', '.join(seen)})")
+    if listed:
+        more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+        what, they = ("quantities", "they are codes") if len(listed) > 1 else ("a quantity", "it is a code")
+        message = f"train: taken as {what}, not as categories: {', '.join(listed[:5])}{more}. If {they}, "
+        announce(message + "make them categories, or True and False.", quiet)
 
 
 def _check_rules(rules: Sequence[Rule], schema: Schema, matrix: NDArray[np.float64]) -> None:

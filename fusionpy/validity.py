@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from fusionpy.frames import as_table, return_table, take_names, to_floats
 from fusionpy.kernels.estimates import cochran_variance, group_moments, group_shares, share_variance
 from fusionpy.kernels.rubin import margin_of_error, pool
 from fusionpy.kernels.smoothing import median_curve
+from fusionpy.layout import Grid, Page, filled
 from fusionpy.model import FusionModel
 from fusionpy.obeying import take_rules, tell_violations, violations
 from fusionpy.progress import track
@@ -35,6 +38,7 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
 LEVEL = 0.90  # of the margins
 GRID = 200  # points of a smoothed curve
+FIGURES_SHOWN = 3  # in a notebook, unless variables are chosen
 ENDINGS = (".png", ".svg", ".pdf")
 METRICS = ("est", "vad", "moe")
 
@@ -76,22 +80,62 @@ class Validation:
         """Figures (plotnine): "est", "vad", "moe" of all variables, then "est:<y>", "vad:<y>", "moe:<y>"."""
         return _figures(self, None)
 
-    def __repr__(self) -> str:
-        rows = as_table(self.summary).arrow(("y", *METRICS)).to_pylist()
-        widest = max(1, *(len(few([row["y"]], "")) for row in rows))
-        sizes = self.sizes
-        lines = [
-            f"Validation: {counted(sizes['records'], 'record')}, M = {sizes['M']}, "
-            f"{counted(sizes['subsets'], 'subset')} of at least {counted(sizes['min_size'], 'record')}, "
-            f"by {few(self.subset_vars, '`')}",
-            "",
-            f"{'y':{widest}}     error  value added  uncertainty ratio",
-        ]
+    def _page(self) -> Page:
+        rows, cells = as_table(self.summary).arrow(("y", *METRICS)).to_pylist(), []
         for row in rows:
             error, value, ratio = (np.nan if row[metric] is None else row[metric] for metric in METRICS)
-            lines.append(f"{few([row['y']], ''):{widest}}  {error:8.2%}  {value:11.3f}  {ratio:17.3f}")
-        notes = [*tell_violations(self.violations), *self.notes]
-        return "\n".join([*lines, *([""] if notes else []), *(f"i {note}" for note in notes)])
+            cells.append((few([row["y"]], ""), f"{error:.2%}", f"{value:.3f}", f"{ratio:.3f}"))
+        sizes = self.sizes
+        headline = (
+            f"Validation: {counted(sizes['records'], 'record')}, M = {sizes['M']}, "
+            f"{counted(sizes['subsets'], 'subset')} of at least {counted(sizes['min_size'], 'record')}, "
+            f"by {few(self.subset_vars, '`')}"
+        )
+        headers = ("y", "error", "value added", "uncertainty ratio")
+        grid = Grid(headers, tuple(cells), (False, True, True, True))
+        return Page(headline, (grid,), (*tell_violations(self.violations), *self.notes))
+
+    def __repr__(self) -> str:
+        return self._page().text()
+
+    def _repr_html_(self) -> str:
+        return self._page().html()
+
+
+class Figures(dict[str, Any]):
+    """Figures by name, which a notebook shows.
+
+    Parameters
+    ----------
+    figures : mapping of str to plotnine.ggplot
+    n_shown : int
+        How many a notebook shows.
+    """
+
+    def __init__(self, figures: Mapping[str, Any], n_shown: int) -> None:
+        super().__init__(figures)
+        self.n_shown = n_shown
+
+    def __repr__(self) -> str:
+        """Name the figures."""
+        return filled(f"{counted(len(self), 'figure')}: {', '.join(self)}")
+
+    def _repr_html_(self) -> str:
+        """Draw the first figures, and name the others."""
+        shown_names = list(self)[: self.n_shown]
+        parts = []
+        for name in shown_names:
+            size = drawing.ALL_SIZE if ":" not in name else drawing.ONE_SIZE
+            content = base64.b64encode(drawing.png(self[name], *size)).decode()
+            alt = escape(name)
+            parts.append(
+                f'<img alt="{alt}" title="{alt}" src="data:image/png;base64,{content}" '
+                f'style="max-width: {size[0]}in; width: 100%">'
+            )
+        if others := list(self)[self.n_shown :]:
+            names = escape(few(others, ""))
+            parts.append(f"<p>Not drawn here: {names}. Pass <code>y=</code>, or take them by name.</p>")
+        return "<div>\n" + "\n".join(parts) + "\n</div>"
 
 
 def validate(
@@ -353,8 +397,9 @@ def plot_valid(
     Returns
     -------
     dict of str to plotnine.ggplot
-        "est", "vad" and "moe" of all variables, then "est:<y>", "vad:<y>" and "moe:<y>" for each. With
-        `path`: the list of files instead.
+        "est", "vad" and "moe" of all variables, then "est:<y>", "vad:<y>" and "moe:<y>" for each. A notebook
+        shows them: the first three, or all of the variables that `y` names. With `path`: the list of files
+        instead.
 
     Raises
     ------
@@ -380,7 +425,8 @@ def plot_valid(
                 problems.add(f"`y` names `{name}`, which was not validated{meant(name, known)}.")
     problems.stop()
     if path is None:
-        return dict(valid.figures if names is None else _figures(valid, names))
+        figures = valid.figures if names is None else _figures(valid, names)
+        return Figures(figures, FIGURES_SHOWN if names is None else len(figures))
     targets = _targets(path, list(_figure_names(known if names is None else names)))
     figures = valid.figures if names is None else _figures(valid, names)
     for name, target in targets.items():

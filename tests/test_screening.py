@@ -356,7 +356,7 @@ def test_designs_with_the_faults_of_the_reference():
 def test_it_prints():
     text = repr(prepare())
     assert text.splitlines()[0] == "Prepared: 4 steps for 5 fusion variables, 5 of 5 predictors used"
-    assert re.search(r"\n  1 income +0\.\d{3} +\d+% +5\n", text)
+    assert re.search(r"\n1  income +0\.\d{3} +\d+% +5\n", text)
     assert "heat, cool" in text
 
 

@@ -44,6 +44,7 @@ from fusionpy.formats.leftovers import sweep
 from fusionpy.formats.r_members import obstacles
 from fusionpy.formats.rescue import rescued
 from fusionpy.formats.stored import ENDINGS as IMPLICATES
+from fusionpy.layout import Grid
 from fusionpy.progress import announce
 
 __all__ = ["app", "main"]
@@ -397,8 +398,10 @@ def info(
     model = fusionpy.read_fsn(fsn)
     about = model.describe()
     if as_json:
+        known = {name: each for name, each in model.ranges.items() if not model.schema[name].is_categorical}
         variables = [
             {"name": v.name, "role": role, "kind": v.kind, "levels": list(v.levels)}
+            | ({"range": [known[v.name].low, known[v.name].high]} if v.name in known else {})
             for role, those in (("x", model.schema.x), ("y", model.schema.y))
             for v in those
         ]
@@ -406,13 +409,18 @@ def info(
         print(json.dumps(_plain(about | more), indent=2))
         return
     print(model)
-    for title, items in (("options", about["options"]), ("versions", about["versions"])):
-        text = [f"{name} {_plain(value)}" for name, value in items.items() if name != "hyper"]
-        print(f"  {title}: {', '.join(text)}")
-    print(f"  hyper: {', '.join(f'{name} {value}' for name, value in about['options']['hyper'].items())}")
-    print(f"  predictors: {', '.join(about['predictors'])}")
-    for obstacle in obstacles(model):
-        print(f"  not for R's fusionModel: {obstacle}")
+    options = about["options"]
+    named = {
+        "options": {name: value for name, value in options.items() if name != "hyper"},
+        "hyper": options["hyper"],
+        "versions": about["versions"],
+    }
+    rows = [
+        (title, ", ".join(f"{name}\xa0{_plain(value)}" for name, value in items.items()))
+        for title, items in named.items()
+    ]
+    rows += [("not for R", obstacle) for obstacle in obstacles(model)]
+    print("\n" + Grid(("how", ""), tuple(rows), (False, False)).text())
 
 
 @app.command(epilog="\b\nExamples:\n  fusionpy clean results\n  fusionpy clean results --all")

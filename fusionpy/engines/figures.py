@@ -239,6 +239,24 @@ def svg_text(figure: Any, width: float, height: float) -> str:
     return text[text.index("<svg") :]
 
 
+def png(figure: Any, width: float, height: float) -> bytes:
+    """Draw a plotnine figure as PNG.
+
+    Parameters
+    ----------
+    figure : plotnine.ggplot
+    width, height : float
+        Inches.
+
+    Returns
+    -------
+    bytes
+    """
+    buffer = io.BytesIO()
+    _save(figure, buffer, "png", width, height)
+    return buffer.getvalue()
+
+
 def write_figure(figure: Any, path: Path, kind: str, width: float, height: float) -> None:
     """Write a plotnine figure to a file.
 

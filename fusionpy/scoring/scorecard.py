@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fusionpy.errors import counted, few
+from fusionpy.layout import Grid, Page
 from fusionpy.obeying import tell_violations
 
 __all__ = ["AIMS", "FLOOR", "FUSED", "HOT_DECK", "UNCONDITIONAL", "Scorecard"]
@@ -91,30 +92,30 @@ class Scorecard:
             (joint if y is None else by.setdefault(y, {}))[measure] = None if np.isnan(value) else value
         return {"n": self.n, "M": self.M, "by": by, **joint}
 
-    def __repr__(self) -> str:
+    def _page(self) -> Page:
         wide = self.wide()
         aims = self.table.drop_duplicates("measure").set_index("measure")["aim"]
-        ways = list(wide.columns[2:])
-        widest = max([3, *(len(few([y], "")) for y in wide["y"] if y is not None)])
-        head = f"{'':{widest}}  {'measure':9}" + "".join(f"  {way:>{max(len(way), 8)}}" for way in ways)
-        lines = [
-            f"Scorecard: {counted(self.n, 'record')}, M = {self.M}, seed {self.seed}",
-            "",
-            f"{head}  better",
-        ]
+        ways = tuple(map(str, wide.columns[2:]))
+        rows = []
         before: object = self
         for y, measure, *values in wide.itertuples(index=False):
             name = ("all" if y is None else few([y], "")) if y is not before else ""
-            cells = (f"{_number(v):>{max(len(way), 8)}}" for way, v in zip(ways, values, strict=True))
             aim = aims[measure]
-            better = f"near {aim:.2g}" if aim else "lower"
-            lines.append(f"{name:{widest}}  {measure:9}  {'  '.join(cells)}  {better}")
+            rows.append((name, measure, *map(_number, values), f"near {aim:.2g}" if aim else "lower"))
             before = y
-        notes = [*tell_violations(self.violations), *self.notes]
-        return "\n".join([*lines, *([""] if notes else []), *(f"i {note}" for note in notes)])
+        headline = f"Scorecard: {counted(self.n, 'record')}, M = {self.M}, seed {self.seed}"
+        numeric = (False, False, *[True] * len(ways), False)
+        grid = Grid(("", "measure", *ways, "better"), tuple(rows), numeric)
+        return Page(headline, (grid,), (*tell_violations(self.violations), *self.notes))
+
+    def __repr__(self) -> str:
+        return self._page().text()
+
+    def _repr_html_(self) -> str:
+        return self._page().html()
 
 
 def _number(value: float) -> str:
     if np.isnan(value):
         return "–"
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.3g}"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1000 else f"{value:.3g}"

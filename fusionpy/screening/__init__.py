@@ -14,6 +14,7 @@ from fusionpy.engines.charts_screening import explained_chart
 from fusionpy.engines.lasso import has_glmnet
 from fusionpy.errors import ArgumentError, Problems, counted, few, is_whole, settle_seed, shown
 from fusionpy.frames import as_table, return_table
+from fusionpy.layout import Grid, Page
 from fusionpy.planning import check_roles, plan_steps
 from fusionpy.progress import announce, track
 from fusionpy.screening.design import build_design
@@ -66,24 +67,25 @@ class Prepared:
         """Figure (plotnine) of the share of what could be explained, round by round."""
         return explained_chart(as_table(self.scores).arrow(("round", "step", "ratio", "chosen")).to_pandas())
 
-    def __repr__(self) -> str:
+    def _page(self) -> Page:
         rows = as_table(self.scores).arrow(("step", "deviance", "ratio", "chosen")).to_pylist()
-        chosen = [row for row in rows if row["chosen"]]
+        cells = tuple(
+            (f"{i + 1}", row["step"], f"{row['deviance']:.3f}", f"{row['ratio']:.0%}", f"{len(self.x[i])}")
+            for i, row in enumerate(row for row in rows if row["chosen"])
+        )
         n_y = sum(1 if isinstance(step, str) else len(step) for step in self.y)
-        names = [few([row["step"]], "") for row in chosen]
-        widest = max(4, *(len(name) for name in names))
-        lines = [
+        headline = (
             f"Prepared: {counted(len(self.y), 'step')} for {counted(n_y, 'fusion variable')}, "
-            f"{len(self.xpredictors)} of {counted(len(self.xoriginal), 'predictor')} used",
-            "",
-            f"    {'step':{widest}}  explained  of what could be  predictors",
-        ]
-        for i, (row, name) in enumerate(zip(chosen, names, strict=True)):
-            lines.append(
-                f"{i + 1:3} {name:{widest}}  {row['deviance']:9.3f}  {row['ratio']:16.0%}  "
-                f"{len(self.x[i]):10}"
-            )
-        return "\n".join([*lines, *([""] if self.notes else []), *(f"i {note}" for note in self.notes)])
+            f"{len(self.xpredictors)} of {counted(len(self.xoriginal), 'predictor')} used"
+        )
+        headers = ("", "step", "explained", "of what could be", "predictors")
+        return Page(headline, (Grid(headers, cells, (True, False, True, True, True)),), self.notes)
+
+    def __repr__(self) -> str:
+        return self._page().text()
+
+    def _repr_html_(self) -> str:
+        return self._page().html()
 
 
 def prep_xy(
