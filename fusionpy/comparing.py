@@ -185,7 +185,7 @@ def _column(table: Table, name: str) -> pa.Array | str:
     if name not in table.names:
         return "not in `observed`" + meant(name, table.names)
     try:
-        column = table.column(name)
+        column = table.plain_column(name)
     except Unreadable as error:
         return f"{error}; {USABLE}"
     known = pa.types.is_boolean(column.type) or is_number(column.type) or is_text(column.type)

@@ -90,6 +90,13 @@ class Table:
         Unreadable
             If Arrow cannot hold it, or its levels.
         """
+        if self.kind == "pandas":  # Arrow cannot take all of these from an old pandas
+            native = self.frame[name].to_native()
+            levels = getattr(getattr(native, "cat", None), "categories", None)
+            if levels is not None and str(levels.dtype).startswith(("period", "interval")):
+                codes = native.cat.codes.to_numpy()
+                indices = pa.array(codes, pa.int32(), mask=codes < 0)
+                return _text_levels_array(indices, [str(level) for level in levels], native.cat.ordered)
         return _with_plain_levels(self.column(name))
 
     def infers_levels(self, name: str) -> bool:
@@ -136,11 +143,13 @@ def _with_plain_levels(array: pa.Array) -> pa.Array:
     if called not in ("pandas.period", "pandas.interval") and not pa.types.is_decimal(kind):
         raise Unreadable(f"categories whose levels are of type {called}")
     texts = [str(level) for level in array.dictionary.to_pandas()]
+    return _text_levels_array(array.indices, texts, array.type.ordered)
+
+
+def _text_levels_array(indices: pa.Array, texts: Sequence[str], ordered: bool) -> pa.Array:
     if repeated(texts):
         raise Unreadable(f"categories with levels that look the same ({few(repeated(texts))})")
-    return pa.DictionaryArray.from_arrays(
-        array.indices, pa.array(texts, pa.string()), ordered=array.type.ordered
-    )
+    return pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()), ordered=ordered)
 
 
 def _levels_array(array: pa.Array, levels: list[str], ordered: bool) -> pa.Array:

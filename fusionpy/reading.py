@@ -56,7 +56,8 @@ def read_fsd(
     Returns
     -------
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
-        Rows in the file's order. Categories keep their levels and their order. How the file was made, if that
+        Rows in the file's order. Categories keep their levels and their order. Whole numbers beside missing
+        values are pandas' nullable integers. How the file was made, if that
         is noted there, is in ``.attrs["fusionpy"]`` (pandas) or the schema's metadata (pyarrow).
 
     Raises

@@ -251,7 +251,7 @@ class Rectifier:
             frame = own_copy(return_table(pa.table(columns), kind, {}))
             made = as_table(fun(frame), "what `fun` returned")
             try:
-                columns |= {name: made.column(name) for name in groups.names if name in made.names}
+                columns |= {name: made.plain_column(name) for name in groups.names if name in made.names}
             except Unreadable as error:
                 raise ArgumentError(
                     "`rectify` cannot be done.", [f"`fun` makes {error} of the donors."]

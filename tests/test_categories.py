@@ -202,6 +202,14 @@ def test_levels_go_through_a_cluster(numbers, model, tmp_path, client):
         assert_frame_equal(fusionpy.analyze("mean(y)", out, **how), here)
     there = distributed.analyze(f"mean({writable[0]})", out, by=writable[1], client=client, quiet=True)
     assert_frame_equal(there, fusionpy.analyze(f"mean({writable[0]})", path, by=writable[1], quiet=True))
+    recipient[["integers"]].to_parquet(tmp_path / "static.parquet")
+    bare = fusionpy.fuse(recipient, model, tmp_path / "bare.parquet", M=2, seed=1, quiet=True)
+    static = {"static": tmp_path / "static.parquet", "by": "integers", "quiet": True}
+    there = distributed.analyze("mean(y)", bare, client=client, **static)
+    here = fusionpy.analyze("mean(y)", bare, static=recipient, by="integers", quiet=True)
+    assert (
+        there["est"].to_list() == here.sort_values("integers", key=lambda c: c.astype(int))["est"].to_list()
+    )
 
 
 def test_folders_whose_parts_have_some_of_the_values(numbers, model, tmp_path):

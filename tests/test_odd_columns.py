@@ -235,3 +235,16 @@ def test_long_whole_numbers_are_not_said_to_be_one(numbers, values):
         assert "the same value" not in message
     donor["c"] = values[0]
     assert "the same value" in refused(fusionpy.train, donor, y=["c"], x=["x"], **TINY)
+
+
+@pytest.mark.parametrize("kind", ["interval levels", "period levels"], indirect=True)
+def test_subsets_by_intervals_and_periods(numbers, model, odd, kind):
+    """Classes of `pd.cut` are what subsets are often made of."""
+    fused = fusionpy.fuse(numbers, model, **FUSE)
+    found = fusionpy.validate(odd, fused, ["c"], min_size=5, quiet=True)
+    texts = odd.assign(c=odd["c"].cat.rename_categories(str))
+    wanted = fusionpy.validate(texts, fused, ["c"], min_size=5, quiet=True)
+    pd.testing.assert_frame_equal(found.summary, wanted.summary)
+    assert str(fusionpy.score(odd, fused, x="c", seed=1, quiet=True)) == str(
+        fusionpy.score(texts, fused, x="c", seed=1, quiet=True)
+    )

@@ -124,7 +124,7 @@ def _learn(table: Table, name: str) -> Field | str:
     if name not in table.names:
         return "not in `truth`" + meant(name, table.names)
     try:
-        array = table.column(name)
+        array = table.plain_column(name)
     except Unreadable as error:
         return f"{error}; {INSTEAD}"
     if array.null_count == len(array):
