@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fusionpy.categories import guesses_of, is_plain_level, restored_table, text_levels
 from fusionpy.errors import Problems, SchemaError, few, repeated, shown
+from fusionpy.forking import INSTEAD, LOST, has_lost_polars
 
 __all__ = [
     "Table",
@@ -204,6 +205,9 @@ def as_table(data: object, argument: str = "data") -> Table:
     kind = next((k for k in ("pandas", "polars", "pyarrow") if k in implementation), None)
     if kind is None:
         problems.add(f"It must be a pandas, polars or pyarrow table, not one of {frame.implementation}.")
+    if kind == "polars" and has_lost_polars():
+        problems.add(LOST)
+        problems.hint = INSTEAD
     problems.stop()
     if kind != "pyarrow":
         return Table(cast(Any, kind), frame, len(frame), tuple(names))

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from fusionpy.errors import ArgumentError, FusionWarning, Problems, few, is_whole, meant, shown
+from fusionpy.forking import INSTEAD, LOST, has_lost_polars
 from fusionpy.formats.aside import shown_path
 from fusionpy.formats.stored import ENDINGS, NoLabels, Stored, open_stored
 from fusionpy.frames import Unreadable, as_table, return_table, take_names
@@ -105,6 +106,9 @@ def read_fsd(
         problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
     if kind not in KINDS:
         problems.add(f"`kind` must be one of {few(KINDS)}, not {shown(kind)}.")
+    if kind == "polars" and has_lost_polars():
+        problems.add(LOST)
+        problems.hint = INSTEAD
     problems.stop()
 
     asked = _as_asked(where, problems)

@@ -97,6 +97,66 @@ def test_children_do_all_that_the_parent_can(before, tmp_path):
     assert set(found.values()) == {0}, found
 
 
+POLARS = """
+import multiprocessing, sys, time, warnings
+warnings.simplefilter("ignore")
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+import fusionpy
+
+folder, before = sys.argv[1:]
+recipient = pl.DataFrame({"region": ["a", "b"] * 30, "rooms": [*range(60)]})
+arrow = pa.table({"region": ["a", "b"] * 30, "rooms": [*range(60)]})
+pa.parquet.write_table(arrow.append_column("M", pa.array([1] * 60)), f"{folder}/a.parquet")
+if before == "has computed":
+    recipient.group_by("region").agg(pl.col("rooms").mean())
+
+
+def told(call):
+    began = time.monotonic()
+    try:
+        call()
+        what = "done"
+    except fusionpy.FusionError as error:
+        what = type(error).__name__ + (" spawn" if "'spawn'" in str(error) else "")
+    print(what, time.monotonic() - began < 1 or what == "done", flush=True)
+
+
+def check():
+    from fusionpy.frames import as_table
+
+    told(lambda: as_table(recipient).column("rooms"))
+    told(lambda: as_table(arrow).column("rooms"))
+    told(lambda: fusionpy.impute(recipient, quiet=True))
+    told(lambda: fusionpy.read_fsd(f"{folder}/a.parquet", kind="polars", M=None))
+    told(lambda: fusionpy.read_fsd(f"{folder}/a.parquet", kind="pandas", M=None))
+
+
+child = multiprocessing.get_context("fork").Process(target=check)
+child.start()
+child.join(30)
+print("hangs" if child.is_alive() else "ended")
+child.kill()
+"""
+
+
+@pytest.mark.parametrize("before", ["has only been imported", "has computed"])
+def test_polars_whose_threads_are_lost_is_refused_at_once(before, tmp_path):
+    pytest.importorskip("polars")
+    command = [sys.executable, "-c", POLARS, str(tmp_path), before]
+    ended = subprocess.run(command, capture_output=True, timeout=100, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    found = ended.stdout.splitlines()
+    assert found[-1] == "ended", found
+    assert all(line.endswith("True") for line in found[:-1]), found
+    what = [line.rsplit(" ", 1)[0] for line in found[:-1]]
+    if before == "has computed":
+        assert what == ["SchemaError spawn", "done", "SchemaError spawn", "ArgumentError spawn", "done"]
+    else:  # it works, except that nothing is missing to be imputed
+        assert what == ["done", "done", "SchemaError", "done", "done"]
+
+
 def allowed():
     found = ctypes.c_int(0)
     lgb.basic._LIB.LGBM_GetMaxThreads(ctypes.byref(found))
