@@ -82,7 +82,9 @@ def analyze(
         `fusionpy.distributed.fuse` wrote. Files are read one implicate at a time, and only the columns that
         are needed.
     static : pandas or polars DataFrame, or pyarrow Table, optional
-        Columns that are not simulated: one row per recipient, in the implicates' order.
+        Columns that are not simulated: one row per recipient, in the implicates' order. Another order is
+        refused where digests of the recipient's columns, which `fuse` notes, or columns that both have, tell
+        of it; further columns, missing ones and other values are not.
     weight : str, optional
         Column of survey weights, in `static` or in the implicates, each of which is then weighted by its own.
         Missing: all are 1.
@@ -131,7 +133,7 @@ def analyze(
     ArgumentError
         If arguments are wrong; all problems are named at once.
     SchemaError
-        If columns are missing or cannot be used.
+        If columns are missing or cannot be used; if `static` and implicates are not in the same order.
 
     Warns
     -----

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.digests import finder
 from fusionpy.errors import Problems, SchemaError, alike, counted, few, grouped, meant
-from fusionpy.formats.implicates import Implicates
+from fusionpy.formats.implicates import Implicates, check_order
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.kernels.classes import cut_classes
 from fusionpy.schema import describe, is_number, weight_column
@@ -114,6 +115,8 @@ def read_both(
     n, m = table.n_rows, simulated.n_rows
     if n != m:
         problems.add(f"`observed` has {counted(n, 'row')}, an implicate has {counted(m, 'row')}.")
+    else:
+        check_order(simulated, "observed", table.names, finder(table))
     if simulated.M < 2:
         problems.add("`implicates` has one implicate: margins need at least two.")
     used = {"M", *subset_names, *([weight] if weight else [])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -18,9 +19,12 @@ from fusionpy.errors import Problems, SchemaError, few, repeated, shown
 from fusionpy.forking import INSTEAD, LOST, has_lost_polars
 
 __all__ = [
+    "FIRST",
+    "ROWS",
     "Table",
     "Unreadable",
     "as_table",
+    "attributes_of",
     "is_text",
     "own_copy",
     "return_table",
@@ -28,6 +32,10 @@ __all__ = [
     "to_floats",
     "to_pandas",
 ]
+
+
+ROWS, FIRST = LONG = ("rows", "first")  # digests of a recipient's columns, and of its first implicate's
+_OF_POLARS: dict[int, dict[str, Any]] = {}  # how frames were made that have no place to keep it
 
 
 class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of the column)
@@ -237,7 +245,7 @@ def return_table(
         "pandas", "polars" or "pyarrow".
     attributes : mapping
         What to remember of how it was made: ``attrs`` of a pandas frame. A pyarrow table carries the same in
-        its schema metadata already; polars has no place for it.
+        its schema metadata already; of a polars frame it is known until another is made of it.
     carried : Table, optional
         The caller's table, some columns of which come along just as they are.
     names : sequence of str
@@ -263,7 +271,9 @@ def return_table(
         frame = to_pandas(table)
         if part is not None:
             frame = pd.concat([frame, pd.concat([part] * times, ignore_index=True)], axis=1)[order]
-        frame.attrs = {"fusionpy": dict(attributes)}
+        frame.attrs = {"fusionpy": {name: v for name, v in attributes.items() if name not in LONG}}
+        if long := {name: v for name, v in attributes.items() if name in LONG}:
+            frame.attrs["fusionpy_rows"] = long  # apart, so that the others can be read
         return frame
     import polars as pl
 
@@ -271,7 +281,29 @@ def return_table(
     polars = cast(pl.DataFrame, pl.from_arrow(table))
     ordered = [each.name for each in table.schema if _is_ordered_text(each.type)]
     polars = polars.with_columns(_polars_enum(table, name) for name in ordered)
-    return polars if part is None else polars.hstack(pl.concat([part] * times)).select(order)
+    made = polars if part is None else polars.hstack(pl.concat([part] * times)).select(order)
+    if attributes:
+        _OF_POLARS[id(made)] = dict(attributes)
+        weakref.finalize(made, _OF_POLARS.pop, id(made), None)
+    return made
+
+
+def attributes_of(table: Table) -> dict[str, Any]:
+    """Tell how a frame that `return_table` made was made, as long as that is known.
+
+    pandas carries it along, a polars frame has it until another is made of it; of pyarrow, see its schema.
+
+    Examples
+    --------
+    >>> made = return_table(pa.table({"a": [1]}), "polars", {"seed": 3})
+    >>> attributes_of(as_table(made)), attributes_of(as_table(made.head(1)))
+    ({'seed': 3}, {})
+    """
+    native = table.frame.to_native()
+    if table.kind == "polars":
+        return dict(_OF_POLARS.get(id(native), {}))
+    attrs = getattr(native, "attrs", {})
+    return {**attrs.get("fusionpy", {}), **attrs.get("fusionpy_rows", {})}
 
 
 def own_copy(frame: Any) -> Any:

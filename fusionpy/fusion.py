@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fusionpy.digests import note_first
 from fusionpy.errors import ArgumentError, Problems, few, is_whole, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
 from fusionpy.formats.fst_types import KIND_KEY, kind_of_field
 from fusionpy.formats.fst_writer import MOST_ROWS
-from fusionpy.formats.stored import ENDINGS, is_fst, write_stored
+from fusionpy.formats.stored import ENDINGS, is_fst, with_metadata, write_stored
 from fusionpy.frames import Unreadable, return_table, take_names
 from fusionpy.memory import take_memory
 from fusionpy.model import BLOCK_POOL, FusionModel
@@ -89,7 +90,8 @@ def fuse(
         model's order, with the donor's types and levels. Rows of an implicate are in the recipient's order.
         With `fsd`: the file's path, as a string. Seed, M, offset and method are kept in
         ``.attrs["fusionpy"]`` (pandas), the schema metadata (pyarrow), the file's (Parquet), or after the
-        last column (fst: R does not look there).
+        last column (fst: R does not look there); and digests of the recipient's columns, by which `analyze`
+        notices rows in another order.
 
     Raises
     ------
@@ -162,6 +164,7 @@ def fuse(
             called=called,
             problems=clashes,
             folder=place,
+            note_rows=True,
         ) as job,
         track("fuse", int(M) * len(job.coded.starts), quiet) as tick,
     ):
@@ -173,9 +176,11 @@ def fuse(
             return str(target)
         # An empty piece keeps the levels even if there are no recipients.
         fused = pa.concat_tables([job.empty(), *(table for _, table in job.pieces(implicates, tick))])
+    told = note_first(job.attributes, fused, recipient.n_rows)
+    fused = fused.replace_schema_metadata(with_metadata(fused.schema, told).metadata)
     if recipient.stored is not None:
-        return return_table(fused.unify_dictionaries(), recipient.kind, attributes)
-    return return_table(fused, recipient.kind, attributes, recipient.head, kept, int(M))
+        return return_table(fused.unify_dictionaries(), recipient.kind, told)
+    return return_table(fused, recipient.kind, told, recipient.head, kept, int(M))
 
 
 def _check_arguments(

@@ -17,9 +17,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fusionpy.digests import noted_columns
 from fusionpy.drawing import Prepared, Weights, draw, draw_weights, prepare, weigh
 from fusionpy.errors import ArgumentError, FusionWarning, counted, few
 from fusionpy.formats.stored import with_metadata
+from fusionpy.frames import ROWS
 from fusionpy.memory import free_memory, shown_bytes
 from fusionpy.model import FusionModel
 from fusionpy.predicting import members_of
@@ -30,6 +32,7 @@ from fusionpy.recipients import (
     Recipient,
     check_frame,
     code_recipient,
+    digest_others,
     open_recipient,
     read_along,
 )
@@ -38,6 +41,7 @@ __all__ = ["Job", "Plan", "implicate_tables", "in_order", "noted", "open_job", "
 
 ROWS_MOST, ROWS_LEAST = 20_000, 1_000
 ROWS_WRITTEN = 200_000  # of a table that is handed on, where an implicate has as many
+MOST_NOTED = 250  # columns of which digests are kept, predictors first
 AHEAD = 2  # pieces that may wait while others are written
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -120,6 +124,8 @@ class Job:
     plan : Plan
     read_along : callable
         Rows of the retained columns.
+    attributes : mapping
+        What is noted in the schema: of how they are made, and digests of the recipient's rows.
     """
 
     prepared: Prepared
@@ -127,6 +133,7 @@ class Job:
     schema: pa.Schema
     plan: Plan
     read_along: Callable[[int, int], pa.Table]
+    attributes: Mapping[str, object] = field(default_factory=dict)
     _weights: dict[int, Weights] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -210,6 +217,7 @@ def open_job(
     called: str = "the model",
     problems: Sequence[str] = (),
     folder: Path | None = None,
+    note_rows: bool = False,
 ) -> Iterator[Job]:
     """Check a recipient, code it, and make ready to draw implicates.
 
@@ -230,6 +238,8 @@ def open_job(
         What is wrong with the recipient already, to be told with what is found here.
     folder : Path, optional
         Where to keep codes that do not fit into memory.
+    note_rows : bool
+        Note digests of the recipient's columns, too.
 
     Yields
     ------
@@ -252,14 +262,20 @@ def open_job(
     )
     kept = len(model.schema.x) * prepared.predictions.coding.dtype.itemsize + 8 * len(prepared.rule_columns)
     spill = recipient.n_rows * kept > plan.memory - rows * row_bytes * (plan.cores + AHEAD)
-    with code_recipient(recipient, prepared, rows, called, problems, spill=spill, folder=folder) as coded:
+    with code_recipient(
+        recipient, prepared, rows, called, problems, spill=spill, folder=folder, digest=note_rows
+    ) as coded:
         _warn_of_gaps(prepared, coded, members[0])
         warn_of_strangers(model, coded.tallies)
         read = read_along(recipient, along)
         fields = [pa.field("M", pa.int32()), *read(0, 0).schema]
         fields += [pa.field(variable.name, variable.arrow_type) for variable in model.schema.y]
+        if note_rows and recipient.n_rows:
+            digests = {**coded.digests, **digest_others(recipient, coded.digests)}
+            few_of = dict(list(digests.items())[:MOST_NOTED])
+            attributes = {**attributes, ROWS: noted_columns(few_of)}
         schema = with_metadata(pa.schema(fields), attributes)
-        yield Job(prepared, coded, schema, plan, read)
+        yield Job(prepared, coded, schema, plan, read, attributes)
 
 
 def _warn_of_gaps(prepared: Prepared, coded: Coded, member: int) -> None:

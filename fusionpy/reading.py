@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from fusionpy.digests import note_first, read_note
 from fusionpy.errors import ArgumentError, FusionWarning, Problems, few, is_whole, meant, shown
 from fusionpy.forking import INSTEAD, LOST, has_lost_polars
 from fusionpy.formats.aside import shown_path
-from fusionpy.formats.stored import ENDINGS, NoLabels, Stored, open_stored
-from fusionpy.frames import Unreadable, as_table, return_table, take_names
+from fusionpy.formats.stored import ENDINGS, NoLabels, Stored, open_stored, with_metadata
+from fusionpy.frames import ROWS, Unreadable, as_table, return_table, take_names
 from fusionpy.matching import Matches, match_rows
 
 __all__ = ["read_fsd"]
@@ -124,7 +126,21 @@ def read_fsd(
     first, stop, labels = _span(stored, None if everything or M is None else int(M))
     tables = list(_pieces(stored, first, stop, names, labels, matches, int(cores)))
     table = pa.concat_tables(tables).unify_dictionaries()
-    return return_table(table, kind, stored.attributes)
+    attributes = _noted(stored.attributes, table, whole=not matches and labels is None and first == 0)
+    metadata = {**(table.schema.metadata or {}), **with_metadata(table.schema, attributes).metadata}
+    return return_table(table.replace_schema_metadata(metadata), kind, attributes)
+
+
+def _noted(attributes: Mapping[str, Any], table: pa.Table, whole: bool) -> dict[str, Any]:
+    """Tell how a table was made; digests of its rows only if they are all there, in their order."""
+    noted = read_note(attributes.get(ROWS)) if whole and "M" in table.column_names else {}
+    n_rows = next((each.n for each in noted.values()), 0)
+    if not table.num_rows >= n_rows > 0 or not pa.types.is_integer(table.schema.field("M").type):
+        return {name: value for name, value in attributes.items() if name != ROWS}
+    is_first = pc.all(pc.equal(table.column("M").slice(0, n_rows), 1)).as_py()
+    if is_first:
+        return note_first(attributes, table, n_rows)
+    return {name: value for name, value in attributes.items() if name != ROWS}
 
 
 def _check_path(path: Any, problems: Problems) -> None:

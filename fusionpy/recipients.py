@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +15,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.digests import digest_columns, digest_of
 from fusionpy.drawing import Prepared
 from fusionpy.errors import SchemaError
 from fusionpy.formats.stored import Stored, open_stored
 from fusionpy.frames import Table, Unreadable, as_table, is_text
+from fusionpy.kernels.digests import Digest
 from fusionpy.ranges import Tally, tally
 from fusionpy.schema import Schema, Variable, is_number
 
-__all__ = ["Coded", "Recipient", "check_frame", "code_recipient", "open_recipient", "read_along"]
+__all__ = [
+    "Coded",
+    "Recipient",
+    "check_frame",
+    "code_recipient",
+    "digest_others",
+    "open_recipient",
+    "read_along",
+]
 
 HINT = "Pass a data frame, a Parquet file or a folder of them, or an fst file."
+MOST_BESIDE = 8  # columns of a file that are read for their digests alone
+NO_ROWS = Digest(0, 0, 0)
 WINDOW = 2**18  # rows of a file that are read at a time, where its pieces are no larger
 Block = tuple[NDArray[Any], NDArray[np.float64]]
 
@@ -154,6 +166,31 @@ def read_along(recipient: Recipient, names: Sequence[str]) -> Callable[[int, int
     return read
 
 
+def digest_others(recipient: Recipient, known: Iterable[str]) -> dict[str, Digest]:
+    """Digest further columns of a recipient, of a file no more than a few.
+
+    Parameters
+    ----------
+    recipient : Recipient
+    known : iterable of str
+        Columns of which there is a digest.
+
+    Returns
+    -------
+    dict of str to Digest
+    """
+    done = set(known)
+    names = [name for name in recipient.names if name not in done]
+    if recipient.stored is None:
+        return digest_columns(recipient.head, names)
+    names = names[:MOST_BESIDE]
+    found: dict[str, Digest] = {}
+    for first, n_rows in recipient.windows(WINDOW) if names else ():
+        for name, digest in digest_columns(recipient.window(first, n_rows, names), names).items():
+            found[name] = found.get(name, NO_ROWS) + digest
+    return {name: digest for name, digest in found.items() if digest.n == recipient.n_rows}
+
+
 def check_frame(recipient: Recipient, schema: Schema, called: str, problems: Sequence[str] = ()) -> None:
     """Refuse a frame that does not fit a model; a file is looked at while it is coded.
 
@@ -195,6 +232,8 @@ class Coded:
         Missing values of the predictors that have some.
     tallies : dict of str to Tally
         How the predictors lie in the donors' ranges.
+    digests : dict of str to Digest
+        Of the predictors, if they were wanted.
     """
 
     def __init__(
@@ -207,6 +246,7 @@ class Coded:
         self._filled = self._done = 0
         self.n_missing: dict[str, int] = {}
         self.tallies: dict[str, Tally] = {}
+        self.digests: dict[str, Digest] = {}
 
     @property
     def starts(self) -> range:
@@ -276,6 +316,7 @@ def code_recipient(
     *,
     spill: bool = False,
     folder: Path | None = None,
+    digest: bool = False,
 ) -> Iterator[Coded]:
     """Code a recipient's predictors, and check them if it is a file, in one pass.
 
@@ -291,6 +332,8 @@ def code_recipient(
         Keep the codes in a temporary file.
     folder : Path, optional
         Where to make it.
+    digest : bool
+        Digest the predictors, too.
 
     Yields
     ------
@@ -318,6 +361,8 @@ def code_recipient(
                 if name not in recipient.names:  # told at the end, with all else
                     continue
                 array = _fetch(recipient, first, n_rows, name, called)
+                if digest and (found := digest_of(array)) is not None:
+                    coded.digests[name] = coded.digests.get(name, NO_ROWS) + found
                 if recipient.stored is not None:
                     sketches[name] = _sketch(variable, sketches[name], array)
                 column = _values(schema, name, array)

@@ -13,10 +13,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fusionpy.digests import finder
 from fusionpy.errors import SchemaError, counted, grouped, meant
 from fusionpy.estimands import Question
 from fusionpy.estimating import Replicates, column_values
-from fusionpy.formats.implicates import Implicates
+from fusionpy.formats.implicates import Implicates, check_order
 from fusionpy.frames import Table, Unreadable, as_table, own_copy, return_table
 from fusionpy.schema import is_number
 
@@ -69,12 +70,14 @@ class FusedSurvey:
                 self.unusable[name] = str(error)
 
     def check_order(self) -> None:
-        """Refuse static columns in another order than the implicates', where a column that both have tells.
+        """Refuse static columns in another order than the implicates', where that can be told.
 
         Raises
         ------
         SchemaError
         """
+        if self.static is not None:
+            check_order(self.implicates, "static", self.static.names, finder(self.static))
         both = [name for name in self.implicates.names if self.static and name in self.static.names]
         if not both or self.static is None or not self.implicates.M:
             return

@@ -25,6 +25,7 @@ from pandas.testing import assert_frame_equal
 
 import fusionpy
 from fusionpy import ArgumentError, FusionError, OutputError, SchemaError, datasets
+from fusionpy.digests import read_note
 from fusionpy.formats.folders import part_path, read_record
 from fusionpy.formats.implicates import open_implicates
 
@@ -666,3 +667,24 @@ def test_plain_folders(tmp_path, alone):
         ArgumentError, match=r"'part99\.parquet' does not have the same columns as 'part8\.parquet'"
     ):
         open_implicates(tmp_path)
+
+
+# rows ------------------------------------------------------------------------------------------------------
+
+
+def test_static_in_another_order_is_refused(client, written, alone, recipient, tmp_path):
+    """A frame and a path; what partitions noted is what one machine notes of the columns that both read."""
+    there, here = (read_note(open_implicates(each).attributes["rows"]) for each in (written, alone))
+    both = set(there) & set(here)
+    assert {"region", "income", "rooms", "hid"} <= both
+    assert all(there[name] == here[name] for name in both)
+    moved = recipient.sort_values("income", kind="stable")
+    moved.to_parquet(tmp_path / "moved.parquet", row_group_size=90)
+    recipient.to_parquet(tmp_path / "right.parquet", row_group_size=90)
+    how = {"client": client, "quiet": True}
+    distributed.analyze("mean(electricity)", written, static=str(tmp_path / "right.parquet"), **how)
+    for static in (moved, str(tmp_path / "moved.parquet")):
+        with pytest.raises(SchemaError, match="`static` is in another order than `implicates`"):
+            distributed.analyze("mean(electricity)", written, static=static, **how)
+    with pytest.raises(SchemaError, match="`static` is in another order than `implicates`"):
+        fusionpy.analyze("mean(electricity)", written, static=moved, quiet=True)

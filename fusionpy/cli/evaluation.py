@@ -17,13 +17,14 @@ from fusionpy.cli.arguments import expand_patterns, split_names
 from fusionpy.cli.commands import Cores, Missing, Nominal, Ordered, Quiet, Text, app
 from fusionpy.cli.declared import Declared, read_declared
 from fusionpy.cli.surveys import Survey, open_survey
+from fusionpy.digests import read_note
 from fusionpy.errors import ArgumentError, OutputError, Problems
 from fusionpy.estimands import read_estimands
 from fusionpy.formats.aside import absolute, check_writable, shown_path, written_aside
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.leftovers import scratch_folder
 from fusionpy.formats.spreadsheets import as_csv, without_marks
-from fusionpy.frames import to_pandas
+from fusionpy.frames import ROWS, to_pandas
 from fusionpy.model import FusionModel
 
 __all__ = ["TABLE_ENDINGS", "Weight", "analyze", "report", "score", "validate", "write_table"]
@@ -115,13 +116,15 @@ def analyze(
     problems.stop()
     inputs = {"implicates": implicates, "--static": static, "--rectify": rectify}
     target = check_writable(out, "--out", TABLE_ENDINGS, inputs) if out is not None else None
-    names = open_implicates(implicates).names
-    table = None
+    opened = open_implicates(implicates)
+    names, table = opened.names, None
     if static is not None:
         survey = open_survey(static)
         replicates = expand_patterns(replicates, survey.names)
         variables = [name for each in estimands for name in each.variables]
         wanted = [*groups, *([weight] if weight else []), *replicates, *variables]
+        if survey.schema is not None:  # others of Parquet tell whether the rows are those that were fused
+            wanted += [name for name in read_note(opened.attributes.get(ROWS)) if name in survey.names]
         table = survey.read([name for name in wanted if name in survey.names], declared)
     result = fusionpy.analyze(
         x,

@@ -13,12 +13,13 @@ import numpy as np
 
 from fusionpy.analysis import conclude, measure
 from fusionpy.distributed.clusters import at_work, check_cluster, n_threads, ranges, results
-from fusionpy.distributed.surveys import Job, Numbering, answers_of, meet, static_beside
+from fusionpy.distributed.surveys import Job, Numbering, answers_of, meet, static_beside, stored_finder
 from fusionpy.errors import ArgumentError, Problems, shown
 from fusionpy.estimands import Question, ask
 from fusionpy.estimating import Answer, Groups, Levels, Measured, Replicates
 from fusionpy.formats.archive import read_fsn
-from fusionpy.formats.implicates import open_implicates
+from fusionpy.formats.implicates import check_order, open_implicates
+from fusionpy.formats.stored import open_stored
 from fusionpy.model import FusionModel
 from fusionpy.progress import track
 from fusionpy.rectifying import Rectifier, check_rectifiable
@@ -135,6 +136,9 @@ def analyze(
         check_rectifiable(model, question.estimands, question.by, fun)
     survey = FusedSurvey(open_implicates(implicates), None if is_path else static, fun)
     survey.check_order()
+    if is_path:
+        stored = open_stored(static)
+        check_order(survey.implicates, "static", stored.names, stored_finder(stored))
     place, M = Path(implicates).expanduser().absolute(), survey.implicates.M
     with static_beside(place, survey, static, question) as beside, at_work(client, n_workers) as client:
         job = Job(str(place), beside, survey.kind, question)

@@ -15,6 +15,7 @@ import dask
 import numpy as np
 import pyarrow as pa
 
+from fusionpy.digests import noted_columns
 from fusionpy.distributed.clusters import at_work, check_cluster, n_threads, ranges, results
 from fusionpy.distributed.partitions import check_data, partitions_of
 from fusionpy.distributed.tasks import Job, Looked, digest_of, fuse_part, look
@@ -34,7 +35,7 @@ from fusionpy.formats.folders import MODEL, RECORD, Record, read_record, write_r
 from fusionpy.formats.leftovers import is_left, own_file, sweep, sync_folder
 from fusionpy.formats.stored import is_finished
 from fusionpy.formats.widths import common_type
-from fusionpy.frames import take_names
+from fusionpy.frames import ROWS, take_names
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.pieces import noted, warn_of_strangers
 from fusionpy.predicting import members_of
@@ -182,7 +183,7 @@ def fuse(
         _warn(model, looked_at)
         types = _types_of(looked_at)
         record = Record(
-            attributes,
+            {**attributes, **_note_rows(looked_at)},
             digest,
             digest_of(repr(looked_at).encode()),
             tuple(kept),
@@ -193,11 +194,20 @@ def fuse(
         if drawn_seed:
             announce(f"fuse: seed {seed} {'was drawn' if before is None else 'goes on'}", quiet)
         n_members = len(members_of(model, range(int(M))))
-        job = replace(job, n_rows=sum(record.rows) * int(M) // n_members, types=types)
+        n_rows = sum(record.rows) * int(M) // n_members
+        job = replace(job, attributes=record.attributes, n_rows=n_rows, types=types)
         _work(client, parts, job, record, quiet)
     for place in (folder, *folder.glob("M=*")):  # of workers and runs that were killed, on any machine
         sweep(place, everyone=True)
     return str(folder)
+
+
+def _note_rows(looked_at: Sequence[Looked]) -> dict[str, str]:
+    """Note digests of the whole recipient's columns, from those of its partitions."""
+    digests = dict(looked_at[0].digests)
+    for each in looked_at[1:]:
+        digests = {name: one + each.digests[name] for name, one in digests.items() if name in each.digests}
+    return {ROWS: noted_columns(digests)} if digests else {}
 
 
 def _look_at(client: Any, parts: Sequence[Any], job: Job, quiet: bool) -> list[Looked]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +13,23 @@ import numpy as np
 import pyarrow as pa
 
 from fusionpy.analysis import check_columns, has_levels, measure
+from fusionpy.digests import finder
 from fusionpy.errors import OutputError, SchemaError
 from fusionpy.estimands import Question
 from fusionpy.estimating import Answer, Groups, Levels, Measured, answer
 from fusionpy.formats.aside import shown_path
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.leftovers import own_file, sweep
-from fusionpy.formats.stored import open_stored
-from fusionpy.frames import Unreadable
+from fusionpy.formats.stored import Stored, open_stored
+from fusionpy.frames import Unreadable, as_table
+from fusionpy.kernels.digests import Digest
 from fusionpy.surveying import FusedSurvey, Weighing
 
-__all__ = ["Beside", "Job", "Met", "Numbering", "answers_of", "meet", "static_beside"]
+__all__ = ["Beside", "Job", "Met", "Numbering", "answers_of", "meet", "static_beside", "stored_finder"]
 
 Numbering = tuple[Groups, dict[str, Levels]]
 STATIC = "_static.arrow"
+WINDOW = 2**20  # rows of a file that are digested at a time
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,21 @@ class Job:
             survey.known = [*survey.implicates.names, *self.static.known]
         survey.choose(names, everything)
         return survey
+
+
+def stored_finder(stored: Stored) -> Callable[[str], Digest | None]:
+    """Make a function that digests a column of a file, by its name, a window of rows at a time."""
+
+    def find(name: str) -> Digest | None:
+        total = Digest(0, 0, 0)
+        for first, n_rows in stored.windows(0, stored.n_rows, WINDOW):
+            digest = finder(as_table(stored.read(first, n_rows, [name])))(name)
+            if digest is None:
+                return None
+            total += digest
+        return total
+
+    return find
 
 
 @contextmanager

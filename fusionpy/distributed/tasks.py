@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fusionpy.digests import digest_columns
 from fusionpy.distributed.partitions import table_of
 from fusionpy.drawing import Prepared, prepare
 from fusionpy.errors import OutputError, SchemaError, few
@@ -21,6 +22,7 @@ from fusionpy.formats.folders import MODEL, Part, part_path
 from fusionpy.formats.stored import is_finished, with_metadata, write_stored
 from fusionpy.formats.widths import Different, brought
 from fusionpy.frames import Unreadable
+from fusionpy.kernels.digests import Digest
 from fusionpy.model import FusionModel
 from fusionpy.pieces import Job as Drawing
 from fusionpy.pieces import Plan
@@ -104,6 +106,8 @@ class Looked:
         How the predictors lie in the donors' ranges.
     types : dict of str to pyarrow.DataType
         Of the retained columns.
+    digests : dict of str to Digest
+        Of the columns that can be digested.
     """
 
     n_rows: int
@@ -111,6 +115,7 @@ class Looked:
     retained: tuple[tuple[str, str], ...]
     tallies: Mapping[str, Tally] = field(default_factory=dict, repr=False, compare=False)
     types: Mapping[str, pa.DataType] = field(default_factory=dict, repr=False, compare=False)
+    digests: Mapping[str, Digest] = field(default_factory=dict, repr=False, compare=False)
 
 
 def look(part: Any, job: Job) -> Looked:
@@ -153,7 +158,7 @@ def look(part: Any, job: Job) -> Looked:
     told = tuple((name, str(kind)) for name, kind in types.items())
     ranges = model.ranges
     tallies = {name: tally(ranges[name], values[:, j]) for j, name in enumerate(names) if name in ranges}
-    return Looked(table.n_rows, digest, told, tallies, types)
+    return Looked(table.n_rows, digest, told, tallies, types, digest_columns(table, [*names, *job.retain]))
 
 
 def fuse_part(part: Any, job: Job, number: int, first: int, labels: Sequence[int]) -> int:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fusionpy.digests import digest_columns, moved_columns, read_note
 from fusionpy.errors import ArgumentError, SchemaError, few
 from fusionpy.formats.aside import shown_path
-from fusionpy.formats.stored import NoLabels, Run, Stored, open_stored, runs_of
-from fusionpy.frames import Table, Unreadable, as_table
+from fusionpy.formats.stored import NoLabels, Run, Stored, noted_attributes, open_stored, runs_of
+from fusionpy.frames import FIRST, ROWS, Table, Unreadable, as_table, attributes_of
+from fusionpy.kernels.digests import Digest
 
-__all__ = ["Implicates", "open_implicates"]
+__all__ = ["Implicates", "check_order", "open_implicates"]
 
 Reader = Callable[[int, int, Sequence[str]], pa.Table]  # first row, number of rows, columns
 
@@ -116,6 +118,63 @@ def open_implicates(source: Any, argument: str = "implicates") -> Implicates:
     return _from_stored(open_stored(source, hint), argument)
 
 
+def check_order(
+    implicates: Implicates,
+    argument: str,
+    names: Sequence[str],
+    find: Callable[[str], Digest | None],
+) -> None:
+    """Refuse columns beside implicates that are not in the order in which the recipient was fused.
+
+    Parameters
+    ----------
+    implicates : Implicates
+    argument : str
+        What to call the columns beside them.
+    names : sequence of str
+    find : callable
+        Digests one of them.
+
+    Raises
+    ------
+    SchemaError
+        If columns have the values that they had when they were fused, in other rows, and implicates have not
+        been moved likewise; or if implicates have been moved, and columns have not.
+
+    Notes
+    -----
+    `fuse` notes digests of the recipient's columns, and of the first implicate's that it returns; files are
+    taken to be as they were written. Columns with other values than then tell nothing. If both were moved,
+    they may have been sorted alike.
+    """
+    noted = read_note(implicates.attributes.get(ROWS))
+    if next((each.n for each in noted.values()), -1) != implicates.n_rows:
+        return
+    first = read_note(implicates.attributes.get(FIRST))
+    if implicates.in_memory and (not first or implicates.labels[0] != 1):
+        return
+    same, moved = moved_columns(noted, names, find)
+    if not same and not moved:
+        return
+    implicates_moved: list[str] = []
+    if implicates.in_memory:
+        table = implicates.read(0, [name for name in implicates.names if name in first])
+        digest = digest_columns(as_table(table), table.column_names).get
+        implicates_moved = moved_columns(first, table.column_names, digest)[1]
+    if moved and not implicates_moved:
+        raise SchemaError(
+            f"`{argument}` is in another order than `implicates`.",
+            [f"{few(moved, '`')}: the values that were fused, but not in the same rows."],
+            "Sort it as the recipient was when it was fused; what was moved on purpose needs another name.",
+        )
+    if implicates_moved and not moved:
+        raise SchemaError(
+            f"`implicates` are in another order than `{argument}`.",
+            [f"{few(implicates_moved, '`')}: the values that were drawn, but not in the same rows."],
+            "Pass them as `fuse()` returned them, or sort both in the same way.",
+        )
+
+
 def _from_table(table: Table, argument: str) -> Implicates:
     """Implicates in memory; their rows may be in any order of M."""
     _check_has_m(table.names, argument)
@@ -136,9 +195,14 @@ def _from_table(table: Table, argument: str) -> Implicates:
     def read(first: int, n_rows: int, names: Sequence[str]) -> pa.Table:
         return pa.table({name: fetch(name).slice(first, n_rows) for name in names})
 
-    native = getattr(table.frame.to_native(), "attrs", {})
     names = tuple(name for name in table.names if name != "M")
-    return Implicates(table.kind, names, labels, n_rows, dict(native.get("fusionpy", {})), True, read, fetch)
+    return Implicates(table.kind, names, labels, n_rows, _noted(table), True, read, fetch)
+
+
+def _noted(table: Table) -> dict[str, Any]:
+    """Tell how a frame of implicates was made."""
+    native = table.frame.to_native()
+    return noted_attributes(native.schema) if table.kind == "pyarrow" else attributes_of(table)
 
 
 def _table_runs(column: pa.Array) -> Iterator[Run]:

@@ -50,6 +50,7 @@ __all__ = [
     "Stored",
     "is_finished",
     "is_fst",
+    "noted_attributes",
     "open_stored",
     "runs_of",
     "with_metadata",
@@ -110,7 +111,7 @@ def write_stored(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table
         told = {LEVELS: noted_types(schema), ZONELESS: zoneless}
         told = {key: value for key, value in told.items() if value}
         if told:
-            schema = with_metadata(schema, {**_attributes(schema), **told})
+            schema = with_metadata(schema, {**noted_attributes(schema), **told})
         with FstWriter(target, schema, COMPRESS, keys=["M"]) as writer:
             yield writer.append
         return
@@ -349,7 +350,7 @@ def _with_levels(stored: Stored, told: Mapping[str, Told], guessed: Mapping[str,
 
 def _open_fst(path: Path) -> Stored:
     file: FstFile = open_fst(path)
-    made = _attributes(file.schema)
+    made = noted_attributes(file.schema)
     schema, typed = _retyped_schema(file, made.pop(LEVELS, None), made.pop(ZONELESS, None))
     schema = schema.remove_metadata() if not made else with_metadata(schema, made)
 
@@ -424,7 +425,7 @@ def _open_parquet(path: Path) -> Stored:
             table = table.replace_schema_metadata(without_bad_notes(written).metadata)
         return table.slice(first - int(starts[groups[0]]) if len(groups) else 0, n_rows).select(list(names))
 
-    made = _attributes(schema)
+    made = noted_attributes(schema)
     stored = Stored(
         path,
         schema,
@@ -533,8 +534,8 @@ def _read_part(
             raise OSError(f"Its {difference}") from None
 
 
-def _attributes(schema: pa.Schema) -> dict[str, Any]:
-    """Take what is noted of how a file was made; nothing if that is not ours."""
+def noted_attributes(schema: pa.Schema) -> dict[str, Any]:
+    """Take what is noted in a schema of how the data were made; nothing if that is not ours."""
     try:
         made = read_json((schema.metadata or {}).get(NOTE_KEY, b"{}"))
     except ValueError:

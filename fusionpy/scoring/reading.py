@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.digests import finder
 from fusionpy.errors import Problems, SchemaError, counted, few, grouped, meant
-from fusionpy.formats.implicates import Implicates
+from fusionpy.formats.implicates import Implicates, check_order
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.schema import describe, is_number, weight_column
 
@@ -75,6 +76,7 @@ def read(
         rows = f"{counted(drawn.n_rows, 'row')} for each of M = 1 to {drawn.M}"
         problems.add(f"`implicates` has {rows}, and `truth` {counted(table.n_rows, 'row')}.")
     problems.stop()
+    check_order(drawn, "truth", table.names, finder(table))
     taken = {"M", weight, *x}
     names = wanted or [name for name in table.names if name in drawn.names and name not in taken]
     bad: list[tuple[str, str, str]] = []
