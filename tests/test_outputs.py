@@ -613,7 +613,7 @@ def test_what_can_be_written_nowhere(tmp_path, monkeypatch):
     assert not list(Path().glob("fusionpy-rescued-*"))
 
 
-ODD = {"zero byte": "a\0b", "surrogate": "a\ud800b", "half of a byte": "caf\udce9"}
+ODD = {"zero byte": "a\0b", "surrogate": "a\ud800b", "half of a byte": "b\udce9"}
 
 
 @pytest.mark.parametrize("role", ["x", "y", "ordered"])
@@ -710,7 +710,7 @@ READS = {
 }
 
 
-@pytest.mark.parametrize("odd", ["caf\udce9", "a\ud800", "caf\udce9/a"])
+@pytest.mark.parametrize("odd", ["b\udce9", "a\ud800", "b\udce9/a"])
 @pytest.mark.parametrize("name", WRITE)
 def test_names_that_are_no_text_are_not_written(name, odd, tmp_path, donor, recipient, model, monkeypatch):
     monkeypatch.setattr("fusionpy.training.learn_steps", None)
@@ -722,7 +722,7 @@ def test_names_that_are_no_text_are_not_written(name, odd, tmp_path, donor, reci
 
 @pytest.mark.parametrize("name", READS)
 def test_names_that_are_no_text_are_not_read(name, tmp_path, donor, recipient, model, surveys):
-    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/b\xe9")
     (surveys / "fused.parquet").rename(f"{odd}.parquet")
     (surveys / "parts").rename(odd)
     with pytest.raises(ArgumentError, match="cannot be read") as caught:
