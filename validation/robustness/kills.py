@@ -10,7 +10,8 @@ nothing, what was there before, or the whole; the second call succeeds, with the
 after it nothing else is left. ``kills.csv`` has the counts.
 
 Processes are forked from this one, which has trained and fused before. Dask's workers are processes of a
-cluster that outlives the calls; of some calls not the caller is killed but one of the workers.
+cluster that outlives the calls; of some calls not the caller is killed but one of the workers, and some have
+workers of their own, which die with the caller.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class Case:
     call: Callable[[Path, Bench], object]
     share: float
     kills_worker: bool = False
+    kills_all: bool = False  # the caller, and with it the workers that it has started for the call
     names: tuple[str, ...] = field(default=())  # of results that an older file may stand in place of
 
 
@@ -127,6 +129,12 @@ def fuse_on_dask(out: Path, bench: Bench, worker_step: int | None = None) -> Non
         fusionpy.distributed.fuse(survey, model, 3, out / "set", **how)
         if worker_step is not None and client.run(os.getpid) != before:
             out.with_suffix(".killed").touch()
+
+
+def fuse_on_own_workers(out: Path, bench: Bench) -> None:
+    survey, model = bench.folder / "recipient.parquet", bench.folder / "model.fsn"
+    how = {"partition_rows": 40, "retain": "hid", "n_workers": 1, **HOW}
+    fusionpy.distributed.fuse(survey, model, 3, out / "set", **how)
 
 
 def analyze_on_dask(out: Path, bench: Bench) -> None:
@@ -190,6 +198,7 @@ CASES = [
     ),
     Case("Dask: fuse to a folder", fuse_on_dask, 0.14),
     Case("Dask: one of its workers", fuse_on_dask, 0.05, kills_worker=True),
+    Case("Dask: with its own workers", fuse_on_dask, 0.04, kills_all=True),
     Case("Dask: analyze", analyze_on_dask, 0.04),
 ]
 
@@ -292,11 +301,16 @@ def kill_once(
     before = state(out)
     if case.kills_worker:
         call, aim = (lambda: fuse_on_dask(out, bench, step)), None
+    elif case.kills_all:
+        call, aim = (lambda: fuse_on_own_workers(out, bench)), None
     else:
         call, aim = (lambda: case.call(out, bench)), (str(out), step) if step is not None else None
     with forked(call, aim=aim) as pid:
-        status = ended(pid, LIMIT if step is not None else delay)
-        if status is None and step is not None:
+        until = time.monotonic() + LIMIT
+        while case.kills_all and len(state(out)) < (step or 0) and time.monotonic() < until:
+            time.sleep(0.0005)
+        status = ended(pid, LIMIT if step is not None and not case.kills_all else delay)
+        if status is None and step is not None and not case.kills_all:
             print(f"{case.name}, step {step} hangs:\n{LOG.read_text()}", file=sys.stderr)
         found["before_it_ended"] += (
             status is None or os.WIFSIGNALED(status) or out.with_suffix(".killed").exists()
@@ -363,6 +377,8 @@ def kill_some(case: Case, bench: Bench, kills: range, rng: random.Random) -> Cou
     for kill in kills:
         if case.kills_worker:
             step = rng.randint(1, 15)  # of which a worker makes some more
+        elif case.kills_all:
+            step, seconds = rng.randint(1, 10), 0.01  # so many files are there
         else:
             step = every[kill // 2 % steps] if kill % 2 == 0 else None
         out = place / f"kill-{kill}"
