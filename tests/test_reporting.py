@@ -348,6 +348,34 @@ def test_estimates_are_rounded_by_their_margins(estimates):
     assert rows[2]["region"] == "–"
 
 
+def test_estimates_of_other_sizes_are_not_shown_as_zero():
+    """Of one variable and type: groups of large and of tiny means; and what only powers of ten can show."""
+    frame = pd.DataFrame(
+        {
+            "town": list("abcde"),
+            "y": ["z"] * 5,
+            "type": ["mean"] * 5,
+            "est": [1234567.0, 765432.0, 0.0123, 4.56e-9, 2000000.0],
+            "se": [1000.0, 900.0, 0.0005, 1e-10, 2000.0],
+            "df": [50.0] * 5,
+            "moe": [1676.0, 1508.0, 0.00084, 1.68e-10, 3352.0],
+        }
+    )
+    (table,) = estimates_section(frame).exhibits
+    rows = [dict(zip(table.headers, row, strict=True)) for row in table.rows]
+    assert [row["Estimate"] for row in rows] == [
+        "1,234,567",
+        "765,432",
+        "0.01230",
+        "4.56 × 10⁻⁹",
+        "2,000,000",
+    ]
+    assert [row["Margin (90 %)"] for row in rows] == ["1,676", "1,508", "0.00084", "1.7 × 10⁻¹⁰", "3,352"]
+    alone = frame.drop(columns=["se", "df", "moe"])
+    (table,) = estimates_section(alone).exhibits
+    assert [row[-1] for row in table.rows] == ["1,234,567", "765,432", "0.0123", "4.56 × 10⁻⁹", "2,000,000"]
+
+
 @given(
     level=st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99]),
     df=st.one_of(st.floats(1.5, 500), st.just(np.inf)),

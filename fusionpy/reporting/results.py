@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ WIDTH = 7.0  # inches
 PANEL = (0.85 * ONE_SIZE[0], 0.85 * ONE_SIZE[1])  # two stand side by side
 PANELS_MOST = 4  # measures in a figure
 TOGETHER = "all together"
+DECIMALS_SHOWN, DECIMALS_MOST = 6, 30  # of an estimate
 MEASURES = {
     "crps": ("CRPS", "continuous ranked probability score over that of unconditional draws"),
     "brier": ("Brier score", "Brier score over that of the true shares"),
@@ -304,7 +306,7 @@ def _estimates_table(key: str, caption: str, frame: pd.DataFrame, level: float |
     of_level = "" if level is None else f" ({significant(100 * level, 2)} %)"
     decimals = _decimals(frame)
     cells: dict[str, list[str]] = {
-        name: [fixed(value, places) for value, places in zip(frame[name], decimals, strict=True)]
+        name: [_written(value, places) for value, places in zip(frame[name], decimals, strict=True)]
         for name in ("est", "se", "moe", "lower", "upper")
         if name in frame
     }
@@ -348,18 +350,30 @@ def _estimates_table(key: str, caption: str, frame: pd.DataFrame, level: float |
 
 
 def _decimals(frame: pd.DataFrame) -> list[int]:
-    """Choose decimals by the margins, the same for all rows of a variable and type."""
+    """Choose decimals by the margins, the same for all rows of a variable and type that are of like size."""
     if "est" not in frame:
         return [3] * len(frame)
     names = [name for name in ("y", "type") if name in frame]
     keys = [tuple(row) for row in frame[names].itertuples(index=False)]
     found: dict[tuple[Any, ...], list[float]] = {}
     margins = frame["moe"] if "moe" in frame else [None] * len(frame)
-    for key, margin, est in zip(keys, margins, frame["est"], strict=True):
-        # Without a margin, as with one implicate, three digits of the estimate do.
-        found.setdefault(key, []).append(abs(est) / 10 if is_missing(margin) else margin)
-    places = {key: decimals_for([float(np.median(each))]) for key, each in found.items()}
-    return [places[key] for key in keys]
+    # Without a margin, as with one implicate, three digits of the estimate do.
+    errors = [
+        abs(est) / 10 if is_missing(margin) or margin == 0 else margin
+        for margin, est in zip(margins, frame["est"], strict=True)
+    ]
+    for key, error in zip(keys, errors, strict=True):
+        found.setdefault(key, []).append(error)
+    shared = {key: decimals_for([float(np.nanmedian(each))], DECIMALS_MOST) for key, each in found.items()}
+    own = [decimals_for([error], DECIMALS_MOST) for error in errors]
+    return [alone if alone > shared[key] + 1 else shared[key] for key, alone in zip(keys, own, strict=True)]
+
+
+def _written(value: Any, decimals: int) -> str:
+    """Write an estimate, or its margin, with so many decimals; with powers of ten where there are many."""
+    if decimals <= DECIMALS_SHOWN or is_missing(value) or not math.isfinite(value) or value == 0:
+        return fixed(value, decimals)
+    return significant(value, max(2, decimals + math.floor(math.log10(abs(value))) + 1))
 
 
 def _margin_level(frame: pd.DataFrame) -> float | None:
