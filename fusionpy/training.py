@@ -282,7 +282,7 @@ def _write(model: FusionModel, target: Path) -> None:
         hint = "Write it to another place: `fusionpy.write_fsn(error.model, path)`."
         failed = OutputError(headline, [*problems, told], hint)
         failed.model = model
-        raise failed from error
+        raise failed from None if known else error
 
 
 def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **given: Any) -> Options:

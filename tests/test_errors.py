@@ -89,6 +89,17 @@ class Bench:
         arguments = {"fsn": self.model, "seed": 1, "quiet": True, **changed}
         fusionpy.fuse(RECIPIENT if data is None else data, **arguments)
 
+    def kept(self, name: str) -> Path:
+        """Write the recipient to a file."""
+        path = self.folder.parent / name
+        path.parent.mkdir(exist_ok=True)
+        RECIPIENT.to_parquet(path)
+        return path
+
+    def pipe(self, name: str) -> Path:
+        os.mkfifo(self.folder.parent / name)
+        return self.folder.parent / name
+
     def donor(self, **columns: Any) -> pd.DataFrame:
         return DONOR.assign(**columns)
 
@@ -391,6 +402,10 @@ TRAIN: dict[str, Case] = {
         b.patch.setattr(os, "open", deny),
         b.train(fsn=b.folder / "model.fsn"),
     ),
+    "fsn cannot be written in the end": lambda b: (
+        b.patch.setattr("fusionpy.formats.archive.put_model", deny),
+        b.train(fsn=b.folder / "model.fsn"),
+    ),
     "fsn name too long": lambda b: b.train(fsn=b.folder / ("m" * 300 + ".fsn")),
     "fsn not a path": lambda b: b.train(fsn=3),
     "fsn empty": lambda b: b.train(fsn=""),
@@ -475,6 +490,12 @@ FUSE: dict[str, Case] = {
     "fsd csv": lambda b: b.fuse(fsd=b.folder / "out.csv"),
     "fsd no folder": lambda b: b.fuse(fsd=b.folder / "nowhere" / "out.parquet"),
     "fsd a folder": lambda b: b.fuse(fsd=b.folder),
+    "fsd is data": lambda b: b.fuse(b.kept("given.parquet"), fsd=b.folder / ".." / "given.parquet"),
+    "fsd in the folder of data": lambda b: b.fuse(
+        b.kept("parts/given.parquet").parent, fsd=b.folder.parent / "parts" / "out.parquet"
+    ),
+    "fsd a pipe": lambda b: b.fuse(fsd=b.pipe("pipe.parquet")),
+    "fsd no UTF-8": lambda b: b.fuse(fsd=b.folder / "b\udce9.parquet"),
     "fsn a number": lambda b: b.fuse(fsn=5),
     "fsn None": lambda b: b.fuse(fsn=None),
     "fsn no such file": lambda b: b.fuse(fsn=b.folder / "model.fsn"),
