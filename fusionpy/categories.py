@@ -34,6 +34,7 @@ __all__ = [
     "told_levels",
     "typed_levels",
     "with_guesses",
+    "without_guesses",
     "without_levels",
 ]
 
@@ -200,7 +201,7 @@ def told_levels(schema: pa.Schema, original: pa.Schema | None = None) -> dict[st
     found: dict[str, Told] = {}
     for name, (ordered, n_levels) in by_pandas.items():
         kind = _plain_type(schema, name)
-        if kind is not None:
+        if kind is not None and _loses_levels(pa.dictionary(pa.int32(), kind)):
             found[name] = Told(kind, ordered, n_levels)
     for field in original or ():
         kind = _plain_type(schema, field.name)
@@ -309,9 +310,29 @@ def with_guesses(schema: pa.Schema, told: Mapping[str, Told], guessed: Mapping[s
         kind = pa.dictionary(pa.int32(), each.kind, ordered=each.ordered)
         schema = schema.set(place, field.with_type(kind))
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != LEVELS_KEY}
+    if PANDAS_KEY in metadata:  # what it says of them is done: whoever makes numbers of them now means that
+        metadata[PANDAS_KEY] = _without_columns(metadata[PANDAS_KEY], told)
     if guessed:
         metadata[GUESSED_KEY] = json.dumps({**guesses_of(schema), **guessed}).encode()
     return schema.with_metadata(metadata or None)
+
+
+def _without_columns(packed: bytes, names: Iterable[str]) -> bytes:
+    """Take columns out of pandas's metadata."""
+    done = set(names)
+    try:
+        noted = json.loads(packed)
+        noted["columns"] = [e for e in noted["columns"] if (e.get("field_name") or e.get("name")) not in done]
+        return json.dumps(noted).encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return packed
+
+
+def without_guesses(table: pa.Table, names: Iterable[str]) -> pa.Table:
+    """Forget that levels were taken from values, as somebody has told them."""
+    left = {name: number for name, number in guesses_of(table.schema).items() if name not in set(names)}
+    metadata = {**(table.schema.metadata or {}), GUESSED_KEY: json.dumps(left).encode()}
+    return table.replace_schema_metadata(metadata) if guesses_of(table.schema) else table
 
 
 def guesses_of(schema: pa.Schema) -> dict[str, int]:

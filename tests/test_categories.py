@@ -148,10 +148,35 @@ def test_what_pandas_notes_is_read(numbers, model, tmp_path, name, ordered):
 
 
 def test_a_table_that_was_recoded_since_keeps_its_numbers():
-    frame = pd.DataFrame({"c": pd.Categorical([1, 2] * 20)})
+    frame = pd.DataFrame(
+        {"c": pd.Categorical([1, 2] * 20), "d": pd.Categorical(["b", "a"] * 20, ordered=True)}
+    )
     table = pa.Table.from_pandas(frame)
     changed = table.set_column(0, "c", pa.array(np.arange(40)))
     assert restored_table(changed).schema.field("c").type == pa.int64()
+    plain = table.set_column(0, "c", pa.array([1, 2] * 20))
+    restored = restored_table(plain)  # as it is when it was read from a file
+    assert pa.types.is_dictionary(restored.schema.field("c").type)
+    back = restored.set_column(0, "c", plain["c"])
+    assert restored_table(back).schema.field("c").type == pa.int64()
+    texts = table.set_column(1, "d", pa.array(["b", "a"] * 20))  # Parquet would have kept levels of text
+    assert restored_table(texts).schema.field("d").type == pa.string()
+
+
+def test_levels_that_are_declared_are_no_guess(numbers, tmp_path):
+    levels = pd.Categorical([1, 2, 3] * (N // 3), ordered=True)
+    numbers.assign(c=levels).to_parquet(tmp_path / "d.parquet")
+    fast = "--refits 0 --nclusters 20 --hyper num_iterations=5 --seed 1 --quiet".split()
+    train = ["train", f"{tmp_path}/d.parquet", "--y", "y", "--x", "c", "--fsn", f"{tmp_path}/m.fsn", *fast]
+    for more, order in (([], (1, 2, 3)), (["--ordered", "c=3<1<2"], (3, 1, 2))):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = CliRunner().invoke(app, [*train, *more])
+        assert result.exit_code == 0, result.output
+        model = fusionpy.read_fsn(tmp_path / "m.fsn")
+        assert tuple(int(level) for level in model.schema["c"].levels) == order
+        said = result.output + "".join(str(each.message) for each in caught)
+        assert ("taken as ascending" in said) == (not more)
 
 
 @pytest.mark.parametrize(("name", "ordered"), HALF[: len(TRAINABLE)])

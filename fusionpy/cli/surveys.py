@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from fusionpy.categories import without_guesses
 from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared, Settled, as_declared, has_leading_zero, inferred, without
 from fusionpy.cli.dialects import Dialect, find_dialect, is_numeric_text
@@ -112,7 +113,7 @@ class Survey:
                 role = "text" if name in settled.text else "nominal"
                 table = table.set_column(j, name, as_declared(column, role))
         problems.stop()
-        return table
+        return without_guesses(table, [*settled.ordered, *settled.nominal, *settled.text])
 
     def _table(self, names: Sequence[str], variables: Mapping[str, Variable], settled: Settled) -> pa.Table:
         """Read columns, and empty the cells that hold codes of missing answers."""

@@ -313,7 +313,7 @@ def _seen(stored: Stored, name: str, told: Told) -> pa.Array | None:
     """Find the values of a column; once, as long as the file stays the same."""
     key = (str(stored.path), name, stored.path.stat().st_mtime_ns, stored.n_rows, told.n_levels)
     with _SEEN_LOCK:
-        if key not in _SEEN:
+        if key not in _SEEN or stored.path.is_dir():  # whose time tells nothing of the files in its folders
             if len(_SEEN) >= 1000:
                 _SEEN.clear()
             windows = list(stored.windows(0, stored.n_rows, ROWS_AT_ONCE)) or [(0, 0)]
