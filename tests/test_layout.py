@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from typer.testing import CliRunner
 
 import fusionpy
+from fusionpy.cli import app, preparation
 from fusionpy.kinds import is_code_like, listed_kinds, told_kind
 from fusionpy.layout import Grid, Page, filled
 from fusionpy.ranges import Range
@@ -231,3 +233,21 @@ def test_no_estimate_is_shown_as_zero_beside_a_smaller_margin(est: float, ratio:
     assert margin == pytest.approx(est / ratio, rel=0.051)
     assert value == pytest.approx(est, abs=0.051 * est / ratio)
     assert len(shown[1]) <= 22
+
+
+def test_importance_on_the_command_line(donor: pd.DataFrame, tmp_path: Any) -> None:
+    how: dict[str, Any] = {
+        "refits": 0,
+        "nclusters": 5,
+        "hyper": {"num_iterations": 3},
+        "seed": 1,
+        "quiet": True,
+    }
+    fusionpy.train(donor, [f"y_{LONG}", "fuel"], X, fsn=tmp_path / "m.fsn", **how)
+    for more in ((), ("--detailed",)):
+        result = CliRunner().invoke(app, ["importance", str(tmp_path / "m.fsn"), *more])
+        assert result.exit_code == 0, result.output
+        assert max(map(len, result.stdout.splitlines())) <= 100
+        assert "gain" in result.stdout
+    tiny = pd.DataFrame({"x": ["a", "b"], "gain": [1.2e-5, 0.0], "n": [1, 2]})
+    assert preparation._grid(tiny).rows == (("a", "1.20e-05", "1"), ("b", "0.0000", "2"))

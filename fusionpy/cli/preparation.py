@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.errors import ArgumentError, OutputError, Problems
 from fusionpy.formats.aside import check_writable, written_aside
 from fusionpy.formats.rescue import rescued
+from fusionpy.layout import Grid
 
 __all__ = ["importance", "impute", "prep"]
 
@@ -193,7 +195,7 @@ def importance(
     table = fusionpy.importance(
         model, detailed=detailed, data=donors, weight=weight, n_repeats=n_repeats, seed=seed, cores=cores
     )
-    print(table.to_string(index=False, float_format="{:.4f}".format))
+    print(_grid(table).text())
     if target is not None:
         write_table(table, target)
 
@@ -208,6 +210,23 @@ def _write(completed: pa.Table, target: Path) -> None:
             c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in completed.columns
         ]
         pa_csv.write_csv(pa.table(plain, names=completed.column_names), aside)
+
+
+def _grid(table: pd.DataFrame) -> Grid:
+    """Lay out numbers with four decimals, or three digits where that would be 0."""
+    columns, numeric = [], []
+    for name in table.columns:
+        is_float = pd.api.types.is_float_dtype(table[name])
+        numeric.append(bool(pd.api.types.is_numeric_dtype(table[name])))
+        columns.append([_number(value) if is_float else str(value) for value in table[name]])
+    rows = tuple(zip(*columns, strict=True))
+    return Grid(tuple(map(str, table.columns)), rows, tuple(numeric))
+
+
+def _number(value: float) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2e}"
 
 
 def _pandas(table: Any) -> Any:
