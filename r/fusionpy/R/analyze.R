@@ -15,7 +15,8 @@
 #' @param static A data frame of columns that are not simulated: one row per recipient, in the implicates' order.
 #' @param weight Name of the column of survey weights, in `static` or in the implicates. `NULL`: all are 1.
 #' @param rep_weights Names of the columns of the recipient survey's replicate weights.
-#' @param by Names of columns: estimates are made for every combination of their values.
+#' @param by Names of columns: estimates are made for every combination of their values. Columns that are called as
+#'   those of the result (`N`, `y`, `level`, `type`, `est`, `moe`, `n`, `se`, ...) are refused.
 #' @param fun A function of a data frame of one implicate, with the columns of `static`, that returns a data frame of
 #'   further columns, which `x` and `by` may name.
 #' @param var_scale What replicate weights are worth: the variance is `var_scale` times the mean squared difference of
