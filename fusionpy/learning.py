@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusionpy.engines import boosting
 from fusionpy.engines.boosting import Bins, Booster, Problem, Target, Tuning
 from fusionpy.engines.searching import Search, expand_grid
+from fusionpy.engines.units import unit_of
 from fusionpy.jobs import Countdown, Interrupted, Job, run_all, run_jobs
 from fusionpy.kernels.clusters import cluster_centres, nearest
 from fusionpy.kernels.draws import fit_calibration
@@ -146,7 +147,8 @@ def learn_steps(
         for target, sample, is_ranked in pose(work, number):
             if is_ranked and target.variable not in ranked[number]:
                 ranked[number].append(target.variable)
-            problem = Problem(target, sample.bins, sample.label, sample.weight, signs_of(plan, target))
+            unit = unit_of(sample.label, target.objective)
+            problem = Problem(target, sample.bins, sample.label, sample.weight, signs_of(plan, target), unit)
             fits.append(_Fit(number, problem, sample, len(fits)))
     steps: list[Step | None] = [None] * len(plans)
 
@@ -303,7 +305,8 @@ def _predict(
     """Predict some donors, not all at once: their predictors are copied."""
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
-        out[some] = model(work.matrix[np.ix_(some, fit.sample.bins.columns)])
+        bins = fit.sample.bins
+        out[some] = model(bins.scale(work.matrix[np.ix_(some, bins.columns)]))
 
 
 def _predict_donors(work: Work, fit: _Fit) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,9 @@ def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
     columns = [names.index(name) for name in plan.predictors]
     nominal = [j for j, name in enumerate(plan.predictors) if work.schema[name].kind == "nominal"]
     u = uniforms(work.seed, FOLD, len(work.matrix), step=number)[0]
-    everyones = Bins(work.matrix, plan.predictors, nominal, columns=columns)
+    exponents = work.schema.exponents(plan.predictors)
+    binned = partial(Bins, work.matrix, plan.predictors, nominal, columns=columns, exponents=exponents)
+    everyones = binned()
     for variable in plan.variables:
         sample: Sample | None = None
         for target, rows, label, is_ranked in _targets(work, variable, work.matrix[:, names.index(variable)]):
@@ -132,7 +135,7 @@ def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
             if sample is None or label is not sample.label:
                 bins, weight = everyones, work.weight
                 if rows is not work.every:
-                    bins = Bins(work.matrix, plan.predictors, nominal, rows=rows, columns=columns)
+                    bins = binned(rows=rows)
                     weight = weight[rows] / weight[rows].mean()
                 fold, n_folds = _folds(label, target.objective, rows, u, work.options)
                 sample = Sample(bins, rows, label, weight, fold, n_folds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,14 @@ class Coding:
         Of each column. None: values are not coded, and boosters see them as they are.
     dtype : dtype
         Of the codes of all columns.
+    exponents : mapping of str to int
+        Of columns that boosters see multiplied by a power of 2.
     """
 
     names: tuple[str, ...]
     cuts: tuple[Cut, ...] | None
     dtype: np.dtype[Any]
+    exponents: Mapping[str, int] = field(default_factory=dict)
 
     def encode(self, name: str, values: NDArray[np.float64]) -> NDArray[Any]:
         """Code a column, or part of it.
@@ -52,6 +55,9 @@ class Coding:
         -------
         (n,) dtype
         """
+        if exponent := self.exponents.get(name):
+            with np.errstate(over="ignore"):  # recipients' values may be larger than any donor's
+                values = np.ldexp(values, exponent)
         if self.cuts is None:
             return values
         return encode(values, self.cuts[self.names.index(name)]).astype(self.dtype, copy=False)
@@ -206,6 +212,7 @@ def prepare_predictions(model: FusionModel, members: Sequence[int], n_rows: int 
     """
     used = {name for step in model.steps for name in step.predictors}
     names = tuple(v.name for v in model.schema.x) + tuple(v.name for v in model.schema.y if v.name in used)
+    exponents = {name: exponent for name in names if (exponent := model.schema[name].exponent)}
     trees = None
     if n_rows is not None and n_rows >= WORTHWHILE:
         try:
@@ -217,14 +224,14 @@ def prepare_predictions(model: FusionModel, members: Sequence[int], n_rows: int 
         except ValueError:  # linear leaves, or an objective of the user's own
             trees = None
     if trees is None:
-        return Predictions(model, Coding(names, None, np.dtype(np.float64)), None)
+        return Predictions(model, Coding(names, None, np.dtype(np.float64), exponents), None)
     every = [(number, one) for (number, _), several in trees.items() for one in several]
     places = [[names.index(name) for name in step.predictors] for step in model.steps]
     cuts = cuts_of([one for _, one in every], [places[number] for number, _ in every])
     # Columns that no tree uses have no cuts.
     cuts += [Cut(np.empty(0), 0, 0)] * (len(names) - len(cuts))
     dtype = np.min_scalar_type(max((cut.n_codes for cut in cuts), default=1) - 1)
-    return Predictions(model, Coding(names, tuple(cuts), dtype), trees)
+    return Predictions(model, Coding(names, tuple(cuts), dtype, exponents), trees)
 
 
 def _boosters(step: Step, member: int) -> list[boosting.Booster]:

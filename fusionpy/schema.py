@@ -29,6 +29,7 @@ from fusionpy.errors import (
     repeated,
 )
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
+from fusionpy.kernels.scaling import telling_exponent
 
 __all__ = ["Kind", "Schema", "Variable", "describe", "is_number", "weight_column"]
 
@@ -77,6 +78,8 @@ class Variable:
         Arrow type of the values (of the levels, if there are levels).
     text : bool
         A nominal column that was stored as plain strings: it comes back as such.
+    exponent : int
+        Power of 2 that boosters see its values multiplied by.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Variable:
     levels: tuple[Any, ...] = ()
     storage: str = "double"
     text: bool = False
+    exponent: int = 0
 
     @property
     def is_categorical(self) -> bool:
@@ -289,6 +293,21 @@ class Schema:
         _warn_of_twins(list(learned.values()))
         return cls(tuple(learned[name] for name in x), tuple(learned[name] for name in y))
 
+    def exponents(self, names: Sequence[str]) -> NDArray[np.intp] | None:
+        """Powers of 2 that boosters see columns multiplied by.
+
+        Parameters
+        ----------
+        names : (p,) sequence of str
+
+        Returns
+        -------
+        (p,) intp, or None
+            None if all are 0.
+        """
+        found = np.array([self[name].exponent for name in names], dtype=np.intp)
+        return found if found.any() else None
+
     def encode(self, table: Table, names: Sequence[str]) -> NDArray[np.float64]:
         """Turn columns into a matrix: values, or level codes from 0, NaN where missing.
 
@@ -399,6 +418,8 @@ def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | 
     values = _codes(variable, array)
     n_missing = int(np.isnan(values).sum())
     problems += _check_numbers(variable, array, values)
+    if variable.kind == "continuous" and not problems:
+        variable = replace(variable, exponent=telling_exponent(values))
     if n_missing == len(values):
         return variable, [*problems, EMPTY]
     if role == "fusion variable":

@@ -14,6 +14,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionpy.engines.units import OWN, Unit, restate
 from fusionpy.errors import FusionError
 
 __all__ = [
@@ -163,6 +164,8 @@ class Bins:
         Donors that models are fitted on; missing: all.
     columns : (p,) sequence of int, optional
         The predictors' columns of `matrix`; missing: all.
+    exponents : (p,) intp, optional
+        Powers of 2 that LightGBM is given the predictors multiplied by; missing: 0.
 
     Notes
     -----
@@ -184,14 +187,29 @@ class Bins:
         *,
         rows: NDArray[np.intp] | None = None,
         columns: Sequence[int] | None = None,
+        exponents: NDArray[np.intp] | None = None,
     ) -> None:
         self.matrix = matrix
         self.names = list(names)
         self.categorical = list(categorical)
         self.rows = np.arange(len(matrix)) if rows is None else rows
         self.columns = np.arange(matrix.shape[1]) if columns is None else np.asarray(columns)
+        self.exponents = exponents
         self._lock = threading.Lock()
         self._data: Any = None
+
+    def scale(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Multiply predictors by the powers of 2 that models see them in.
+
+        Parameters
+        ----------
+        matrix : (n, p) float64
+
+        Returns
+        -------
+        (n, p) float64
+        """
+        return matrix if self.exponents is None else np.ldexp(matrix, self.exponents)
 
     def dataset(self, params: Mapping[str, Any]) -> Any:
         """Bin the data, the first time it is asked for."""
@@ -199,7 +217,7 @@ class Bins:
             if self._data is None:
                 binning = {k: v for k, v in params.items() if k in ONE_VALUE} | _QUIETLY
                 data = lgb.Dataset(
-                    self.matrix[np.ix_(self.rows, self.columns)],
+                    self.scale(self.matrix[np.ix_(self.rows, self.columns)]),
                     label=np.zeros(len(self.rows), dtype=np.float32),  # subsets are given their own
                     feature_name=self.names,
                     categorical_feature=self.categorical,
@@ -233,6 +251,8 @@ class Problem:
         Weights have mean 1.
     monotone : sequence of int, optional
         +1, 0 or -1 for each predictor: how the expectation moves with it.
+    unit : Unit
+        What LightGBM, which keeps labels in four bytes, is given them in.
     """
 
     target: Target
@@ -240,6 +260,7 @@ class Problem:
     label: NDArray[np.float64]
     weight: NDArray[np.float64]
     monotone: Sequence[int] | None = None
+    unit: Unit = OWN
 
     def bin(self, hyper: Mapping[str, Any]) -> None:
         """Bin the data now, for all problems that share them.
@@ -270,7 +291,7 @@ class Problem:
         data = self.bins.dataset(params).subset([])
         data.used_indices = rows.astype(np.int32)  # no list of Python's numbers, which would be kept
         data.construct()
-        data.set_field("label", self.label[rows].astype(np.float32))
+        data.set_field("label", self.unit.apply(self.label[rows]).astype(np.float32))
         # As LightGBM does: equal weights are none, but those of a subset are kept even if they are equal.
         if not (self.weight == 1).all():
             data.set_field("weight", self.weight[rows].astype(np.float32))
@@ -320,7 +341,7 @@ def parameters(problem: Problem, hyper: Mapping[str, Any], seed: int) -> dict[st
         params["num_class"] = target.n_classes
     if target.objective == "quantile":
         params["alpha"] = target.alpha
-    if problem.monotone is not None and target.kind != "z":
+    if problem.monotone is not None:
         params["monotone_constraints"] = list(problem.monotone)
     problem.bins.dataset(params)
     # One thread adds the same numbers in the same order either way: this only says which is quicker.
@@ -379,7 +400,7 @@ def fit(
         else:
             data = problem.subset(np.arange(len(problem.label)), params)
         booster = lgb.train(params, data, num_boost_round=tuning.rounds, callbacks=[check])
-    return parse(text(booster))
+    return parse(restate(text(booster), problem.unit))
 
 
 def predict(booster: Booster, matrix: NDArray[np.float64]) -> NDArray[np.float64]:

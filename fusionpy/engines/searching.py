@@ -19,6 +19,7 @@ from fusionpy.engines.boosting import (
     refusals_told,
     text,
 )
+from fusionpy.engines.units import restate
 
 __all__ = ["Search", "expand_grid", "tune"]
 
@@ -157,7 +158,7 @@ class Search:
     def _judge(self, means: list[float]) -> None:
         """Note what a candidate achieved, and keep its models if none before it was as good."""
         rounds = int(np.argmin(means)) + 1
-        loss = means[rounds - 1]
+        loss = self._problem.unit.restate_loss(means[rounds - 1], self._problem.target.objective)
         if self._best is None or loss < self._best[0]:
             models = [model for model in self._models if model is not None]
             self._best = loss, rounds, len(self._rows), models
@@ -191,13 +192,13 @@ class Search:
         assert self.tuning is not None
         assert model is not None
         found = model.predict(matrix, num_iteration=self.tuning.rounds, num_threads=1)
-        return np.asarray(found, dtype=np.float64).reshape(len(matrix), -1)
+        return self._problem.unit.undo(np.asarray(found, dtype=np.float64)).reshape(len(matrix), -1)
 
     def models(self) -> list[Booster]:
         """Models of the folds without the data that they were fitted on."""
         assert self.tuning is not None
         texts = [text(model, self.tuning.rounds) for model in self._models if model is not None]
-        return [parse(each) for each in texts]
+        return [parse(restate(each, self._problem.unit)) for each in texts]
 
 
 def tune(

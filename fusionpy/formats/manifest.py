@@ -35,6 +35,7 @@ __all__ = [
 FORMAT_VERSION = 1
 FORMAT = "fusionpy model"
 MANIFEST = "manifest.json"
+_MOST_EXPONENT = 2_100  # of a power of 2 between two numbers of eight bytes
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _FLOATS = ("halffloat", "float", "double")
 _STORAGE: dict[str, Any] = {  # Arrow type of values, or of levels: what Python has for it
@@ -118,7 +119,10 @@ def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
 
 
 def _variable(variable: Variable) -> dict[str, Any]:
-    return {**asdict(variable), "levels": list(variable.levels)}
+    content = {**asdict(variable), "levels": list(variable.levels)}
+    if not variable.exponent:
+        del content["exponent"]
+    return content
 
 
 def _range(known: Range) -> dict[str, Any]:
@@ -295,7 +299,10 @@ def _read_variable(entry: _Entry) -> Variable:
             fits = False
     if not fits:
         raise damaged(f"the levels of {entry.place} do not fit its kind")
-    return Variable(entry["name"].text(), kind, levels, storage, text)
+    exponent = 0
+    if kind == "continuous" and "exponent" in entry.named():
+        exponent = entry["exponent"].whole(-_MOST_EXPONENT, _MOST_EXPONENT)
+    return Variable(entry["name"].text(), kind, levels, storage, text, exponent)
 
 
 def _read_ranges(entry: _Entry, x: Sequence[Variable]) -> dict[str, Range]:

@@ -82,6 +82,10 @@ def obstacles(model: FusionModel) -> list[str]:
             found.append(f"R would not obey the rule '{rule.text}'")
     if "W" in model.donor_columns:
         found.append("R keeps the donors' weights under the name `W`, which a fusion variable has")
+    if extreme := [v.name for v in (*model.schema.x, *model.schema.y) if v.exponent]:
+        found.append(
+            f"LightGBM does not tell values of {few(extreme, '`')} apart in R, so small or large they are"
+        )
     for variable in (*model.schema.x, *model.schema.y):
         if twice := repeated(_levels(variable)):
             found.append(f"levels of `{variable.name}` would be the same in R: {few(twice)}")

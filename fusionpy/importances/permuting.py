@@ -164,6 +164,8 @@ def _judged(model: FusionModel, step: Step, target: Target, held: HeldOut) -> _J
     columns = [names.index(name) for name in step.predictors]
     calibration = tuple(step.calibrations.get(target.name, ()))
     matrix = np.ascontiguousarray(held.matrix[rows][:, columns])
+    if (exponents := model.schema.exponents(step.predictors)) is not None:
+        matrix = np.ldexp(matrix, exponents)
     return _Judged(target, step.final[target.name], calibration, rows, matrix, truth)
 
 

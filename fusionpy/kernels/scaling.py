@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 __all__ = [
     "columns_scale",
+    "float32_unit",
     "integerize_weights",
     "is_inflated",
     "normal_scores",
@@ -19,9 +20,15 @@ __all__ = [
     "scale_columns",
     "scale_sorted",
     "sort_quantiles",
+    "telling_exponent",
     "unscale_columns",
 ]
 
+FAR = 1024.0  # standard deviations from 0 beyond which four-byte numbers blur a variable
+SINGLE = (
+    2.0**60
+)  # standard deviations from 1 / SINGLE to SINGLE are safe in four bytes, and so are their squares
+TINY, VAST, HIGH = 1e-34, 1e290, 960  # of a column: what is small, what is large, and its exponent then
 _EDGE = float(ndtri(0.001))  # the scaled median's distance from 0 and 1, in standard deviations
 
 
@@ -300,6 +307,7 @@ def is_inflated(values: NDArray[np.float64]) -> bool:
     zero = values == 0
     if zero.mean() < 0.01 or zero.all():
         return False
+    values = np.ldexp(values, -_exponent(values))  # whose squares neither vanish nor overflow
     width = _silverman(values)
     grid = np.linspace(values.min() - 3 * width, values.max() + 3 * width, 512)
     point = grid[np.argmin(np.abs(grid))]
@@ -312,6 +320,72 @@ def _silverman(values: NDArray[np.float64]) -> float:
     quartiles = np.quantile(values, [0.25, 0.75])
     narrow = min(spread, float(quartiles[1] - quartiles[0]) / 1.34)
     return float(0.9 * (narrow or spread or abs(float(values[0])) or 1.0) * len(values) ** -0.2)
+
+
+def _exponent(values: NDArray[np.float64]) -> int:
+    """Power of 2 next above the largest magnitude; 0 if all values are 0."""
+    return int(np.frexp(np.abs(values).max(initial=0.0))[1])
+
+
+def float32_unit(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Centre and scale with which a variable is as good in four bytes as it is in eight.
+
+    Parameters
+    ----------
+    values : (n,) float64
+        Finite.
+
+    Returns
+    -------
+    centre, scale : float
+        ``(values - centre) / scale`` is what LightGBM, which keeps labels in four bytes, is to be given:
+        (0, 1) for nearly all variables. The centre is the mean where that is more than 1,024 standard
+        deviations from 0; the scale, a power of 2, comes with a centre, and where the standard deviation is
+        below 2^-60 or above 2^60.
+
+    Examples
+    --------
+    >>> float32_unit(np.array([1.0, 2.0, 3.0])), float32_unit(np.array([1.0, 2.0, 3.0]) + 1e8)
+    ((0.0, 1.0), (100000002.0, 1.0))
+    """
+    exponent = _exponent(values)
+    small = np.ldexp(values, -exponent)
+    mean = float(small.mean())
+    spread = float((small - mean).std())
+    is_far = abs(mean) > FAR * spread > 0
+    deviation = float(np.ldexp(spread or 1.0, exponent))
+    if not is_far and 1 / SINGLE <= deviation <= SINGLE:
+        return 0.0, 1.0
+    return float(np.ldexp(mean, exponent)) if is_far else 0.0, float(2.0 ** np.round(np.log2(deviation)))
+
+
+def telling_exponent(values: NDArray[np.float64]) -> int:
+    """Power of 2 that brings a column of extreme magnitude to where LightGBM tells its values apart.
+
+    Parameters
+    ----------
+    values : (n,) float64
+        NaN where missing.
+
+    Returns
+    -------
+    int
+        `numpy.ldexp` of the column and this is what LightGBM is to be given; 0 for nearly all columns.
+
+    Notes
+    -----
+    LightGBM takes values nearer to 0 than 1e-35 for 0, and those beyond 1e300 for 1e300.
+
+    Examples
+    --------
+    >>> telling_exponent(np.array([1.0, 3.0, np.nan])), telling_exponent(np.array([1e-40, 3.0]))
+    (0, 958)
+    """
+    size = np.abs(values)
+    largest = np.nanmax(size, initial=0.0)
+    if largest > VAST or np.nanmin(size, initial=np.inf, where=size > 0) < TINY:
+        return HIGH - int(np.frexp(largest)[1])
+    return 0
 
 
 def normal_scores(values: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
