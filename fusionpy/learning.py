@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines import boosting
 from fusionpy.engines.boosting import Bins, Booster, Problem, Target, Tuning
+from fusionpy.engines.rewriting import unit_of
 from fusionpy.engines.searching import Search, expand_grid
-from fusionpy.engines.units import unit_of
 from fusionpy.jobs import Countdown, Interrupted, Job, run_all, run_jobs
 from fusionpy.kernels.clusters import cluster_centres, nearest
 from fusionpy.kernels.draws import fit_calibration
+from fusionpy.kernels.losses import least_absolute_loss
 from fusionpy.kernels.pools import choose_pool_sizes
 from fusionpy.kernels.scaling import (
     columns_scale,
@@ -36,6 +38,7 @@ from fusionpy.schema import Schema
 __all__ = ["count_models", "learn_steps", "refit_counts", "run_all"]
 
 AT_ONCE = 10_000  # donors whose predictors are copied to be predicted
+STALLED = 1.1  # times the loss of the mean and a constant: a percentile's models are of no use beyond
 
 
 @dataclass
@@ -52,10 +55,33 @@ class _Fit:
     refits: list[Booster] = field(default_factory=list)
     predicted: NDArray[np.float64] | None = None  # (n, k) of all donors
     calibration: tuple[float, ...] = ()
+    mean: _Fit | None = None  # of a variable with ties: what a percentile is held against
+    base: _Fit | None = None  # the mean, where a percentile's models start from those of the mean
 
     @property
     def target(self) -> Target:
         return self.problem.target
+
+    def restarts(self, loss: float) -> bool:
+        """Turn to what the mean leaves to be learned, if a percentile has been found no better without it.
+
+        Boosting follows the sign of a percentile's errors, not their size. So it stalls where groups differ
+        by far more than the records within them, and is then no match for the mean and a constant.
+        """
+        if self.mean is None or self.base is not None:
+            return False
+        assert self.mean.predicted is not None
+        left = self.problem.label - self.mean.predicted[self.sample.rows, 0]
+        if loss <= STALLED * least_absolute_loss(left, self.problem.weight, self.target.alpha):
+            return False
+        self.base = self.mean
+        self.problem = replace(self.problem, label=left, unit=unit_of(left, self.target.objective))
+        return True
+
+    def on_base(self, booster: Booster, models: Callable[[_Fit], Booster | None]) -> Booster:
+        """Add what one of the mean's models predicts to what is predicted beyond it."""
+        below = None if self.base is None else models(self.base)
+        return booster if below is None else boosting.add(below, booster)
 
 
 def refit_counts(
@@ -144,12 +170,18 @@ def learn_steps(
     ranked: list[list[str]] = [[] for _ in plans]
     fits: list[_Fit] = []
     for number, plan in enumerate(plans):
+        mean: _Fit | None = None
         for target, sample, is_ranked in pose(work, number):
             if is_ranked and target.variable not in ranked[number]:
                 ranked[number].append(target.variable)
-            unit = unit_of(sample.label, target.objective)
-            problem = Problem(target, sample.bins, sample.label, sample.weight, signs_of(plan, target), unit)
+            label = sample.spread if target.objective == "quantile" else sample.label
+            unit = unit_of(label, target.objective)
+            problem = Problem(target, sample.bins, label, sample.weight, signs_of(plan, target), unit)
             fits.append(_Fit(number, problem, sample, len(fits)))
+            if target.objective == "regression":
+                mean = fits[-1]
+            elif label is not sample.label and options.crossfit:
+                fits[-1].mean = mean
     steps: list[Step | None] = [None] * len(plans)
 
     def finish(number: int) -> Callable[[], Iterable[Job]]:
@@ -176,7 +208,7 @@ def _schedule(
 
     Cross-validation has a copy of the data for every fold, and waits for the slowest of them now and then.
     So no more targets are cross-validated at once than give every core a fold, while refits of those before
-    keep cores busy that would wait.
+    keep cores busy that would wait. Percentiles that start at a mean wait for it, and for each other.
     """
 
     def cost(part: Iterable[_Fit]) -> int:
@@ -184,13 +216,7 @@ def _schedule(
 
     steps = [[fit for fit in fits if fit.step == number] for number in range(len(work.plans))]
     waiting: deque[Job] = deque()
-
-    def more() -> list[Job]:
-        try:
-            return [waiting.popleft()]
-        except IndexError:
-            return []
-
+    place = count()
     for step in sorted(steps, key=cost):
         finished = Countdown(len(step), finish(step[0].step))
         by_bins: dict[int, list[_Fit]] = {}
@@ -199,9 +225,23 @@ def _schedule(
         for group in sorted(by_bins.values(), key=cost):
             unused = Countdown(len(group), _letting_go(group[0].sample.bins))
             for fit in group:
-                waiting.append(_do(work, fit, len(waiting), more, [unused, finished]))
+                if fit.mean is not None:
+                    continue
+                line: deque[Job] = deque()
+                done = [unused, finished]
+                waiting.append(_do(work, fit, next(place), waiting, done, line))
+                for percentile in (each for each in group if each.mean is fit):
+                    line.append(_do(work, percentile, next(place), line, done))
     at_once = -(-cores // fits[0].sample.n_folds) + (not work.options.refits)
-    return [job for _ in range(at_once) for job in more()]
+    return [job for _ in range(at_once) for job in _next(waiting)]
+
+
+def _next(line: deque[Job]) -> list[Job]:
+    """Take the next of the jobs in a line, if there is one."""
+    try:
+        return [line.popleft()]
+    except IndexError:
+        return []
 
 
 def _letting_go(bins: Bins) -> Callable[[], Iterable[Job]]:
@@ -212,12 +252,25 @@ def _letting_go(bins: Bins) -> Callable[[], Iterable[Job]]:
     return release
 
 
-def _do(work: Work, fit: _Fit, place: int, more: Callable[[], list[Job]], done: Sequence[Countdown]) -> Job:
-    """Tune, fit and refit one target, and predict the donors."""
+def _do(
+    work: Work,
+    fit: _Fit,
+    place: int,
+    line: deque[Job],
+    done: Sequence[Countdown],
+    followers: deque[Job] | None = None,
+) -> Job:
+    """Tune, fit and refit one target, and predict the donors.
+
+    Once it is tuned, the next in `line` can begin; once the donors are predicted, the first of `followers`.
+    """
     # What ends a step, and frees memory, has rank 0. Refits have to be done before the next target but one.
     tuned, refitted = 2 * place + 1, 2 * place + 4
 
     def begin(_: Interrupted) -> Iterable[Job]:
+        return search_anew()
+
+    def search_anew() -> list[Job]:
         grid = expand_grid(work.options.hyper)
         fit.problem.bin(grid[0])
         seed = seed_of(work.seed, fit.number)
@@ -238,17 +291,20 @@ def _do(work: Work, fit: _Fit, place: int, more: Callable[[], list[Job]], done: 
     def settle(search: Search) -> list[Job]:
         if not search.settle():
             return further(search)
+        assert search.tuning is not None
+        if fit.restarts(search.tuning.loss):
+            return search_anew()
         fit.tuning = search.tuning
         _predict_by_folds(work, fit, search)
         work.tick(doing=f"tuned {fit.target.name}")
         refits = range(-1, len(work.counts))  # -1: the final model
         fitted = Countdown(len(refits), lambda: [Job(refitted, predict)])
         fit.refits = [None] * len(work.counts)  # type: ignore[list-item]
-        return [*(Job(refitted, _fitter(work, fit, refit, fitted)) for refit in refits), *more()]
+        return [*(Job(refitted, _fitter(work, fit, refit, fitted)) for refit in refits), *_next(line)]
 
     def predict(_: Interrupted) -> Iterable[Job]:
         _predict_donors(work, fit)
-        return [job for each in done for job in each()]
+        return [*_next(followers or deque()), *(job for each in done for job in each())]
 
     return Job(tuned, begin)
 
@@ -262,9 +318,9 @@ def _fitter(work: Work, fit: _Fit, refit: int, fitted: Countdown) -> Callable[[I
         seed = seed_of(work.seed, fit.number, refit + 1)
         booster = boosting.fit(fit.problem, fit.tuning, seed, count, interrupted)
         if refit < 0:
-            fit.final = booster
+            fit.final = fit.on_base(booster, lambda base: base.final)
         else:
-            fit.refits[refit] = booster
+            fit.refits[refit] = fit.on_base(booster, lambda base: base.refits[refit])
         work.tick(doing=f"{'fitted' if refit < 0 else 'refitted'} {fit.target.name}")
         return fitted()
 
@@ -290,8 +346,13 @@ def _predict_by_folds(work: Work, fit: _Fit, search: Search) -> None:
         for number in np.unique(fold[fold >= 0]):
             rows = np.flatnonzero(fold == number)
             _predict(partial(search.predict, int(number)), work, fit, rows, predicted)
+            if fit.base is not None and fit.base.predicted is not None:
+                predicted[rows] += fit.base.predicted[rows]
         if not options.refits and options.nfolds >= 1:
-            fit.fold_models = search.models()
+            for booster in search.models():  # as many as there are already: the number of this one
+                fit.fold_models.append(
+                    fit.on_base(booster, lambda base: base.fold_models[len(fit.fold_models)])
+                )
     fit.predicted = predicted
 
 
@@ -398,11 +459,11 @@ def _solo_pools(
     low, high = options.krange
     near = nearest(centres, scaled, min(high, len(rows)))
     unscaled = unscale_columns(centres, centre, scale)
-    label, weight = fits[0].problem.label, draw_weight[rows]
+    sample, weight = fits[0].sample, draw_weight[rows]
+    label = sample.label
     ptiles = percentiles(options.nquantiles)
-    size = choose_pool_sizes(
-        near, label, weight, unscaled[:, 0], unscaled[:, 1:], ptiles, low, options.tolerant
-    )
+    expected = unscaled[:, 0], unscaled[:, 1:]
+    size = choose_pool_sizes(near, label, sample.spread, weight, *expected, ptiles, low, options.tolerant)
     start = np.concatenate([[0], np.cumsum(size)]).astype(np.intp)
     member = np.concatenate([near[c, :k] for c, k in enumerate(size)])
     total = np.add.reduceat(weight[member], start[:-1])

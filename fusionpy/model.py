@@ -48,6 +48,9 @@ class Options:
         Redrawn weights follow the refit's resample, as they must where that has the survey's design in it.
     rank_scale : bool
         Skewed continuous variables are boosted on their rank-normal scale.
+    untie : bool
+        Percentiles of variables with many equal values are boosted on values that are spread apart, and
+        start at the mean.
     calibrate : bool
         Class probabilities are calibrated on left-out donors.
     tolerant : bool
@@ -70,6 +73,7 @@ class Options:
     redraw: bool = True
     follow: bool = False
     rank_scale: bool = False
+    untie: bool = True
     calibrate: bool = True
     tolerant: bool = True
     sort_quantiles: bool = True
@@ -105,6 +109,7 @@ METHODS = {
         crossfit=False,
         refits=0,
         redraw=False,
+        untie=False,
         calibrate=False,
         tolerant=False,
     ),
@@ -116,6 +121,7 @@ METHODS = {
         crossfit=False,
         refits=0,
         redraw=False,
+        untie=False,
         calibrate=False,
         integer_weights=True,
     ),

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from fusionpy.engines.boosting import Bins, Target
 from fusionpy.kernels.scaling import is_inflated, normal_scores, percentiles
 from fusionpy.kernels.strata import assign_folds, assign_split, strata_of
-from fusionpy.kernels.uniforms import BOOSTER_SEED, FOLD, uniforms
+from fusionpy.kernels.ties import is_tied, spread_ties
+from fusionpy.kernels.uniforms import BOOSTER_SEED, FOLD, TIES, uniforms
 from fusionpy.model import Options, Plan
 from fusionpy.progress import Ticker
 from fusionpy.schema import Schema
@@ -69,6 +70,8 @@ class Sample:
         The donors.
     label, weight : (m,) float64
         Weights have mean 1.
+    spread : (m,) float64
+        The label that percentiles are those of: `label` itself, unless that has many equal values.
     fold : (n,) int32
         Of all donors: the fold that leaves each out; -1: none does.
     n_folds : int
@@ -78,6 +81,7 @@ class Sample:
     rows: NDArray[np.intp]
     label: NDArray[np.float64]
     weight: NDArray[np.float64]
+    spread: NDArray[np.float64]
     fold: NDArray[np.int32]
     n_folds: int
 
@@ -128,7 +132,7 @@ def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
     exponents = work.schema.exponents(plan.predictors)
     binned = partial(Bins, work.matrix, plan.predictors, nominal, columns=columns, exponents=exponents)
     everyones = binned()
-    for variable in plan.variables:
+    for place, variable in enumerate(plan.variables):
         sample: Sample | None = None
         for target, rows, label, is_ranked in _targets(work, variable, work.matrix[:, names.index(variable)]):
             # The mean and the percentiles of a variable are fitted on the same donors and labels.
@@ -138,8 +142,17 @@ def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
                     bins = binned(rows=rows)
                     weight = weight[rows] / weight[rows].mean()
                 fold, n_folds = _folds(label, target.objective, rows, u, work.options)
-                sample = Sample(bins, rows, label, weight, fold, n_folds)
+                spread = label
+                if target.kind == "m" and _is_untied(work, variable, label):
+                    apart = uniforms(work.seed, TIES, len(u), implicate=place, step=number)[0]
+                    spread = spread_ties(label, apart[rows])
+                sample = Sample(bins, rows, label, weight, spread, fold, n_folds)
             yield target, sample, is_ranked
+
+
+def _is_untied(work: Work, variable: str, label: NDArray[np.float64]) -> bool:
+    """Whether equal values of a continuous variable are to be spread apart."""
+    return work.options.untie and not work.schema[variable].is_categorical and is_tied(label)
 
 
 def _folds(

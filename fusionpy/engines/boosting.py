@@ -14,7 +14,8 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.units import OWN, Unit, restate
+from fusionpy.engines import rewriting
+from fusionpy.engines.rewriting import OWN, Unit, restate
 from fusionpy.errors import FusionError
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Problem",
     "Target",
     "Tuning",
+    "add",
     "fit",
     "one_thread",
     "parameters",
@@ -428,6 +430,21 @@ def text(booster: Booster, rounds: int = -1) -> str:
     """
     with one_thread():
         return str(booster.model_to_string(num_iteration=rounds))
+
+
+def add(base: Booster, booster: Booster) -> Booster:
+    """Make one model of two: it predicts the sum of what they predict.
+
+    Parameters
+    ----------
+    base, booster : Booster
+        Of the same predictors, for means or percentiles.
+
+    Returns
+    -------
+    Booster
+    """
+    return parse(rewriting.add(text(base), text(booster)))
 
 
 def parse(model: str) -> Booster:

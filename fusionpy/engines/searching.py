@@ -19,7 +19,7 @@ from fusionpy.engines.boosting import (
     refusals_told,
     text,
 )
-from fusionpy.engines.units import restate
+from fusionpy.engines.rewriting import restate
 
 __all__ = ["Search", "expand_grid", "tune"]
 

@@ -345,6 +345,7 @@ def _read_options(entry: _Entry) -> Options:
             found[name] = tuple(one.whole(1, 10**9) for one in each.each())
         else:
             found[name] = {key: value.plain() for key, value in each.named().items()}
+    found.setdefault("untie", False)  # before there was such an option
     if set(found) != set(known) or len(found["krange"]) != 2:
         raise damaged(f"{entry.place} lacks entries")
     return Options(**found)

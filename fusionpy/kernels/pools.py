@@ -13,13 +13,14 @@ WINDOW = 5  # values of k over which the tolerance rule averages the divergence
 
 
 @njit(cache=True)
-def pool_errors(values, weight, mean, quantiles, ptiles, spread, total):  # type: ignore[no-untyped-def]
+def pool_errors(values, ranked, weight, mean, quantiles, ptiles, spread, total):  # type: ignore[no-untyped-def]
     r"""Divergence of the first k neighbours from a centre's expectations, for every k.
 
     Parameters
     ----------
-    values, weight : (K,) float64
-        The neighbours, nearest first; weights positive.
+    values, ranked, weight : (K,) float64
+        The neighbours, nearest first: values for the mean, values for the quantiles (the same, but for ties
+        that are spread); weights positive.
     mean : float
         The centre's expected value.
     quantiles, ptiles : (p,) float64
@@ -51,7 +52,7 @@ def pool_errors(values, weight, mean, quantiles, ptiles, spread, total):  # type
         else:
             error = 0.0 if gap == 0 else 1.0
         for j in range(n_quantiles):
-            if y <= quantiles[j]:
+            if ranked[k] <= quantiles[j]:
                 below[j] += w
             error += abs(below[j] / sum_w - ptiles[j]) / max(ptiles[j], 1.0 - ptiles[j])
         total[k] = error
@@ -86,14 +87,14 @@ def _least(total, low):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sizes(neighbour, values, weight, mean, quantiles, ptiles, spread, low, tolerant):  # type: ignore[no-untyped-def]
+def _sizes(  # type: ignore[no-untyped-def]
+    neighbour, values, ranked, weight, mean, quantiles, ptiles, spread, low, tolerant
+):
     n_centres, n_near = neighbour.shape
     size = np.empty(n_centres, dtype=np.intp)
     for c in range(n_centres):
-        total = np.empty(n_near)
-        pool_errors(
-            values[neighbour[c]], weight[neighbour[c]], mean[c], quantiles[c], ptiles, spread[c], total
-        )
+        total, near = np.empty(n_near), neighbour[c]
+        pool_errors(values[near], ranked[near], weight[near], mean[c], quantiles[c], ptiles, spread[c], total)
         size[c] = _tolerant(total, low) if tolerant else _least(total, low)
     return size
 
@@ -101,6 +102,7 @@ def _sizes(neighbour, values, weight, mean, quantiles, ptiles, spread, low, tole
 def choose_pool_sizes(
     neighbour: NDArray[np.intp],
     values: NDArray[np.float64],
+    ranked: NDArray[np.float64],
     weight: NDArray[np.float64],
     mean: NDArray[np.float64],
     quantiles: NDArray[np.float64],
@@ -114,8 +116,9 @@ def choose_pool_sizes(
     ----------
     neighbour : (c, K) intp
         Nearest donors of each centre, nearest first.
-    values, weight : (n,) float64
-        The donors' values and positive weights.
+    values, ranked, weight : (n,) float64
+        The donors' values, the values that `quantiles` are those of (`values`, unless ties are spread), and
+        positive weights.
     mean : (c,) float64
         The centres' expected values, in the units of `values`.
     quantiles : (c, p) float64
@@ -143,7 +146,7 @@ def choose_pool_sizes(
     >>> y = np.array([1.0, 2.0, 3.0, 4.0, 50.0, 60.0])
     >>> near = np.arange(6)[None, :]
     >>> percent = np.array([0.25, 0.75])
-    >>> choose_pool_sizes(near, y, np.ones(6), np.array([2.5]), np.array([[1.0, 3.0]]), percent, 1, False)
+    >>> choose_pool_sizes(near, y, y, np.ones(6), np.array([2.5]), np.array([[1.0, 3.0]]), percent, 1, False)
     array([4])
     """
     ordered = np.sort(quantiles, axis=1)
@@ -151,6 +154,15 @@ def choose_pool_sizes(
     spread = np.abs(ordered[:, -1] - ordered[:, 0]) / width if np.isfinite(width) else np.zeros(len(mean))
     return np.asarray(
         _sizes(
-            neighbour, values, weight, mean, np.ascontiguousarray(quantiles), ptiles, spread, low, tolerant
+            neighbour,
+            values,
+            ranked,
+            weight,
+            mean,
+            np.ascontiguousarray(quantiles),
+            ptiles,
+            spread,
+            low,
+            tolerant,
         )
     )

@@ -28,12 +28,13 @@ __all__ = [
     "REWEIGHT",
     "SAMPLE",
     "THIN",
+    "TIES",
     "philox",
     "uniforms",
 ]
 
 # Purposes: the last word of the counter, so that no two uses ever share a number.
-DRAW, REWEIGHT, FOLD, BOOTSTRAP, MEMBER, BOOSTER_SEED, ANALYSIS = range(7)
+DRAW, REWEIGHT, FOLD, BOOTSTRAP, MEMBER, BOOSTER_SEED, ANALYSIS, TIES = range(8)
 PERMUTE, THIN, SAMPLE, FILL = range(100, 104)
 
 _KEY_TAG = np.uint64(0x667573696F6E7079)  # "fusionpy", the second word of every key
