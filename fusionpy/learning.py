@@ -18,7 +18,6 @@ from fusionpy.engines.searching import Search, expand_grid
 from fusionpy.jobs import Countdown, Interrupted, Job, run_all, run_jobs
 from fusionpy.kernels.clusters import cluster_centres, nearest
 from fusionpy.kernels.draws import fit_calibration
-from fusionpy.kernels.losses import least_absolute_loss
 from fusionpy.kernels.pools import choose_pool_sizes
 from fusionpy.kernels.scaling import (
     columns_scale,
@@ -38,7 +37,6 @@ from fusionpy.schema import Schema
 __all__ = ["count_models", "learn_steps", "refit_counts", "run_all"]
 
 AT_ONCE = 10_000  # donors whose predictors are copied to be predicted
-STALLED = 1.1  # times the loss of the mean and a constant: a percentile's models are of no use beyond
 
 
 @dataclass
@@ -55,28 +53,18 @@ class _Fit:
     refits: list[Booster] = field(default_factory=list)
     predicted: NDArray[np.float64] | None = None  # (n, k) of all donors
     calibration: tuple[float, ...] = ()
-    mean: _Fit | None = None  # of a variable with ties: what a percentile is held against
-    base: _Fit | None = None  # the mean, where a percentile's models start from those of the mean
+    base: _Fit | None = None  # of a variable with ties: the mean, from whose models a percentile's start
 
     @property
     def target(self) -> Target:
         return self.problem.target
 
-    def restarts(self, loss: float) -> bool:
-        """Turn to what the mean leaves to be learned, if a percentile has been found no better without it.
-
-        Boosting follows the sign of a percentile's errors, not their size. So it stalls where groups differ
-        by far more than the records within them, and is then no match for the mean and a constant.
-        """
-        if self.mean is None or self.base is not None:
-            return False
-        assert self.mean.predicted is not None
-        left = self.problem.label - self.mean.predicted[self.sample.rows, 0]
-        if loss <= STALLED * least_absolute_loss(left, self.problem.weight, self.target.alpha):
-            return False
-        self.base = self.mean
-        self.problem = replace(self.problem, label=left, unit=unit_of(left, self.target.objective))
-        return True
+    def start(self) -> None:
+        """Turn to what is left to learn once the mean is known."""
+        if self.base is not None:
+            assert self.base.predicted is not None
+            left = self.problem.label - self.base.predicted[self.sample.rows, 0]
+            self.problem = replace(self.problem, label=left, unit=unit_of(left, self.target.objective))
 
     def on_base(self, booster: Booster, models: Callable[[_Fit], Booster | None]) -> Booster:
         """Add what one of the mean's models predicts to what is predicted beyond it."""
@@ -181,7 +169,7 @@ def learn_steps(
             if target.objective == "regression":
                 mean = fits[-1]
             elif label is not sample.label and options.crossfit:
-                fits[-1].mean = mean
+                fits[-1].base = mean
     steps: list[Step | None] = [None] * len(plans)
 
     def finish(number: int) -> Callable[[], Iterable[Job]]:
@@ -225,12 +213,12 @@ def _schedule(
         for group in sorted(by_bins.values(), key=cost):
             unused = Countdown(len(group), _letting_go(group[0].sample.bins))
             for fit in group:
-                if fit.mean is not None:
+                if fit.base is not None:
                     continue
                 line: deque[Job] = deque()
                 done = [unused, finished]
                 waiting.append(_do(work, fit, next(place), waiting, done, line))
-                for percentile in (each for each in group if each.mean is fit):
+                for percentile in (each for each in group if each.base is fit):
                     line.append(_do(work, percentile, next(place), line, done))
     at_once = -(-cores // fits[0].sample.n_folds) + (not work.options.refits)
     return [job for _ in range(at_once) for job in _next(waiting)]
@@ -268,9 +256,7 @@ def _do(
     tuned, refitted = 2 * place + 1, 2 * place + 4
 
     def begin(_: Interrupted) -> Iterable[Job]:
-        return search_anew()
-
-    def search_anew() -> list[Job]:
+        fit.start()
         grid = expand_grid(work.options.hyper)
         fit.problem.bin(grid[0])
         seed = seed_of(work.seed, fit.number)
@@ -291,9 +277,6 @@ def _do(
     def settle(search: Search) -> list[Job]:
         if not search.settle():
             return further(search)
-        assert search.tuning is not None
-        if fit.restarts(search.tuning.loss):
-            return search_anew()
         fit.tuning = search.tuning
         _predict_by_folds(work, fit, search)
         work.tick(doing=f"tuned {fit.target.name}")
@@ -453,7 +436,7 @@ def _solo_pools(
     """Pools of variable size for one continuous variable."""
     rows = fits[0].sample.rows
     names, values = _expectations(fits, predicted, rows, options)
-    centre, scale = columns_scale(values)
+    centre, scale = columns_scale(values, _are_probabilities(fits))
     scaled = scale_columns(values, centre, scale)
     centres = cluster_centres(scaled, options.nclusters)
     low, high = options.krange
@@ -463,12 +446,17 @@ def _solo_pools(
     label = sample.label
     ptiles = percentiles(options.nquantiles)
     expected = unscaled[:, 0], unscaled[:, 1:]
-    size = choose_pool_sizes(near, label, sample.spread, weight, *expected, ptiles, low, options.tolerant)
+    size = choose_pool_sizes(near, label, weight, *expected, ptiles, low, options.tolerant, sample.spread)
     start = np.concatenate([[0], np.cumsum(size)]).astype(np.intp)
     member = np.concatenate([near[c, :k] for c, k in enumerate(size)])
     total = np.add.reduceat(weight[member], start[:-1])
     mean = np.add.reduceat((weight * label)[member], start[:-1]) / total
     return Pools(names, centre, scale, centres, start, rows[member], _r_squared(unscaled[:, 0], mean))
+
+
+def _are_probabilities(fits: list[_Fit]) -> list[bool]:
+    """Which of the targets' columns are probabilities."""
+    return [fit.target.objective in ("binary", "multiclass") for fit in fits for _ in fit.target.columns]
 
 
 def _r_squared(expected: NDArray[np.float64], found: NDArray[np.float64]) -> float:
@@ -480,7 +468,7 @@ def _block_pools(fits: list[_Fit], predicted: Mapping[str, NDArray[np.float64]],
     """Pools of the nearest donors for a block: all of its variables come from one of them."""
     n = len(next(iter(predicted.values())))
     names, values = _expectations(fits, predicted, np.arange(n), options)
-    centre, scale = columns_scale(values)
+    centre, scale = columns_scale(values, _are_probabilities(fits))
     scaled = scale_columns(values, centre, scale)
     centres = cluster_centres(scaled, options.nclusters)
     near = nearest(centres, scaled, min(BLOCK_POOL, n))

@@ -257,7 +257,7 @@ def _other_scale(known: Range, counts: Tally) -> str | None:
     if not theirs or not known.sizes:
         return None
     ratios = [one / other for one, other in zip(theirs, known.sizes, strict=True)]
-    steps = [math.log(ratio) for ratio in ratios]
+    steps = [math.log(one) - math.log(other) for one, other in zip(theirs, known.sizes, strict=True)]
     steps = steps if steps[1] > 0 else [-step for step in steps]
     if min(steps) < math.log(SCALE[0]) or steps[1] < math.log(SCALE[1]):
         return None

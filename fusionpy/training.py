@@ -70,6 +70,7 @@ def train(
     crossfit: bool | None = None,
     redraw: bool | None = None,
     rank_scale: bool | None = None,
+    untie: bool | None = None,
     calibrate: bool | None = None,
     tolerant: bool | None = None,
     keep_donors: bool = True,
@@ -130,6 +131,9 @@ def train(
     rank_scale : bool, optional
         Boost skewed continuous variables on their rank-normal scale. Drawn values are observed ones
         regardless.
+    untie : bool, optional
+        Learn percentiles of variables with many equal values (counts, ratings, rounded, heaped or top-coded
+        amounts) from values that are spread apart at random, starting at the mean: on ties they stall.
     calibrate : bool, optional
         Calibrate class probabilities on donors that the models did not see.
     tolerant : bool, optional
@@ -213,6 +217,7 @@ def train(
         crossfit=crossfit,
         redraw=redraw,
         rank_scale=rank_scale,
+        untie=untie,
         calibrate=calibrate,
         tolerant=tolerant,
     )
@@ -307,7 +312,7 @@ def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **gi
             settled[name] = int(value)
         elif value is not None:
             problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
-    for name in ("crossfit", "redraw", "rank_scale", "calibrate", "tolerant"):
+    for name in ("crossfit", "redraw", "rank_scale", "untie", "calibrate", "tolerant"):
         settled[name] = given[name]
         if given[name] is not None and not isinstance(given[name], bool):
             problems.add(f"`{name}` must be True or False, not {shown(given[name])}.")

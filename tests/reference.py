@@ -9,9 +9,10 @@ import numpy as np
 from scipy.stats import norm
 
 
-def choose_pool_sizes(neighbour, values, weight, mean, quantiles, ptiles, low, tolerant):
+def choose_pool_sizes(neighbour, values, weight, mean, quantiles, ptiles, low, tolerant, ranked=None):
     """Pool sizes, straight from section 2 of the reference, every sum from scratch."""
     sizes = []
+    ranked = values if ranked is None else ranked
     for c, near in enumerate(neighbour):
         width = norm.ppf(ptiles[-1]) - norm.ppf(ptiles[0])
         s = abs(max(quantiles[c]) - min(quantiles[c])) / width
@@ -29,7 +30,7 @@ def choose_pool_sizes(neighbour, values, weight, mean, quantiles, ptiles, low, t
                 error = 0.0 if gap == 0 else 1.0
             for q, p in zip(quantiles[c], ptiles, strict=True):
                 below = 0.0
-                for a, b in zip(y, w, strict=True):
+                for a, b in zip(ranked[near[:k]], w, strict=True):
                     below += b if a <= q else 0.0
                 error += abs(below / sw - p) / max(p, 1.0 - p)
             total.append(error)

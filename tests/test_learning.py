@@ -18,7 +18,7 @@ from fusionpy.kernels.draws import fit_calibration
 
 HYPER = {"num_leaves": 5, "num_iterations": 12, "min_data_in_leaf": 5, "learning_rate": 0.3}
 GIVEN = {"weight": "w", "hyper": HYPER, "nclusters": 20, "krange": (3, 20), "seed": 3, "quiet": True}
-Y = ["rooms", ["fuel", "area"], "kwh", "owner"]
+Y = ["rooms", ["fuel", "area"], "kwh", "people", "owner"]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def donor():
             "fuel": pd.Categorical.from_codes(np.digitize(signal, [-0.5, 0.5]), ["gas", "oil", "wood"]),
             "area": signal + rng.normal(size=n),
             "kwh": np.where(signal > 0, signal * rng.random(n), 0),
+            "people": 1 + np.round(np.exp(signal / 2)),
             "owner": signal + x[:, 2] > 0,
             "w": rng.gamma(3, 1, n),
         }
@@ -96,9 +97,9 @@ def test_data_are_binned_once_per_step_and_donors(donor, monkeypatch):
     monkeypatch.setattr(lgb.Dataset, "__init__", counted)
     model = fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=2, cores=2)
     n, n_nonzero = len(donor), int((donor["kwh"] != 0).sum())
-    assert [len(step.targets) for step in model.steps] == [4, 5, 5, 1]
+    assert [len(step.targets) for step in model.steps] == [4, 5, 5, 4, 1]
     # One for each step, and one for the donors whose kwh is not zero.
-    assert sorted(binned) == sorted([(n, 3), (n, 4), (n, 6), (n_nonzero, 6), (n, 7)])
+    assert sorted(binned) == sorted([(n, 3), (n, 4), (n, 6), (n_nonzero, 6), (n, 7), (n, 8)])
     gc.collect()
     assert not [each for each in gc.get_objects() if isinstance(each, lgb.Dataset)]
 
@@ -130,12 +131,13 @@ def test_ctrl_c_ends_it_within_a_round(donor, monkeypatch):
 
 @pytest.mark.parametrize("refits", [0, 3])
 def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monkeypatch, refits):
-    seen = {}
+    seen, base = {}, {}
     finish = learning._finish
 
     def kept(work, plan, fits, ranked):
         for fit in fits:
             seen[fit.target.name] = (work, fit, fit.predicted)
+            base[fit.target.name] = None if fit.base is None else fit.base.predicted
         return finish(work, plan, fits, ranked)
 
     monkeypatch.setattr(learning, "_finish", kept)
@@ -152,7 +154,7 @@ def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monk
     monkeypatch.setattr(learning.Search, "settle", noted)
     fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=refits, cores=2)
     assert set(seen) == set(folds)
-    assert len(seen) == 15
+    assert len(seen) == 19
     for name, (work, fit, predicted) in seen.items():
         x = work.matrix[:, fit.sample.bins.columns]
         out, mixture = np.empty_like(predicted), np.empty_like(predicted)
@@ -163,6 +165,8 @@ def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monk
                 assert work.assigned[i] in left_out
                 model = fit.refits[work.assigned[i]]
             out[i] = boosting.predict(model, x[i : i + 1])
+            if base[name] is not None and not left_out:  # this one tells what the mean leaves
+                out[i] += base[name][i]
             others = [boosting.predict(fit.refits[b], x[i : i + 1]) for b in left_out]
             mixture[i] = sum(others) / len(others) if others else out[i]
         assert np.array_equal(predicted, out)

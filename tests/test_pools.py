@@ -22,7 +22,8 @@ def test_sizes_equal_brute_force(seed, p, tolerant, low, n_near):
     ptiles = percentiles(p)
     quantiles = np.sort(rng.choice(values, (4, p)), axis=1)
     mean = rng.choice(values, 4) + rng.integers(0, 2, 4) * rng.normal(size=4)
-    arguments = (near, values, weight, mean, quantiles, ptiles, low, tolerant)
+    spread = [values + rng.normal(size=n), None][int(rng.integers(2))]
+    arguments = (near, values, weight, mean, quantiles, ptiles, low, tolerant, spread)
     found = choose_pool_sizes(*arguments)
     assert found.tolist() == reference.choose_pool_sizes(*arguments).tolist()
     assert (found >= min(low, n_near)).all()

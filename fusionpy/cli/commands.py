@@ -235,6 +235,7 @@ def train(
     crossfit: Annotated[bool | None, typer.Option(help="Cross-fit the donors' expectations.")] = None,
     redraw: Annotated[bool | None, typer.Option(help="Redraw donor weights for every implicate.")] = None,
     rank_scale: Annotated[bool | None, typer.Option(help="Boost skewed variables on a normal scale.")] = None,
+    untie: Annotated[bool | None, typer.Option(help="Spread equal values to learn percentiles.")] = None,
     calibrate: Annotated[bool | None, typer.Option(help="Calibrate class probabilities.")] = None,
     tolerant: Annotated[bool | None, typer.Option(help="Pool sizes by fusionModel's tolerance rule.")] = None,
     keep_donors: Annotated[
@@ -302,6 +303,7 @@ def train(
         crossfit=crossfit,
         redraw=redraw,
         rank_scale=rank_scale,
+        untie=untie,
         calibrate=calibrate,
         tolerant=tolerant,
         keep_donors=keep_donors,

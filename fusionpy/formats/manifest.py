@@ -471,7 +471,7 @@ def _read_pools(entry: _Entry, targets: Sequence[Target]) -> PoolsEntry:
     if columns != tuple(name for target in targets for name in target.columns):
         raise damaged(f"{entry.place} are not of the models' expectations")
     centre = [math.nan if each.value is None else each.number() for each in entry["centre"].each()]
-    scale = [math.nan if each.value is None else each.number(1e-40) for each in entry["scale"].each()]
+    scale = [math.nan if each.value is None else each.number(1e-300) for each in entry["scale"].each()]
     if not len(centre) == len(scale) == len(columns) or np.isnan(centre).tolist() != np.isnan(scale).tolist():
         raise damaged(f"{entry.place} have not as many scales as expectations")
     r2 = math.nan if entry["r2"].value is None else entry["r2"].number(at_all=True)

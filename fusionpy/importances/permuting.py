@@ -132,9 +132,12 @@ class _Judged:
         if self.has_classes:
             probability = np.hstack([1 - found, found]) if found.shape[1] == 1 else found
             return log_loss(calibrate(probability, self.calibration), self.truth.astype(np.intp))
+        # Only shares of losses are told; squares of very small or large numbers would vanish or overflow.
+        power = -int(np.frexp(np.abs(self.truth).max())[1])
+        predicted, truth = np.ldexp(found[:, 0], power), np.ldexp(self.truth, power)
         if self.target.objective == "quantile":
-            return absolute_loss(found[:, 0], self.truth, self.target.alpha)
-        return squared_loss(found[:, 0], self.truth)
+            return absolute_loss(predicted, truth, self.target.alpha)
+        return squared_loss(predicted, truth)
 
 
 def _judged(model: FusionModel, step: Step, target: Target, held: HeldOut) -> _Judged:

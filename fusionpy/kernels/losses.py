@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["absolute_loss", "least_absolute_loss", "log_loss", "relative_rise", "squared_loss"]
+__all__ = ["absolute_loss", "log_loss", "relative_rise", "squared_loss"]
 
 Array = NDArray[np.float64]
 LEAST = 1e-15  # probability
@@ -54,37 +54,6 @@ def absolute_loss(predicted: Array, truth: Array, share: float) -> Array:
     """
     error = truth - predicted
     return np.asarray(np.where(error >= 0, share, share - 1) * error)
-
-
-def least_absolute_loss(truth: Array, weight: Array, share: float) -> float:
-    """Weighted mean of `absolute_loss` of the one number that costs least.
-
-    Parameters
-    ----------
-    truth : (n,) float64
-    weight : (n,) float64
-        Non-negative, at least one positive.
-    share : float
-        Of the quantile that is predicted.
-
-    Returns
-    -------
-    float
-
-    Notes
-    -----
-    A weighted quantile costs least (Koenker and Bassett 1978).
-
-    Examples
-    --------
-    >>> least_absolute_loss(np.array([1.0, 2.0, 9.0]), np.ones(3), 0.5)
-    1.3333333333333333
-    """
-    order = np.argsort(truth, kind="stable")
-    cumulated = np.cumsum(weight[order])
-    place = int(np.searchsorted(cumulated, share * cumulated[-1]))
-    best = truth[order[min(place, len(order) - 1)]]
-    return float(np.average(absolute_loss(np.full(len(truth), best), truth, share), weights=weight))
 
 
 def log_loss(probability: Array, truth: NDArray[np.intp]) -> Array:

@@ -102,13 +102,13 @@ def _sizes(  # type: ignore[no-untyped-def]
 def choose_pool_sizes(
     neighbour: NDArray[np.intp],
     values: NDArray[np.float64],
-    ranked: NDArray[np.float64],
     weight: NDArray[np.float64],
     mean: NDArray[np.float64],
     quantiles: NDArray[np.float64],
     ptiles: NDArray[np.float64],
     low: int,
     tolerant: bool,
+    ranked: NDArray[np.float64] | None = None,
 ) -> NDArray[np.intp]:
     """Choose how many of its nearest donors stand for each centre.
 
@@ -116,9 +116,8 @@ def choose_pool_sizes(
     ----------
     neighbour : (c, K) intp
         Nearest donors of each centre, nearest first.
-    values, ranked, weight : (n,) float64
-        The donors' values, the values that `quantiles` are those of (`values`, unless ties are spread), and
-        positive weights.
+    values, weight : (n,) float64
+        The donors' values and positive weights.
     mean : (c,) float64
         The centres' expected values, in the units of `values`.
     quantiles : (c, p) float64
@@ -130,6 +129,8 @@ def choose_pool_sizes(
     tolerant : bool
         True: the smallest k that is about as good as the best, after averaging over 5 values of k
         (fusionModel 2.4.0). False: the k of least divergence (the paper).
+    ranked : (n,) float64, optional
+        The donors' values as `quantiles` were learned from them, if not as they are: with ties spread.
 
     Returns
     -------
@@ -146,7 +147,7 @@ def choose_pool_sizes(
     >>> y = np.array([1.0, 2.0, 3.0, 4.0, 50.0, 60.0])
     >>> near = np.arange(6)[None, :]
     >>> percent = np.array([0.25, 0.75])
-    >>> choose_pool_sizes(near, y, y, np.ones(6), np.array([2.5]), np.array([[1.0, 3.0]]), percent, 1, False)
+    >>> choose_pool_sizes(near, y, np.ones(6), np.array([2.5]), np.array([[1.0, 3.0]]), percent, 1, False)
     array([4])
     """
     ordered = np.sort(quantiles, axis=1)
@@ -156,7 +157,7 @@ def choose_pool_sizes(
         _sizes(
             neighbour,
             values,
-            ranked,
+            values if ranked is None else ranked,
             weight,
             mean,
             np.ascontiguousarray(quantiles),

@@ -29,6 +29,7 @@ SINGLE = (
     2.0**60
 )  # standard deviations from 1 / SINGLE to SINGLE are safe in four bytes, and so are their squares
 TINY, VAST, HIGH = 1e-34, 1e290, 960  # of a column: what is small, what is large, and its exponent then
+SMALL = 0.01  # scale of amounts in [0, 1] below which distances would pass over them
 _EDGE = float(ndtri(0.001))  # the scaled median's distance from 0 and 1, in standard deviations
 
 
@@ -52,13 +53,17 @@ def percentiles(n: int) -> NDArray[np.float64]:
     return (2 * np.arange(n) + 1) / (2 * n)
 
 
-def columns_scale(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def columns_scale(
+    values: NDArray[np.float64], is_probability: Sequence[bool] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Centre and scale of each column of conditional expectations.
 
     Parameters
     ----------
     values : (n, d) float64
         Donors' expectations.
+    is_probability : (d,) sequence of bool, optional
+        Which columns are; missing: perhaps all.
 
     Returns
     -------
@@ -68,7 +73,8 @@ def columns_scale(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
 
     Notes
     -----
-    Reference, section 2, "Scaling".
+    Reference, section 2, "Scaling". There, amounts in [0, 1] are left alone too, however small they are; here
+    only if their scale is at least 0.01, as distances would pass over others.
 
     Examples
     --------
@@ -79,13 +85,14 @@ def columns_scale(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
     centre = np.full(values.shape[1], np.nan)
     scale = np.full(values.shape[1], np.nan)
     for j, column in enumerate(values.T):
-        if column.min() >= 0 and column.max() <= 1:
-            continue
-        centre[j] = np.median(column)
-        spread = 1.4826 * np.median(np.abs(column - centre[j]))
+        middle = np.median(column)
+        spread = 1.4826 * np.median(np.abs(column - middle))
         if spread == 0 and len(column) > 1:
             spread = column.std(ddof=1)
-        scale[j] = spread or 1.0
+        is_small = is_probability is not None and not is_probability[j] and 0 < spread < SMALL
+        if column.min() >= 0 and column.max() <= 1 and not is_small:
+            continue
+        centre[j], scale[j] = middle, spread or 1.0
     return centre, scale
 
 
