@@ -218,22 +218,27 @@ def test_a_bound_between_steps_binds_the_later_one(donor: pd.DataFrame, recipien
 
 
 def test_expectations_are_monotone(donor: pd.DataFrame) -> None:
-    demand = {"electricity": {"rooms": 1, "age": -1}, "has_gas": {"income": 1}}
-    model = fusionpy.train(donor, ["electricity", "has_gas"], X, monotone=demand, **TINY)
-    free = fusionpy.train(donor, ["electricity", "has_gas"], X, **TINY)
-    names = list(model.steps[0].predictors)
-    matrix = model.known.x[:60]  # type: ignore[union-attr]
-    for rooms, sign, target in (
-        (names.index("rooms"), 1, "electricity_m"),
-        (names.index("age"), -1, "electricity_m"),
+    y = ["electricity", "has_gas", "gas_bill"]
+    demand = {"electricity": {"rooms": 1, "age": -1}, "has_gas": {"income": 1}, "gas_bill": {"rooms": 1}}
+    model = fusionpy.train(donor, y, X, monotone=demand, **TINY)
+    free = fusionpy.train(donor, y, X, **TINY)
+    known = model.known.x[:60]  # type: ignore[union-attr]
+    for name, sign, number, target in (
+        ("rooms", 1, 0, "electricity_m"),
+        ("age", -1, 0, "electricity_m"),
+        ("income", 1, 1, "has_gas_m"),
+        ("rooms", 1, 2, "gas_bill_m"),
+        ("rooms", -1, 2, "gas_bill_z"),  # the probability of a zero
     ):
-        curves = []
+        rooms = model.steps[number].predictors.index(name)
+        matrix = np.hstack([np.zeros((len(known), number)), known])  # variables that are predictors by then
+        curves, seen = [], model.known.x[:, X.index(name)]  # type: ignore[union-attr]
         for fitted in (model, free):
             grid = []
-            for value in np.unique(model.known.x[:, rooms]):  # type: ignore[union-attr]
+            for value in np.unique(seen[~np.isnan(seen)]):  # type: ignore[union-attr]
                 changed = matrix.copy()
                 changed[:, rooms] = value
-                grid.append(fitted.steps[0].final[target].predict(changed))
+                grid.append(fitted.steps[number].final[target].predict(changed))
             curves.append(np.diff(np.array(grid), axis=0) * sign)
         assert (curves[0] >= -1e-9).all()
         assert (curves[1] < 0).any()
