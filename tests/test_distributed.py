@@ -514,7 +514,7 @@ def test_estimates_are_the_same_bit_for_bit(name, kind, client, written, alone, 
     assert_frame_equal(there, expected, check_exact=True)
     assert type(there) is type(expected)
     assert there.attrs == expected.attrs
-    assert not list(Path(written).glob("_static*"))
+    assert not list(Path(written).rglob(".*"))
 
 
 @FEW
@@ -615,7 +615,7 @@ def test_what_cannot_be_estimated(client, written, recipient):
     ]:
         with pytest.raises(SchemaError, match=problem):
             distributed.analyze(x, written, client=client, quiet=True, **how)
-    assert not list(Path(written).glob("_static*"))
+    assert not list(Path(written).rglob(".*"))
 
 
 # folders of files ------------------------------------------------------------------------------------------

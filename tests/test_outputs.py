@@ -606,6 +606,21 @@ def test_commands_write_to_another_place(surveys, verb, monkeypatch):
     assert left(away) == []
 
 
+def test_r_is_told_where_its_model_is(donor, tmp_path, monkeypatch):
+    from fusionpy.bridge.calls import CALLS
+
+    (tmp_path / "away").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    failing_in(tmp_path / "away", monkeypatch)
+    arguments = {"y": Y, "x": X, "fsn": f"{tmp_path}/away/model.fsn", **SMALL}
+    with pytest.raises(OutputError, match="What was computed is not lost: it is in") as caught:
+        CALLS["train"](arguments, {"data": pa.Table.from_pandas(donor)}, None)
+    (found,) = (tmp_path / "here").iterdir()
+    assert str(found) in str(caught.value)
+    assert fusionpy.read_fsn(found).n_donors == 300
+
+
 def test_what_can_be_written_nowhere(tmp_path, monkeypatch):
     error = OutputError("a could not be written.", ["No space left on device."])
     told = rescue.rescued(error, full, ".fsn")
