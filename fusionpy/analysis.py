@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fusionpy.categories import LOST
 from fusionpy.errors import FusionWarning, SchemaError, few, grouped, meant
 from fusionpy.estimands import Estimand, Question, ask
 from fusionpy.estimating import (
@@ -311,6 +312,14 @@ def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question
                 found.append(("variable", name, f"is numeric: ask for its '{OF_LEVELS[estimand.how]}'"))
             elif estimand.how in OF_NUMBERS and not numeric and not pa.types.is_boolean(kind):
                 found.append(("variable", name, f"has levels, of which there is no {estimand.type}"))
+    lost = survey.implicates.attributes.get(LOST, ())
+    used = dict.fromkeys(name for estimand in question.estimands for name in estimand.variables)
+    if codes := [name for name in used if name in lost and name in columns and is_number(columns[name].type)]:
+        message = (
+            f"{few(codes, '`')}: categories in the file, of which pandas has made numbers, so that estimates "
+            "are of codes. Pass the file, or read it with `read_fsd()`."
+        )
+        warnings.warn(message, FusionWarning, stacklevel=3)
     if found:
         hint = f"Columns there are: {few(dict.fromkeys(known), '`', most=12)}."
         raise SchemaError("`x` and `by` do not fit the data.", grouped(dict.fromkeys(found)), hint)

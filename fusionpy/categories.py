@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 __all__ = [
+    "FOR_PANDAS",
     "LEVELS_KEY",
+    "LOST",
     "LevelNotes",
     "Told",
     "guesses_of",
@@ -41,6 +43,8 @@ __all__ = [
 LEVELS_KEY = b"fusionpy.levels"  # in the metadata of a schema: what `LevelNotes.packed` gives
 GUESSED_KEY = b"fusionpy.guessed"  # numbers of levels, where pandas has told no more
 PANDAS_KEY = b"pandas"
+LOST = "lost_levels"  # of what pandas keeps with a frame that it reads: columns that it has made numbers of
+FOR_PANDAS = b"PANDAS_ATTRS"  # what pandas keeps with a frame that it reads
 MOST_LEVELS = 2**20  # of a column; whoever says that there are more means no levels
 UNITS = ("s", "ms", "us", "ns")
 _TYPES = {
@@ -121,6 +125,11 @@ class LevelNotes:
                     levels.update(dict.fromkeys(_values_of(chunk.dictionary)))
                     self._last[name] = chunk.dictionary
         return without_levels(table)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that have been met."""
+        return list(self._met)
 
     def packed(self) -> str | None:
         """Put the notes into words: JSON; nothing if there is nothing to note."""

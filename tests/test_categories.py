@@ -381,3 +381,19 @@ def test_values_that_are_none_of_the_noted_levels(tmp_path):
     with pytest.raises(fusionpy.ArgumentError, match="none of the levels noted"):
         fusionpy.read_fsd(tmp_path / "f.parquet")
     assert restored_table(table)["a"].type == pa.int64()
+
+
+@pytest.mark.parametrize("name", ["integers", "floats", "booleans", "text"])
+def test_what_pandas_has_made_of_levels_is_told(numbers, model, tmp_path, name):
+    """pandas.read_parquet() makes numbers of levels that are numbers; it has no way to know better."""
+    recipient = numbers[["x"]].assign(c=coded(LEVELS[name], ordered=False))
+    path = fusionpy.fuse(recipient, model, tmp_path / "f.parquet", retain="c", M=2, seed=1, quiet=True)
+    frame = pd.read_parquet(path)
+    if name in ("booleans", "text"):
+        fusionpy.analyze("mean(c)", frame, quiet=True)
+        return
+    with pytest.warns(FusionWarning, match="`c`: categories in the file, of which pandas has made numbers"):
+        fusionpy.analyze("mean(c)", frame, quiet=True)
+    fusionpy.analyze("mean(y)", frame, quiet=True)
+    fusionpy.analyze("mean(c)", frame.astype({"c": "category"}), quiet=True)
+    fusionpy.analyze("mean(c)", fusionpy.read_fsd(path, M=None), quiet=True)

@@ -21,7 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fusionpy.categories import (
+    FOR_PANDAS,
     LEVELS_KEY,
+    LOST,
     LevelNotes,
     Told,
     noted_types,
@@ -145,7 +147,9 @@ class _ParquetFile:
         if self._writer is None:
             schema, self._noted = without_levels(self._schema.empty_table()).schema, self._notes.packed()
             if self._noted is not None:
-                schema = schema.with_metadata({**(schema.metadata or {}), LEVELS_KEY: self._noted.encode()})
+                told = json.dumps({NOTE_KEY.decode(): {LOST: self._notes.names}}).encode()
+                noted = {LEVELS_KEY: self._noted.encode(), FOR_PANDAS: told}
+                schema = schema.with_metadata({**(schema.metadata or {}), **noted})
             self._writer = self._stack.enter_context(
                 pq.ParquetWriter(self._aside, schema, compression="zstd")
             )
