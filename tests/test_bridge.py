@@ -513,3 +513,24 @@ def test_groups_called_as_a_column_of_rs_result_are_refused(by):
     arguments = {"x": {"mean": "kwh"}, "by": by, "detailed": False}
     with pytest.raises(ArgumentError, match="`by` names `N`, which the result has"):
         calls.CALLS["analyze"](arguments, {"implicates": None, "static": None}, None)
+
+
+def test_r_is_warned_of_recipients_unlike_the_donors(donor, fsn):
+    frame = donor.to_pandas()[X]
+    frame["income"] /= 1000
+    buffers = []
+    told = {"data": packed_frame(pa.Table.from_pandas(frame, preserve_index=False), buffers)}
+    _, reply = finished(
+        "fuse", {"fsn": fsn, "fsd": None, "retain": None, "seed": 1, "quiet": True}, told, buffers
+    )
+    (warning,) = reply["warnings"]
+    assert warning.startswith("Recipients are unlike the donors. `income`: ")
+    assert "about 1,000 times smaller" in warning
+
+
+def test_r_hears_of_codes_in_its_own_words():
+    said = (
+        "a quantity, not as categories: `a` (0, 1). If it is a code, make them categories, or True and False."
+    )
+    assert in_r(said, "train").endswith("a code, make them factors, or TRUE and FALSE.")
+    assert "not as factors" in in_r(said, "train")

@@ -21,6 +21,8 @@ _WORDS = [
     (r"\bordered categories\b", "an ordered factor"),
     (r"\b(must be|not|make the levels) text\b", r"\1 character"),
     (r"\bcategories whose\b", "a factor whose"),
+    (r"\bnot as categories\b", "not as factors"),
+    (r"\bmake them categories, or True and False\b", "make them factors, or TRUE and FALSE"),
     (r"\bText columns are taken as nominal\b", "Character columns are taken as unordered factors"),
     (r"\ba FusionModel or the path of\b", "the path of"),
     (r"\bdrop them: `data\.columns = .*`", "drop them"),
