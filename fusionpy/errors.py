@@ -12,7 +12,7 @@ import secrets
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Problems",
     "SchemaError",
     "alike",
+    "check_whole",
     "composed",
     "counted",
     "few",
@@ -37,6 +38,20 @@ __all__ = [
 
 MOST_LINES = 8  # problems that a message shows; all of them are in `FusionError.problems`
 MOST_LETTERS = 22  # of a name
+_MOST_WHOLE = 2**31 - 1
+_MOST_OF = {
+    "cores": 1024,
+    "M": 1_000_000,
+    "draws": 10_000,
+    "n_repeats": 10_000,
+    "n_workers": 10_000,
+    "repeats": 10_000,
+    "nclusters": 10**9,
+    "nfolds": 10**6,
+    "nquantiles": 100,
+    "patience": 10**9,
+    "refits": 10_000,
+}
 
 
 class FusionError(ValueError):
@@ -257,9 +272,48 @@ def is_whole(value: object, low: int) -> bool:
     """
     if isinstance(value, bool):
         return False
-    if isinstance(value, float):  # R hands over 5 as 5.0
-        return value.is_integer() and value >= low
-    return isinstance(value, Integral) and int(value) >= low
+    if isinstance(value, Integral):
+        return int(value) >= low
+    if not isinstance(value, Real):
+        return False
+    number = float(value)  # R hands over 5 as 5.0
+    return number.is_integer() and number >= low
+
+
+def check_whole(problems: Problems, name: str, value: object, low: int, high: int | None = None) -> bool:
+    """Note an argument that must be a whole number within limits, and is not.
+
+    Parameters
+    ----------
+    problems : Problems
+    name : str
+        Of the argument.
+    value : object
+    low : int
+    high : int, optional
+        By the argument's name, if left out: more is a slip, or would need more memory than there is.
+
+    Returns
+    -------
+    bool
+        Whether it fits; it may be a whole float, as R hands them over.
+
+    Examples
+    --------
+    >>> problems = Problems(ArgumentError, "")
+    >>> check_whole(problems, "cores", 2.0, 1), check_whole(problems, "cores", 10**9, 1)
+    (True, False)
+    >>> problems.found
+    ['`cores` must be a whole number from 1 to 1,024, not 1000000000.']
+    """
+    most = _MOST_OF.get(name, _MOST_WHOLE) if high is None else high
+    if not is_whole(value, low):
+        problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
+        return False
+    if int(value) > most:  # type: ignore[call-overload]  # it is whole
+        problems.add(f"`{name}` must be a whole number from {low} to {most:,}, not {shown(value)}.")
+        return False
+    return True
 
 
 def settle_seed(seed: Any, problems: Problems | None = None) -> int:

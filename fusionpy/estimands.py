@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionpy.errors import ArgumentError, Problems, few, is_whole, meant, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, check_whole, few, meant, settle_seed, shown
 from fusionpy.frames import take_names
 from fusionpy.kernels.rubin import Rule
 
@@ -206,8 +206,7 @@ def _check_arguments(weight: Any, fun: Any, pooling: Any, level: Any, cores: Any
         problems.add(f"`pooling` must be one of {few(POOLINGS)}, not {shown(pooling)}.")
     if not isinstance(level, float) or not 0 < level < 1:
         problems.add(f"`level` must be a number between 0 and 1, such as 0.9, not {shown(level)}.")
-    if not is_whole(cores, 1):
-        problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
+    check_whole(problems, "cores", cores, 1)
 
 
 def read_estimands(x: Any, problems: Problems) -> list[Estimand]:

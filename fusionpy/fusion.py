@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fusionpy.digests import note_first
-from fusionpy.errors import ArgumentError, Problems, few, is_whole, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, check_whole, few, is_whole, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
 from fusionpy.formats.fst_types import KIND_KEY, kind_of_field
@@ -188,16 +188,13 @@ def _check_arguments(
 ) -> None:
     """Note impossible values."""
     for name, value, low, high in (
-        ("M", M, 1, 2**31),
-        ("cores", cores, 1, 2**31),
-        ("offset", offset, 0, 2**62),
+        ("M", M, 1, None),
+        ("cores", cores, 1, None),
+        ("offset", offset, 0, 2**62 - 1),
     ):
-        if not is_whole(value, low):
-            problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
-        elif value >= high:
-            problems.add(f"`{name}` is too large: {shown(value)}.")
-    if chunk is not None and not is_whole(chunk, 1):
-        problems.add(f"`chunk` must be a number of rows, at least 1, not {shown(chunk)}.")
+        check_whole(problems, name, value, low, high)
+    if chunk is not None:
+        check_whole(problems, "chunk", chunk, 1, 2**62)
     if not is_whole(kblock, 5) or kblock > BLOCK_POOL:
         problems.add(f"`kblock` must be a whole number from 5 to {BLOCK_POOL}, not {shown(kblock)}.")
     is_number = isinstance(margin, int | float) and not isinstance(margin, bool)

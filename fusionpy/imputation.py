@@ -21,9 +21,9 @@ from fusionpy.errors import (
     FusionWarning,
     Problems,
     SchemaError,
+    check_whole,
     counted,
     few,
-    is_whole,
     meant,
     settle_seed,
     shown,
@@ -206,10 +206,7 @@ def _check_arguments(
 ) -> list[str]:
     """Note impossible values; fetch the ignored names."""
     for name, value in (("cores", cores), ("M", M)):
-        if not is_whole(value, 1):
-            problems.add(f"`{name}` must be a whole number of at least 1, not {shown(value)}.")
-        elif value >= 2**31:
-            problems.add(f"`{name}` is too large: {shown(value)}.")
+        check_whole(problems, name, value, 1)
     if not isinstance(quiet, bool):
         problems.add(f"`quiet` must be True or False, not {shown(quiet)}.")
     if weight is not None and not isinstance(weight, str):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fusionpy.digests import note_first, read_note
-from fusionpy.errors import ArgumentError, FusionWarning, Problems, few, is_whole, meant, shown
+from fusionpy.errors import ArgumentError, FusionWarning, Problems, check_whole, few, is_whole, meant, shown
 from fusionpy.forking import INSTEAD, LOST, has_lost_polars
 from fusionpy.formats.aside import shown_path
 from fusionpy.formats.stored import ENDINGS, NoLabels, Stored, open_stored, with_metadata
@@ -104,8 +104,7 @@ def read_fsd(
     everything = M is None or (isinstance(M, float) and math.isinf(M) and M > 0)
     if not everything and not is_whole(M, 1):
         problems.add(f"`M` must be a whole number of at least 1, or None for all, not {shown(M)}.")
-    if not is_whole(cores, 1):
-        problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
+    check_whole(problems, "cores", cores, 1)
     if kind not in KINDS:
         problems.add(f"`kind` must be one of {few(KINDS)}, not {shown(kind)}.")
     if kind == "polars" and has_lost_polars():

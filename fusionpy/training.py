@@ -23,6 +23,7 @@ from fusionpy.errors import (
     OutputError,
     Problems,
     SchemaError,
+    check_whole,
     counted,
     few,
     grouped,
@@ -248,7 +249,9 @@ def train(
     counts = refit_counts(len(used), options.refits, seed, None if replicates is None else replicates[used])
     draw_weight = integerize_weights(weights).astype(np.float64) if options.integer_weights else weights
     with track("train", count_models(plans, schema, matrix, options), quiet) as tick:
-        steps = learn_steps(plans, schema, matrix, weights, draw_weight, counts, options, seed, cores, tick)
+        steps = learn_steps(
+            plans, schema, matrix, weights, draw_weight, counts, options, seed, int(cores), tick
+        )
     kept = _taken_from_donors(schema, plans)
     model = FusionModel(
         schema,
@@ -296,29 +299,28 @@ def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **gi
     if known is None:
         problems.add(f"`method` must be one of {few(METHODS)}, not {shown(method)}.")
         known = METHODS["default"]
-    if not is_whole(cores, 1):
-        problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
+    check_whole(problems, "cores", cores, 1)
     settled: dict[str, Any] = {}
     if (nfolds := given["nfolds"]) is not None:
         settled["nfolds"] = int(nfolds) if is_whole(nfolds, 2) else nfolds
-        if not is_whole(nfolds, 2) and not _is_share(nfolds):
+        if is_whole(nfolds, 2):
+            check_whole(problems, "nfolds", nfolds, 2)
+        elif not _is_share(nfolds):
             wanted = "a whole number of folds (2 or more), or a share of donors between 0 and 1"
             problems.add(f"`nfolds` must be {wanted}, not {shown(nfolds)}.")
     for name, low in (("nquantiles", 2), ("nclusters", 0), ("refits", 0), ("patience", 1)):
         value = given[name]
         if name == "nclusters" and isinstance(value, float) and value == float("inf"):
             settled[name] = 0
-        elif is_whole(value, low):
+        elif value is not None and check_whole(problems, name, value, low):
             settled[name] = int(value)
-        elif value is not None:
-            problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
     for name in ("crossfit", "redraw", "rank_scale", "untie", "calibrate", "tolerant"):
         settled[name] = given[name]
         if given[name] is not None and not isinstance(given[name], bool):
             problems.add(f"`{name}` must be True or False, not {shown(given[name])}.")
     if (krange := given["krange"]) is not None:
         pair = list(krange) if isinstance(krange, list | tuple | np.ndarray) else []
-        if len(pair) == 2 and all(is_whole(k, 1) for k in pair) and pair[0] <= pair[1]:
+        if len(pair) == 2 and all(is_whole(k, 1) for k in pair) and pair[0] <= pair[1] <= 10**9:
             settled["krange"] = (int(pair[0]), int(pair[1]))
         else:
             wanted = "two whole numbers, the least and the most donors of a pool, such as (10, 500)"

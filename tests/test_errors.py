@@ -480,7 +480,10 @@ FUSE: dict[str, Case] = {
     "retain mixed types in a file": lambda b: b.fuse(
         b.recipient(note=["1", 2] * 15), retain="note", fsd=b.folder / "out.parquet"
     ),
-    "fsd .fsd, too many rows": lambda b: b.fuse(fsd=b.folder / "out.fsd", M=10**8),
+    "fsd .fsd, too many rows": lambda b: (
+        b.patch.setattr("fusionpy.fusion.MOST_ROWS", 10**7),
+        b.fuse(fsd=b.folder / "out.fsd", M=10**6),
+    ),
     "fsd .fsd, retain lists": lambda b: b.fuse(
         b.recipient(note=[[1]] * 30), retain="note", fsd=b.folder / "out.fsd"
     ),

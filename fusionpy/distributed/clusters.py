@@ -10,7 +10,7 @@ from typing import Any
 
 import distributed
 
-from fusionpy.errors import FusionError, Problems, is_whole, shown
+from fusionpy.errors import FusionError, Problems, check_whole, shown
 
 __all__ = ["at_work", "check_cluster", "n_threads", "ranges", "results"]
 
@@ -21,8 +21,8 @@ def check_cluster(client: Any, n_workers: Any, problems: Problems) -> None:
         problems.add(f"`client` must be a dask.distributed.Client, not {shown(client)}.")
     elif isinstance(client, distributed.Client) and client.asynchronous:
         problems.add("`client` must not be asynchronous.")
-    if n_workers is not None and not is_whole(n_workers, 1):
-        problems.add(f"`n_workers` must be a whole number of at least 1, not {shown(n_workers)}.")
+    if n_workers is not None:
+        check_whole(problems, "n_workers", n_workers, 1)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from fusionpy.errors import (
     OutputError,
     Problems,
     SchemaError,
+    check_whole,
     few,
     is_whole,
     settle_seed,
@@ -286,8 +287,7 @@ def _check_arguments(M: Any, kblock: Any, cores: Any, partition_rows: Any, probl
     for name, value in (("M", M), ("cores", cores), ("partition_rows", partition_rows)):
         if value is None and name == "partition_rows":
             continue
-        if not is_whole(value, 1) or value >= 2**31:
-            problems.add(f"`{name}` must be a whole number of at least 1, not {shown(value)}.")
+        check_whole(problems, name, value, 1)
     if not is_whole(kblock, 5) or kblock > BLOCK_POOL:
         problems.add(f"`kblock` must be a whole number from 5 to {BLOCK_POOL}, not {shown(kblock)}.")
 

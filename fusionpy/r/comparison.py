@@ -22,11 +22,10 @@ from fusionpy.errors import (
     FusionError,
     Problems,
     SchemaError,
+    check_whole,
     grouped,
-    is_whole,
     meant,
     settle_seed,
-    shown,
 )
 from fusionpy.formats.leftovers import scratch_folder
 from fusionpy.frames import Table, Unreadable, as_table, is_text, take_names
@@ -136,8 +135,7 @@ def compare_with_r(
         "See `help(fusionpy.r.compare_with_r)` for what it takes.",
     )
     for name, value, low in (("M", M, 2), ("repeats", repeats, 1), ("cores", cores, 1)):
-        if not is_whole(value, low):
-            problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
+        check_whole(problems, name, value, low)
     known = [name for name in inspect.signature(train).parameters if name not in OWN]
     for name in train_arguments:
         if name not in known:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fusionpy.errors import ArgumentError, Problems, few, is_whole, repeated, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, check_whole, few, repeated, settle_seed, shown
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames import as_table
 from fusionpy.model import FusionModel
@@ -243,8 +243,8 @@ def _tell(
 
 def _check_arguments(cores: Any, draws: Any, min_size: Any, seed: Any, problems: Problems) -> int:
     for name, value, low in (("cores", cores, 1), ("draws", draws, 2), ("min_size", min_size, 1)):
-        if not is_whole(value, low) and not (name == "draws" and value is None):
-            problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
+        if not (name == "draws" and value is None):
+            check_whole(problems, name, value, low)
     return settle_seed(seed, problems)
 
 

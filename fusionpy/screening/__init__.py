@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fusionpy.engines.charts_screening import explained_chart
 from fusionpy.engines.lasso import has_glmnet
-from fusionpy.errors import ArgumentError, Problems, counted, few, is_whole, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, check_whole, counted, few, settle_seed, shown
 from fusionpy.frames import as_table, return_table
 from fusionpy.layout import Grid, Page
 from fusionpy.planning import check_roles, plan_steps
@@ -240,8 +240,7 @@ def _check_criteria(
         problems.add(f"`cor_thresh` must be a number from 0 to less than 1, not {shown(cor_thresh)}.")
     if not _is_between(lasso_thresh, 0, 1) or lasso_thresh == 0:
         problems.add(f"`lasso_thresh` must be a number above 0, and at most 1, not {shown(lasso_thresh)}.")
-    if not is_whole(xmax, 1):
-        problems.add(f"`xmax` must be a whole number of at least 1, not {shown(xmax)}.")
+    check_whole(problems, "xmax", xmax, 1)
     if solver not in SOLVERS:
         problems.add(f"`solver` must be one of {few(SOLVERS)}, not {shown(solver)}.")
     elif solver == "glmnet" and not has_glmnet():
@@ -256,8 +255,7 @@ def _check_criteria(
 def _check_rest(problems: Problems, fraction: Any, cores: Any, method: Any, quiet: Any) -> None:
     if not _is_between(fraction, 0, 1) or fraction == 0:
         problems.add(f"`fraction` must be a number above 0, and at most 1, not {shown(fraction)}.")
-    if not is_whole(cores, 1):
-        problems.add(f"`cores` must be a whole number of at least 1, not {shown(cores)}.")
+    check_whole(problems, "cores", cores, 1)
     if method not in METHODS:
         problems.add(f"`method` must be one of {few(METHODS)}, not {shown(method)}.")
     if not isinstance(quiet, bool):
