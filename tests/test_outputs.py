@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -50,21 +51,29 @@ def model(donor):
     return fusionpy.train(donor, Y, X, **SMALL)
 
 
-@pytest.fixture
-def surveys(tmp_path, donor, recipient, model):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, donor, recipient, model):
     """A folder of what verbs read."""
-    donor.to_parquet(tmp_path / "donor.parquet")
-    recipient.to_parquet(tmp_path / "r.parquet")
-    recipient.iloc[:, :1].to_csv(tmp_path / "r.csv", index=False)
+    folder = tmp_path_factory.mktemp("made")
+    donor.to_parquet(folder / "donor.parquet")
+    recipient.to_parquet(folder / "r.parquet")
+    recipient.iloc[:, :1].to_csv(folder / "r.csv", index=False)
     holes = recipient.assign(rooms=recipient["rooms"].where(recipient["hid"] % 7 > 0))
-    holes.to_parquet(tmp_path / "holes.parquet")
-    fusionpy.write_fsn(model, tmp_path / "model.fsn")
-    fusionpy.fuse(recipient, model, tmp_path / "r.fsd", M=2, retain=["hid", *X], **HOW)
-    fusionpy.fuse(recipient, model, tmp_path / "fused.parquet", M=2, retain="hid", **HOW)
-    fusionpy.fuse(donor, model, tmp_path / "back.parquet", M=2, **HOW)
-    (tmp_path / "parts").mkdir()
+    holes.to_parquet(folder / "holes.parquet")
+    fusionpy.write_fsn(model, folder / "model.fsn")
+    fusionpy.fuse(recipient, model, folder / "r.fsd", M=2, retain=["hid", *X], **HOW)
+    fusionpy.fuse(recipient, model, folder / "fused.parquet", M=2, retain="hid", **HOW)
+    fusionpy.fuse(donor, model, folder / "back.parquet", M=2, **HOW)
+    (folder / "parts").mkdir()
     for half, name in ((recipient.head(25), "part.0"), (recipient.tail(25), "part.1")):
-        half.to_parquet(tmp_path / "parts" / f"{name}.parquet")
+        half.to_parquet(folder / "parts" / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture
+def surveys(tmp_path, made):
+    """The same, to be spoilt."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
