@@ -48,7 +48,6 @@ LEVELS: dict[str, Any] = {
     "periods": pd.PeriodIndex(["2020-02", "2019-01", "2021-01"], freq="M"),
     "intervals": pd.IntervalIndex.from_breaks([0, 1.5, 3, 9]),
 }
-KINDS = [(name, ordered) for name in LEVELS for ordered in (False, True)]
 HALF = [(name, place % 2 == 0) for place, name in enumerate(LEVELS)]
 
 
@@ -100,7 +99,7 @@ def assert_same_answers(found: list[pd.DataFrame], wanted: list[pd.DataFrame], t
 
 @pytest.mark.parametrize(
     ("name", "ordered", "ending"),
-    [*((*kind, ".parquet") for kind in KINDS), *((*kind, ".fsd") for kind in HALF)],
+    [*((*kind, ".parquet") for kind in HALF), *((name, not ordered, ".fsd") for name, ordered in HALF)],
 )
 def test_retained_levels_go_through_files(numbers, model, tmp_path, name, ordered, ending):
     recipient = numbers[["x"]].assign(c=coded(LEVELS[name], ordered))
@@ -188,12 +187,14 @@ def test_trained_levels_go_through_files(numbers, tmp_path, name, ordered):
     assert memory["c"].dtype == donor["c"].dtype
     wanted = answers(memory)
     donor[["x", "z"]].to_parquet(tmp_path / "r.parquet")  # pandas keeps neither order nor unused levels
-    for recipient in (donor[["x", "z"]], tmp_path / "r.parquet", pq.read_table(tmp_path / "r.parquet")):
-        for ending in (".parquet", ".fsd"):
-            path = fusionpy.fuse(
-                recipient, tmp_path / "m.fsn", tmp_path / f"f{ending}", M=2, seed=1, quiet=True
-            )
-            assert_same_answers(answers(path), wanted)
+    for recipient, ending in (
+        (donor[["x", "z"]], ".parquet"),
+        (tmp_path / "r.parquet", ".fsd"),
+        (pq.read_table(tmp_path / "r.parquet"), ".parquet"),
+    ):
+        fused = tmp_path / f"f{ending}"
+        path = fusionpy.fuse(recipient, tmp_path / "m.fsn", fused, M=2, seed=1, quiet=True)
+        assert_same_answers(answers(path), wanted)
     table = pa.Table.from_pandas(donor[["x", "z"]])
     fused = fusionpy.fuse(table, tmp_path / "m.fsn", M=2, seed=1, quiet=True)
     assert_same_answers(answers(fused), wanted)

@@ -124,24 +124,23 @@ def test_unused_they_hurt_no_verb(numbers, model, tmp_path):
     assert filled["y"].notna().all()
 
 
-def test_functions_get_what_can_be_had(model, odd, kind):
-    fused = fusionpy.fuse(odd, model, **FUSE)
+def test_functions_get_what_can_be_had(numbers, model, odd, kind):
+    fused = fusionpy.fuse(numbers, model, **FUSE)
     both = fusionpy.fuse(odd, model, retain="c", **FUSE)
-    for implicates, static in ((fused, odd), (both, None)):
-        how = {"static": static, "quiet": True}
-        plain = analyze("mean(y)", implicates, **how)["est"].to_list()
+    beside: dict[str, Any] = {"static": odd, "quiet": True}
+    plain = analyze("mean(y)", fused, quiet=True)["est"].to_list()
+    for implicates, how in ((fused, beside), (both, {"quiet": True})):
         found = analyze("mean(z)", implicates, fun=lambda f: f.assign(z=f["y"]), **how)
         assert found["est"].to_list() == plain
-        found = analyze({"custom": {"m": lambda f, w: f["y"].mean()}}, implicates, **how)
-        assert found["est"].to_list() == pytest.approx(plain)
-        asked = {"quiet": True, "static": static}
-        for said in (
-            told(analyze, "mean(z)", implicates, fun=lambda f: f.assign(z=f["c"].size), **asked),
-            told(analyze, "mean(z)", implicates, fun=lambda f: f.assign(z=f.c.size), **asked),
-            told(analyze, {"custom": {"m": lambda f, w: f["c"].size}}, implicates, **asked),
-        ):
-            assert (said is None) == (kind not in LEFT_OUT)
-            assert said is None or "`c`: holds " in said
+    found = analyze({"custom": {"m": lambda f, w: f["y"].mean()}}, both, quiet=True)
+    assert found["est"].to_list() == pytest.approx(plain)
+    for said in (
+        told(analyze, "mean(z)", fused, fun=lambda f: f.assign(z=f["c"].size), **beside),
+        told(analyze, "mean(z)", both, fun=lambda f: f.assign(z=f.c.size), quiet=True),
+        told(analyze, {"custom": {"m": lambda f, w: f["c"].size}}, fused, **beside),
+    ):
+        assert (said is None) == (kind not in LEFT_OUT)
+        assert said is None or "`c`: holds " in said
 
 
 def test_used_they_are_named(numbers, model, odd, kind, tmp_path):
