@@ -36,6 +36,7 @@ from fusionpy.formats.manifest import (
     write_manifest,
 )
 from fusionpy.formats.members import MOST_SCALED, Members, quoted, suspicious
+from fusionpy.formats.model_text import without_ranges
 from fusionpy.formats.r_archive import read_r_archive
 from fusionpy.formats.r_entries import METADATA
 from fusionpy.formats.r_members import obstacles, r_members
@@ -120,10 +121,10 @@ def _put(model: FusionModel, archive: zipfile.ZipFile) -> None:
     for number, step in enumerate(model.steps, 1):
         folder = f"{number:0{width}d}"
         for name, booster in step.final.items():
-            _add(archive, f"{folder}/{name}.txt", boosting.text(booster))
+            _add(archive, f"{folder}/{name}.txt", without_ranges(boosting.text(booster)))
         for m, member in enumerate(step.members):
             for name, booster in member.items():
-                _add(archive, f"fusionpy/{folder}/{m}/{name}.txt", boosting.text(booster))
+                _add(archive, f"fusionpy/{folder}/{m}/{name}.txt", without_ranges(boosting.text(booster)))
         if step.pools is not None:
             _add_pools(archive, f"fusionpy/{folder}", step.pools)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_VALUE", "check_model_text"]
+__all__ = ["MOST_VALUE", "check_model_text", "without_ranges"]
 
 MOST_LEAVES = 131_072  # LightGBM's own limit
 MOST_VALUE = 1e100  # of a leaf: sums and squared distances stay finite
@@ -86,6 +86,26 @@ def check_model_text(model: str, n_features: int, objective: str, n_classes: int
     if not _TAIL.fullmatch(model, position):
         raise ValueError("it is cut off, or damaged, behind its trees")
     _check_trees(trees, n_features)
+
+
+def without_ranges(model: str) -> str:
+    """Take out of a text what predictors' least and greatest values are, and their levels by frequency.
+
+    Parameters
+    ----------
+    model : str
+        As `fusionpy.engines.boosting.text` writes it.
+
+    Returns
+    -------
+    str
+        A model that predicts the same: LightGBM notes ranges for people to read.
+    """
+    head = _HEAD.match(model)
+    if head is None:
+        return model
+    begin, end = head.span("infos")
+    return model[:begin] + " ".join(["none"] * len(head["infos"].split(" "))) + model[end:]
 
 
 def _check_head(head: re.Match[str], n_features: int, objective: str, n_classes: int) -> None:
