@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ ALIKE = 0.5  # of the donors' spread (on a logarithmic scale) that recipients in
 _TAIL, _FEWEST = 0.005, 5  # the donor at whom the range ends, from either side: a share, at least this one
 _FEW_DONORS, _FEW_RECIPIENTS = 30, 8  # records other than 0 without which sizes say nothing
 _DIGITS = 3
+_LARGEST = sys.float_info.max
 _SHIFT = np.uint64(49)  # leaves exponent and three bits of the mantissa: eight classes of size an octave
 Array = NDArray[np.float64]
 
@@ -143,7 +145,7 @@ def range_of(values: Array) -> Range:
     rank = _rank(len(order))
     low, high = _outwards(order[rank - 1], math.floor), _outwards(order[-rank], math.ceil)
     sizes = np.quantile(size, QUARTILES, method="inverted_cdf").tolist() if len(size) >= _FEW_DONORS else []
-    return Range(low, high, _rounded(float(np.median(order))), tuple(map(_rounded, sizes)))
+    return Range(low, high, _rounded(float(order[(len(order) - 1) // 2])), tuple(map(_rounded, sizes)))
 
 
 def _rank(n: int) -> int:
@@ -158,11 +160,12 @@ def _outwards(value: float, rounding: Callable[[float], int]) -> float:
     step = 10.0 ** (math.floor(math.log10(abs(value))) - _DIGITS + 1)
     if step == 0 or not math.isfinite(value / step):
         return float(value)
-    return _rounded(rounding(value / step) * step)
+    return _rounded(min(max(rounding(value / step) * step, -_LARGEST), _LARGEST))
 
 
 def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+    found = float(f"{value:.{_DIGITS}g}")
+    return found if math.isfinite(found) else float(value)  # next to the largest number that there is
 
 
 def tally(known: Range, values: Array, weight: Array | None = None) -> Tally:
@@ -254,7 +257,7 @@ def _outside(known: Range, counts: Tally, n_donors: int) -> str | None:
 
 def _other_scale(known: Range, counts: Tally) -> str | None:
     theirs = counts.sizes()
-    if not theirs or not known.sizes:
+    if not theirs or not known.sizes or min(theirs[0], known.sizes[0]) < sys.float_info.min:
         return None
     ratios = [one / other for one, other in zip(theirs, known.sizes, strict=True)]
     steps = [math.log(one) - math.log(other) for one, other in zip(theirs, known.sizes, strict=True)]

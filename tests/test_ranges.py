@@ -375,3 +375,15 @@ def test_amounts_in_other_units_are_seen_in_the_scf(name, shared):
 def test_a_tally_of_nothing_says_nothing():
     assert strangers({"x": Range(0, 1, 0.5)}, {"x": Tally()}, 100) == {}
     assert tally(Range(0, 1, 0.5), np.array([np.nan])).outside == 0
+
+
+@pytest.mark.parametrize("scale", [1e-323, 1e-310, 1e-100, 1e100, 1.7e308])
+def test_extreme_numbers_come_back_from_the_archive(scale, tmp_path):
+    frame = survey(200, 1)
+    frame["age"] = frame["age"] / frame["age"].max() * scale
+    model = fusionpy.train(frame, ["y"], X, **FAST, fsn=tmp_path / "m.fsn")
+    assert fusionpy.read_fsn(tmp_path / "m.fsn").ranges == model.ranges
+    assert all(
+        np.isfinite([known.low, known.high]).all() for name, known in model.ranges.items() if name == "age"
+    )
+    assert said(frame[X], tmp_path / "m.fsn") == ""

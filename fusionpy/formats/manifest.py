@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -34,6 +35,7 @@ __all__ = [
 
 FORMAT_VERSION = 1
 FORMAT = "fusionpy model"
+_ANY = (-sys.float_info.max, sys.float_info.max)  # of a predictor's values
 MANIFEST = "manifest.json"
 _MOST_EXPONENT = 2_100  # of a power of 2 between two numbers of eight bytes
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -316,9 +318,14 @@ def _read_ranges(entry: _Entry, x: Sequence[Variable]) -> dict[str, Range]:
             most = max(known[name].n_classes - 1, 0)
             found[name] = Range(absent=tuple(code.whole(0, most) for code in each["absent"].each()))
             continue
-        low, high, median = (each[key].number() for key in ("low", "high", "median"))
-        sizes = tuple(size.number(1e-320) for size in each["sizes"].each())
-        if not low <= median <= high or len(sizes) not in (0, len(QUARTILES)) or sorted(sizes) != list(sizes):
+        low, high, median = (each[key].number(*_ANY) for key in ("low", "high", "median"))
+        sizes = tuple(size.number(0, _ANY[1]) for size in each["sizes"].each())
+        if (
+            not low <= median <= high
+            or 0 in sizes
+            or len(sizes) not in (0, len(QUARTILES))
+            or sorted(sizes) != list(sizes)
+        ):
             raise damaged(f"{each.place} is no range")
         found[name] = Range(low, high, median, sizes)
     return found
