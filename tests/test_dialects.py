@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import fusionpy
 from fusionpy.cli.dialects import find_dialect
 from fusionpy.cli.surveys import open_survey
 from fusionpy.errors import ArgumentError, FusionError
 
+ARCHIVE = Path(__file__).with_name("archives") / "format-1.fsn"
 SURVEY = pd.DataFrame(
     {
         "hid": [1, 2, 3],
@@ -97,3 +100,14 @@ def test_a_long_line_with_quotes_is_quick(tmp_path):
         file.write("a,b\n" + '"' * 2_000_001 + ",1\n")
     with pytest.raises(ArgumentError):
         read(tmp_path / "a.csv.gz")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV", "a.csv.gz", "a.tsv"])
+def test_verbs_tell_that_they_take_no_csv(tmp_path, name):
+    (tmp_path / name).write_text("a;b\n1,5;2\n")
+    for act in (
+        lambda path: fusionpy.fuse(path, ARCHIVE, quiet=True),
+        lambda path: fusionpy.analyze("mean(a)", path, quiet=True),
+    ):
+        with pytest.raises(ArgumentError, match="It is a CSV file"):
+            act(tmp_path / name)

@@ -61,6 +61,7 @@ __all__ = [
 
 FST_ENDINGS = (".fsd", ".fst")
 ENDINGS = (".parquet", *FST_ENDINGS)
+CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 HINT = "Pass a file that `fuse(fsd=...)` wrote."
 AGAIN = "Call `fusionpy.distributed.fuse()` again: it makes this file anew."
 LEVELS = "levels"  # in the note of an fst file: types of levels that it has as text
@@ -273,6 +274,8 @@ def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
             return _with_guessed_levels(_open_folder(path))
         if not path.is_file():
             raise OSError("There is no such file")
+        if path.name.lower().endswith(CSV_ENDINGS):
+            raise OSError("It is a CSV file, not Parquet or fst: read it into a data frame first")
         return _with_guessed_levels(_open_parquet(path))
 
 
