@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusionpy.kernels.scaling import percentiles
+from fusionpy.kernels.scaling import is_inflated, percentiles
+from fusionpy.kernels.ties import is_tied
 from fusionpy.model import FusionModel
 from fusionpy.reporting.exhibits import Section
 from fusionpy.reporting.numbers import count, significant
@@ -48,6 +49,7 @@ def methods_section(
             "patience": options.patience,
             "crossfit": options.crossfit,
             "ranked": any(step.ranked for step in model.steps),
+            "untied": options.untie and _has_ties(model),
             "pools": bool(pooled),
             "solo_pools": any(not step.is_block for step in pooled),
             "blocks": any(step.is_block for step in pooled),
@@ -64,6 +66,13 @@ def methods_section(
 
 def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _has_ties(model: FusionModel) -> bool:
+    """Whether there is a continuous variable of which many donors share a value."""
+    columns = zip(model.donor_columns, model.donors.T, strict=True)
+    numbers = [values for name, values in columns if not model.schema[name].is_categorical]
+    return any(is_tied(values[values != 0] if is_inflated(values) else values) for values in numbers)
 
 
 def limits_section(model: FusionModel | None, *, validated: bool) -> Section:

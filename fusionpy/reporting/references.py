@@ -111,6 +111,13 @@ REFERENCES = {
         "Survey Sampling",
         "Wiley, New York",
     ),
+    "machado2005": Reference(
+        "Machado and Santos Silva 2005",
+        "Machado, J. A. F. and Santos Silva, J. M. C. (2005)",
+        "Quantiles for counts",
+        "Journal of the American Statistical Association 100(472), 1226–1237",
+        "10.1198/016214505000000330",
+    ),
     "rubin1981": Reference(
         "Rubin 1981",
         "Rubin, D. B. (1981)",

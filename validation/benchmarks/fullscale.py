@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -55,8 +56,9 @@ def digest(clock: Any, *, path: str) -> dict[str, Any]:
             names = sorted(
                 n for n in archive.namelist() if n.endswith(("_m.txt", "_q.txt", "_z.txt", ".parquet"))
             )
-            # LightGBM appends the parameters, threads among them.
+            # LightGBM appends the parameters, threads among them; archives no longer tell predictors' ranges.
             texts = [name.encode() + archive.read(name).split(b"\nparameters:")[0] for name in names]
+            texts = [re.sub(rb"\nfeature_infos=.*", b"", text) for text in texts]
         return {"check": hashlib.sha256(b"\n".join(texts)).hexdigest()[:16], "rows": len(names)}
     import numpy as np
     import pandas as pd
@@ -153,7 +155,8 @@ def main() -> None:
                             *same,
                         )
                     else:
-                        ask = ("train", file, *learn, "--fsn", model)
+                        as_before = ("--no-untie",) if which == "today" else ()
+                        ask = ("train", file, *learn, *as_before, "--fsn", model)
                     done = run(packages[which], *ask)
                     found = piece(__file__, "digest", {"path": str(fused if M else model)})
                     del done["printed"]

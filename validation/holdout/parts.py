@@ -23,6 +23,8 @@ import fusionpy
 
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
+    # The ways below were tried before percentiles of ties started at the mean, and are held against this one.
+    "ties as they are": {},
     "without refits": {"refits": 0},
     "in-sample expectations, no refits": {"crossfit": False, "refits": 0},
     "2 percentiles": {"nquantiles": 2},
@@ -35,6 +37,9 @@ WAYS: dict[str, dict[str, Any]] = {
     "2024": {"method": "2024"},
     "fusionModel": {"method": "fusionModel"},
 }
+for way, given in WAYS.items():
+    if way != "default" and "method" not in given:
+        given["untie"] = False
 KINDS = ("energy", "auc", "corr_err", "subgroup", "crps", "brier", "cover90")
 
 
