@@ -445,7 +445,7 @@ HOLES = base().assign(y=lambda d: d["y"].mask(d.index < 9), w=1.0, word="a")
 REFUSED = [
     ([1, 2], {}, SchemaError, "`data` cannot be used"),
     (HOLES, {"M": 0}, ArgumentError, "`M` must be a whole number of at least 1, not 0"),
-    (HOLES, {"M": 2**31}, ArgumentError, "`M` is too large"),
+    (HOLES, {"M": 2**31}, ArgumentError, "`M` must be a whole number from 1 to 1,000,000, not 2147483648"),
     (HOLES, {"M": True}, ArgumentError, "`M` must be a whole number"),
     (HOLES, {"cores": 1.5}, ArgumentError, "`cores` must be a whole number of at least 1, not 1.5"),
     (HOLES, {"seed": -1}, ArgumentError, "`seed` must be a whole number from 0"),

@@ -12,7 +12,8 @@ import slow_fuse
 import fusionpy
 from fusionpy import datasets
 from fusionpy.errors import ArgumentError
-from fusionpy.frames import as_table, noted_attributes
+from fusionpy.formats.stored import noted_attributes
+from fusionpy.frames import as_table
 from fusionpy.pieces import Plan, implicate_tables, in_order
 
 # Recipients lack what no donor did, as LightGBM's way with that is a case, too.

@@ -405,8 +405,9 @@ def test_what_r_cannot_hold_is_told_before_any_work(model, recipient, tmp_path):
     odd = recipient.assign(both=[[1, 2]] * len(recipient))
     with pytest.raises(SchemaError, match="`retain` names `both`: R has no columns of type list"):
         fusionpy.fuse(odd, model, tmp_path / "a.fsd", retain="both", quiet=True)
+    many = pd.concat([recipient] * 6, ignore_index=True)
     with pytest.raises(ArgumentError, match="makes 4,206,000,000 rows, more than R's data frames can have"):
-        fusionpy.fuse(recipient, model, tmp_path / "a.fsd", M=6_000_000, quiet=True)
+        fusionpy.fuse(many, model, tmp_path / "a.fsd", M=1_000_000, quiet=True)
     with pytest.raises(OutputError, match=r"must end with '.parquet', '.fsd', '.fst', not '.csv'"):
         fusionpy.fuse(recipient, model, tmp_path / "a.csv", quiet=True)
     lowest = recipient.assign(low=np.int32(-(2**31)))

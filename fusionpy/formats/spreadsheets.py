@@ -5,6 +5,7 @@ A survey's levels and names come from strangers, and a formula can send what sta
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +49,10 @@ def as_csv(frame: pd.DataFrame) -> str:
     a,4.0
     <BLANKLINE>
     """
-    return _each_text(frame, _marked).to_csv(index=False, lineterminator="\n")  # type: ignore[no-any-return]
+    marked = _each_text(frame, _marked)
+    # Up to Python 3.12 a cell with a bare carriage return is not quoted by itself, and would be two lines.
+    quoting = csv.QUOTE_NONNUMERIC if _has_returns(marked) else csv.QUOTE_MINIMAL
+    return marked.to_csv(index=False, lineterminator="\n", quoting=quoting)  # type: ignore[no-any-return]
 
 
 def without_marks(frame: pd.DataFrame) -> pd.DataFrame:
@@ -69,12 +73,23 @@ def _each_text(frame: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFram
         column = frame.iloc[:, place]
         if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
             column = column.astype(object).map(change)
-        elif isinstance(column.dtype, pd.StringDtype):
+        elif _is_text(column):
             column = column.map(change)
         columns.append(column)
     changed = pd.concat(columns, axis=1) if columns else frame.copy()
     changed.columns = [change(name) for name in frame.columns]
     return changed
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    return isinstance(column.dtype, pd.StringDtype)
+
+
+def _has_returns(frame: pd.DataFrame) -> bool:
+    """Whether there is a carriage return in a text or a name."""
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    texts = [value for each in columns if each.dtype == object or _is_text(each) for value in each]
+    return any(isinstance(value, str) and "\r" in value for value in (*frame.columns, *texts))
 
 
 def _marked(value: Any) -> Any:
