@@ -71,7 +71,7 @@ class Table:
             If Arrow cannot hold it.
         """
         series = self.frame[name]
-        if series.dtype == nw.Object and self.kind == "polars":
+        if self.kind == "polars" and series.dtype == nw.Object:  # of pandas' levels the type may not be had
             raise Unreadable("Python objects")
         try:
             array = series.to_arrow()
@@ -84,6 +84,8 @@ class Table:
             mixed = native in ("object", "category") and not isinstance(error, pa.ArrowNotImplementedError)
             raise Unreadable("values of different types" if mixed else f"values of type {native}") from None
         array = _without_views(array)
+        if self.kind == "pandas":
+            array = _with_zone(array, series.to_native())
         if self.kind == "polars" and isinstance(series.dtype, nw.Enum):
             return _levels_array(array, list(series.dtype.categories), ordered=True)
         if self.infers_levels(name):  # their physical order is arbitrary
@@ -366,6 +368,18 @@ def to_pandas(table: pa.Table) -> Any:
         return with_gaps
     found = _with_zones(table.select(rest).to_pandas(), table.schema)
     return pd.concat([found, with_gaps], axis=1)[names]
+
+
+def _with_zone(array: pa.Array, series: Any) -> pa.Array:
+    """Give levels that are times their zone, which pandas 2 forgets on the way to Arrow."""
+    if not pa.types.is_dictionary(array.type) or not pa.types.is_timestamp(array.type.value_type):
+        return array
+    zone = getattr(series.cat.categories, "tz", None)
+    if zone is None or array.type.value_type.tz is not None:
+        return array
+    zoned = pa.array(series.cat.categories[:0]).type
+    levels = array.dictionary.cast(pa.int64()).cast(pa.timestamp(array.type.value_type.unit, zoned.tz))
+    return pa.DictionaryArray.from_arrays(array.indices, levels, ordered=array.type.ordered)
 
 
 def _with_zones(frame: Any, schema: pa.Schema) -> Any:

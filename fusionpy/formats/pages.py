@@ -25,6 +25,7 @@ __all__ = ["Scale", "open_scale"]
 # Whatever the file's size, and for each byte of it: one value in 2**20 rows takes some 200 bytes on disk.
 MOST_CELLS, CELLS_PER_BYTE = 2**22, 2**13
 FREE, BYTES_PER_BYTE = 2**25, 2**9  # bytes of a page, or of text and lists that are read at once
+LEVEL = 256  # bytes of a text that may be a level: repeated ones stay codes
 BYTES_PER_ROW = 32  # of text that is repeated
 AT_ONCE = 2**23  # bytes that are unpacked to be weighed
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
@@ -69,6 +70,7 @@ class Scale:
         if metadata.num_rows * len(metadata.schema) > MOST_CELLS + CELLS_PER_BYTE * size:
             claim = f"It claims to hold {metadata.num_rows:,} rows in {counted(size, 'byte')}"
             raise OSError(f"{claim}, as only a file that is built to harm does")
+        self.coded = _coded(metadata)
         self.places: dict[str, list[int]] = {}
         for place in range(len(metadata.schema)):
             name = metadata.schema.column(place).path.split(".")[0]
@@ -122,7 +124,8 @@ class Scale:
             elif page.encoding == _BY_PREFIX:
                 by_prefix = max(by_prefix, page.unpacked)
         nested = column.max_repetition_level > 0
-        if not nested and n_values != group.num_rows:
+        # Older releases of Arrow make room for as many values as the column claims to have.
+        if n_values != group.column(place).num_values or (not nested and n_values != group.num_rows):
             raise OSError(f"Its column {few([column.path], '`')} does not have as many values as it says")
         width = _WIDTHS.get(column.physical_type, max(column.length, 1))
         weight = n_values * max(width, 4) if nested or width > max(_WIDTHS.values()) else 0
@@ -144,11 +147,14 @@ class Scale:
         source = io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source
         total = 0
         by_code = [path] if n_repeated else None
+        is_coded = path in self.coded
         with pq.ParquetFile(source, metadata=self.metadata, read_dictionary=by_code) as file:
             for batch in file.iter_batches(n_rows, [g], [path], use_threads=False):
                 for array in batch.columns:
                     n_bytes, longest = _decoded(array)
                     total += n_bytes
+                    if n_repeated and longest <= LEVEL and is_coded:
+                        return 0
                     if n_repeated and longest * n_repeated <= most:
                         return longest * n_repeated  # no text is longer than those in the dictionary
                 if total > most:
@@ -158,6 +164,15 @@ class Scale:
     def _too_much(self, path: str) -> OSError:
         claim = f"Its column {few([path], '`')} takes memory out of all proportion to its {self.size:,} bytes"
         return OSError(f"{claim}, as only a file that is built to harm does")
+
+
+def _coded(metadata: pq.FileMetaData) -> set[str]:
+    """Columns that are read as levels and codes, so that no text is had more than once."""
+    try:
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError, ValueError):  # whoever reads the file says what is wrong
+        return set()
+    return {each.name for each in schema if pa.types.is_dictionary(each.type)}
 
 
 def open_scale(source: Path | bytes, metadata: pq.FileMetaData) -> Scale:
