@@ -27,7 +27,8 @@ def kills():
 @pytest.mark.parametrize("case", ["Parquet", "fsd", "fsn", "report", "command", "Dask"])
 def test_kills(case, kills):
     rows = kills.campaign(8, 3, [case], print)
-    assert sum(row["kills"] for row in rows) >= 8
+    assert all(row["kills"] for row in rows)
+    assert sum(row["kills"] for row in rows) >= 8 - len(rows) / 2  # shares of eight, each rounded
     for row in rows:
         assert row["half_files"] == row["failed_again"] == row["left_after"] == 0, row
     if case in ("Parquet", "fsd", "fsn"):  # or else it has killed nothing
