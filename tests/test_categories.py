@@ -137,6 +137,9 @@ def test_what_pandas_notes_is_read(numbers, model, tmp_path, name, ordered):
     recipient["c"] = recipient["c"].cat.reorder_categories(
         sorted(recipient["c"].cat.categories), ordered=ordered
     )
+    levels = pa.Table.from_pandas(recipient).schema.field("c").type.value_type
+    if name == "zoned" and levels.tz is None:
+        pytest.skip("pandas 2 writes the levels' times without their zone")
     recipient.to_parquet(tmp_path / "r.parquet")
     how = {"M": 2, "seed": 1, "quiet": True}
     wanted = answers(fusionpy.fuse(recipient, model, retain="c", **how))
