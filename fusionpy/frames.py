@@ -374,11 +374,9 @@ def _with_zone(array: pa.Array, series: Any) -> pa.Array:
     """Give levels that are times their zone, which pandas 2 forgets on the way to Arrow."""
     if not pa.types.is_dictionary(array.type) or not pa.types.is_timestamp(array.type.value_type):
         return array
-    zone = getattr(series.cat.categories, "tz", None)
-    if zone is None or array.type.value_type.tz is not None:
+    if array.type.value_type.tz is not None:
         return array
-    zoned = pa.array(series.cat.categories[:0]).type
-    levels = array.dictionary.cast(pa.int64()).cast(pa.timestamp(array.type.value_type.unit, zoned.tz))
+    levels = pa.array(series.cat.categories)
     return pa.DictionaryArray.from_arrays(array.indices, levels, ordered=array.type.ordered)
 
 

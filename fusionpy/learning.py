@@ -66,10 +66,23 @@ class _Fit:
             left = self.problem.label - self.base.predicted[self.sample.rows, 0]
             self.problem = replace(self.problem, label=left, unit=unit_of(left, self.target.objective))
 
-    def on_base(self, booster: Booster, models: Callable[[_Fit], Booster | None]) -> Booster:
-        """Add what one of the mean's models predicts to what is predicted beyond it."""
-        below = None if self.base is None else models(self.base)
-        return booster if below is None else boosting.add(below, booster)
+    def keep(self, booster: Booster, refit: int) -> None:
+        """Keep the final model (refit -1), or a refit; upon the mean's, where it starts from that."""
+        if self.base is not None:
+            below = self.base.final if refit < 0 else self.base.refits[refit]
+            assert below is not None
+            booster = boosting.add(below, booster)
+        if refit < 0:
+            self.final = booster
+        else:
+            self.refits[refit] = booster
+
+    def keep_folds(self, boosters: list[Booster]) -> None:
+        """Keep the folds' models likewise."""
+        if self.base is not None:
+            pairs = zip(self.base.fold_models, boosters, strict=True)
+            boosters = [boosting.add(below, booster) for below, booster in pairs]
+        self.fold_models = boosters
 
 
 def refit_counts(
@@ -300,10 +313,7 @@ def _fitter(work: Work, fit: _Fit, refit: int, fitted: Countdown) -> Callable[[I
         count = work.counts[refit][fit.sample.rows] if refit >= 0 else None
         seed = seed_of(work.seed, fit.number, refit + 1)
         booster = boosting.fit(fit.problem, fit.tuning, seed, count, interrupted)
-        if refit < 0:
-            fit.final = fit.on_base(booster, lambda base: base.final)
-        else:
-            fit.refits[refit] = fit.on_base(booster, lambda base: base.refits[refit])
+        fit.keep(booster, refit)
         work.tick(doing=f"{'fitted' if refit < 0 else 'refitted'} {fit.target.name}")
         return fitted()
 
@@ -332,10 +342,7 @@ def _predict_by_folds(work: Work, fit: _Fit, search: Search) -> None:
             if fit.base is not None and fit.base.predicted is not None:
                 predicted[rows] += fit.base.predicted[rows]
         if not options.refits and options.nfolds >= 1:
-            for booster in search.models():  # as many as there are already: the number of this one
-                fit.fold_models.append(
-                    fit.on_base(booster, lambda base: base.fold_models[len(fit.fold_models)])
-                )
+            fit.keep_folds(search.models())
     fit.predicted = predicted
 
 

@@ -223,10 +223,10 @@ def strangers(ranges: Mapping[str, Range], tallies: Mapping[str, Tally], n_donor
     Notes
     -----
     More than 5 % of the recipients (by weight, if there is one) outside of the donors' range, and more than
-    chance does where donors or recipients are few; or the median of the
-    absolute values other than 0 seven times that of the donors or more (or a seventh or less), both quartiles
-    five times, and the spread much as it is: as with other units, which differ by powers of ten, and not as
-    where all recipients are of one place.
+    chance does where donors or recipients are few; or the median of the absolute values other than 0 seven
+    times that of the donors or more (or a seventh or less), both quartiles five times, and the spread much as
+    it is: as with other units, which differ by powers of ten, and not as where all recipients are of one
+    place.
     """
     found = {}
     for name, counts in tallies.items():

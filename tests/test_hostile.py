@@ -63,12 +63,13 @@ def constant(value: object, n: int) -> pa.DictionaryArray:
 
 
 @pytest.mark.parametrize("options", [{}, {"row_group_size": 2**22}, {"data_page_version": "2.0"}])
-def test_columns_of_one_value_are_read(tmp_path, options):
+@pytest.mark.parametrize("text", ["a level of some length, as codebooks have them", "a whole question? " * 7])
+def test_columns_of_one_value_are_read(tmp_path, options, text):
     n, M = 800_000, 5
     table = pa.table(
         {
             "M": pa.array(np.repeat(np.arange(1, M + 1, dtype=np.int32), n)),
-            "level": constant("a level of some length, as codebooks have them", n * M),
+            "level": constant(text, n * M),
             "one": np.tile(np.repeat([1.0, 2.0], n // 2), M),
         }
     )

@@ -72,11 +72,15 @@ def test_far_from_zero(survey, far, method):
 
 
 def test_a_block_is_matched_on_small_amounts_too(survey):
-    """Amounts within [0, 1], and small: distances passed over them."""
-    rate = np.exp(survey["y"] / 2)
-    for scale in (1, 1e-4, 1e-30):
-        _, found = fused(survey.assign(y=rate * scale), [["y", "u"]])
-        assert np.corrcoef(np.tile(survey["a"], 2), np.log(found["y"]))[0, 1] > 0.75
+    """Amounts within [0, 1], and small: distances passed over them, and went by the other variable alone."""
+    rate, other = np.exp(survey["y"] / 2), 3 * survey["b"] + np.random.default_rng(3).normal(size=N)
+    found = {}
+    for scale in (1, 1e-3, 1e-30):
+        _, fused_ones = fused(survey.assign(y=rate * scale, u=other), [["y", "u"]])
+        found[scale] = np.corrcoef(np.tile(survey["a"], 2), np.log(fused_ones["y"]))[0, 1]
+    assert found[1e-3] == pytest.approx(found[1], abs=0.03)
+    assert found[1e-30] == pytest.approx(found[1], abs=0.03)
+    assert found[1] > 0.7
 
 
 def test_archives_keep_it(survey, tmp_path):

@@ -17,7 +17,7 @@ from fusionpy.errors import Problems, SchemaError, counted, meant
 from fusionpy.frames import Table, Unreadable, to_floats
 from fusionpy.kernels.draws import calibrate
 from fusionpy.kernels.losses import absolute_loss, log_loss, relative_rise, squared_loss
-from fusionpy.kernels.scaling import normal_scores
+from fusionpy.kernels.scaling import binary_exponent, normal_scores
 from fusionpy.kernels.uniforms import PERMUTE, uniforms
 from fusionpy.model import FusionModel, Step
 from fusionpy.schema import NO_COLUMN, describe, is_number
@@ -133,7 +133,7 @@ class _Judged:
             probability = np.hstack([1 - found, found]) if found.shape[1] == 1 else found
             return log_loss(calibrate(probability, self.calibration), self.truth.astype(np.intp))
         # Only shares of losses are told; squares of very small or large numbers would vanish or overflow.
-        power = -int(np.frexp(np.abs(self.truth).max())[1])
+        power = -binary_exponent(self.truth)
         predicted, truth = np.ldexp(found[:, 0], power), np.ldexp(self.truth, power)
         if self.target.objective == "quantile":
             return absolute_loss(predicted, truth, self.target.alpha)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 __all__ = [
+    "binary_exponent",
     "columns_scale",
     "float32_unit",
     "integerize_weights",
@@ -25,9 +26,7 @@ __all__ = [
 ]
 
 FAR = 1024.0  # standard deviations from 0 beyond which four-byte numbers blur a variable
-SINGLE = (
-    2.0**60
-)  # standard deviations from 1 / SINGLE to SINGLE are safe in four bytes, and so are their squares
+SINGLE = 2.0**60  # standard deviations from 1 / SINGLE to SINGLE, and their squares, are safe in four bytes
 TINY, VAST, HIGH = 1e-34, 1e290, 960  # of a column: what is small, what is large, and its exponent then
 SMALL = 0.01  # scale of amounts in [0, 1] below which distances would pass over them
 _EDGE = float(ndtri(0.001))  # the scaled median's distance from 0 and 1, in standard deviations
@@ -314,7 +313,7 @@ def is_inflated(values: NDArray[np.float64]) -> bool:
     zero = values == 0
     if zero.mean() < 0.01 or zero.all():
         return False
-    values = np.ldexp(values, -_exponent(values))  # whose squares neither vanish nor overflow
+    values = np.ldexp(values, -binary_exponent(values))
     width = _silverman(values)
     grid = np.linspace(values.min() - 3 * width, values.max() + 3 * width, 512)
     point = grid[np.argmin(np.abs(grid))]
@@ -329,8 +328,24 @@ def _silverman(values: NDArray[np.float64]) -> float:
     return float(0.9 * (narrow or spread or abs(float(values[0])) or 1.0) * len(values) ** -0.2)
 
 
-def _exponent(values: NDArray[np.float64]) -> int:
-    """Power of 2 next above the largest magnitude; 0 if all values are 0."""
+def binary_exponent(values: NDArray[np.float64]) -> int:
+    """Power of 2 next above the largest magnitude: divided by it, squares neither vanish nor overflow.
+
+    Parameters
+    ----------
+    values : (n,) float64
+        Finite.
+
+    Returns
+    -------
+    int
+        0 if all values are 0.
+
+    Examples
+    --------
+    >>> binary_exponent(np.array([3.0, -5.0])), binary_exponent(np.zeros(2))
+    (3, 0)
+    """
     return int(np.frexp(np.abs(values).max(initial=0.0))[1])
 
 
@@ -355,7 +370,7 @@ def float32_unit(values: NDArray[np.float64]) -> tuple[float, float]:
     >>> float32_unit(np.array([1.0, 2.0, 3.0])), float32_unit(np.array([1.0, 2.0, 3.0]) + 1e8)
     ((0.0, 1.0), (100000002.0, 1.0))
     """
-    exponent = _exponent(values)
+    exponent = binary_exponent(values)
     small = np.ldexp(values, -exponent)
     mean = float(small.mean())
     spread = float((small - mean).std())
