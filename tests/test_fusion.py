@@ -284,6 +284,14 @@ ENDLESS = """
 """
 
 
+def _size(path):
+    """Bytes of a file that another process may have taken away since its folder was listed."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
 def test_interrupting_leaves_nothing_that_reads_as_complete(name, donor, tmp_path):
     model = fusionpy.train(donor, ["electricity"], ["rooms"], seed=1, refits=0, **FAST)
@@ -296,7 +304,7 @@ def test_interrupting_leaves_nothing_that_reads_as_complete(name, donor, tmp_pat
         try:
             assert process.stdout.readline() == b"ready\n"
             deadline = time.monotonic() + 180
-            while not any(path.stat().st_size > 10_000 for path in out.iterdir()):  # some chunks are on disk
+            while not any(_size(path) > 10_000 for path in out.iterdir()):  # some chunks are on disk
                 assert time.monotonic() < deadline
                 assert process.poll() is None
                 time.sleep(0.02)
