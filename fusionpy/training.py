@@ -231,7 +231,7 @@ def train(
     rules = orient(rules, predictors, [plan.variables for plan in plans], problems) if plans else []
     check_roles(predictors, outcomes, weight, replicate_weights, problems)
     problems.stop()
-    target = check_writable(fsn, "fsn", (".fsn",)) if fsn is not None else None
+    target = check_writable(fsn, "fsn", (".fsn",), folders=True) if fsn is not None else None
     table = as_table(data)
     _check_rows(table)
     unfit = Problems(SchemaError, UNFIT, RECODE)

@@ -392,7 +392,7 @@ TRAIN: dict[str, Case] = {
     # The archive to write
     "fsn wrong ending": lambda b: b.train(fsn=b.folder / "model.rds"),
     "fsn no ending": lambda b: b.train(fsn=b.folder / "model"),
-    "fsn no folder": lambda b: b.train(fsn=b.folder / "nowhere" / "model.fsn"),
+    "fsn folder under a file": lambda b: b.train(fsn="/dev/null/new/model.fsn"),
     "fsn a folder": lambda b: (
         (b.folder.parent / "kept.fsn").mkdir(),
         b.train(fsn=b.folder.parent / "kept.fsn"),

@@ -765,3 +765,27 @@ def test_a_folder_for_tables_that_cannot_be_written_to(tmp_path, model, monkeypa
 def test_paths_that_are_none(path):
     with pytest.raises(OutputError, match="`fsd` must be the path of a file"):
         check_writable(path, "fsd", [".parquet"])
+
+
+def test_absent_folders_of_a_model_are_made_when_it_is_written(tmp_path, monkeypatch, donor):
+    monkeypatch.chdir(tmp_path)
+    fusionpy.train(donor, "electricity", ["region"], fsn="a/b/model.fsn", **SMALL)
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["model.fsn"]
+    fusionpy.write_fsn(fusionpy.read_fsn("a/b/model.fsn"), tmp_path / "c" / "again.fsn")
+    assert (tmp_path / "c" / "again.fsn").read_bytes() == (tmp_path / "a" / "b" / "model.fsn").read_bytes()
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        fusionpy.train(donor, "electricity", ["region"], fsn="a/b/model.fsn/d/model.fsn", **SMALL)
+
+
+def test_no_folder_is_left_of_a_training_that_fails(tmp_path, monkeypatch, donor):
+    (tmp_path / "kept").mkdir()
+    target = tmp_path / "kept" / "new" / "newer" / "model.fsn"
+    with pytest.raises(FusionError):
+        fusionpy.train(donor.head(10), "electricity", ["region"], fsn=target, **SMALL)
+    assert not [*(tmp_path / "kept").iterdir()]
+    assert check_writable(target, "fsn", (".fsn",), folders=True) == target
+    assert not [*(tmp_path / "kept").iterdir()]
+    with pytest.raises(RuntimeError), written_aside(target) as path:
+        assert path.parent.is_dir()
+        raise RuntimeError
+    assert not [*(tmp_path / "kept").iterdir()]

@@ -83,7 +83,7 @@ def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
     """
     if not isinstance(model, FusionModel):
         raise ArgumentError(f"`model` must be what `train()` returned, not {shown(model)}.")
-    with written_aside(check_writable(path, "path", (".fsn",)), private=True) as aside:
+    with written_aside(check_writable(path, "path", (".fsn",), folders=True), private=True) as aside:
         put_model(model, aside)
 
 

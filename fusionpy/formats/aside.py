@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ def check_writable(
     argument: str,
     endings: Sequence[str],
     inputs: Mapping[str, Any] | None = None,
+    *,
+    folders: bool = False,
 ) -> Path:
     """Refuse a path that could not be written, or that is read from, before any work is done.
 
@@ -37,6 +40,9 @@ def check_writable(
         Allowed file name endings.
     inputs : mapping, optional
         What other arguments, by their names, are read from; what is no path is passed over.
+    folders : bool
+        Whether folders that are not there will be made, as `written_aside` does: here it is only seen to it
+        that they can be.
 
     Returns
     -------
@@ -62,8 +68,11 @@ def check_writable(
         if target.is_dir():
             raise OutputError(headline, ["It is a folder."], "Name a file.")
         place = _followed(target)
-        _check_place(place, headline)
         check_apart(target, argument, inputs or {})
+        if folders and (absent := _absent(place.parent)):
+            _check_folder(absent[0].parent, headline)
+            return target
+        _check_place(place, headline)
         sweep(place.parent)
         with own_file(place):
             pass
@@ -72,6 +81,38 @@ def check_writable(
             raise
         raise OutputError(headline, [_reason(error)], "Choose another folder or name.") from None
     return target
+
+
+def _absent(folder: Path) -> list[Path]:
+    """List the folders that are not there, the outermost first."""
+    absent: list[Path] = []
+    while not os.path.lexists(folder):
+        absent.insert(0, folder)
+        folder = folder.parent
+    return absent
+
+
+def _check_folder(folder: Path, headline: str) -> None:
+    """Refuse a folder in which no folder can be made: it is tried."""
+    if not folder.is_dir():
+        raise OutputError(headline, [f"'{folder}' is a file, not a folder."], "Choose another folder.")
+    os.rmdir(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".part"))
+
+
+@contextmanager
+def _folders_made(folder: Path) -> Iterator[None]:
+    """Make the folders that are not there; if nothing comes of it, they go again."""
+    absent = _absent(folder)
+    for each in absent:
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            each.mkdir()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # not empty: another's
+            for each in reversed(absent):
+                each.rmdir()
+        raise
 
 
 def _check_place(place: Path, headline: str) -> None:
@@ -209,6 +250,8 @@ def _reason(error: OSError | ValueError) -> str:
 def written_aside(target: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path in the same folder; move it into place only if all went well.
 
+    Folders that are not there are made; they go again if it fails.
+
     Parameters
     ----------
     target : Path
@@ -236,7 +279,7 @@ def written_aside(target: Path, *, private: bool = False) -> Iterator[Path]:
             if before is None
             else stat.S_IMODE(before.st_mode) & OPEN | PRIVATE
         )
-        with own_file(place, mode) as own:
+        with _folders_made(place.parent), own_file(place, mode) as own:
             yield own.path
             own.move(place, own.mode if before is None else _taken_over(own.path, before))
     except OSError as error:
