@@ -785,7 +785,12 @@ def test_no_folder_is_left_of_a_training_that_fails(tmp_path, monkeypatch, donor
     assert not [*(tmp_path / "kept").iterdir()]
     assert check_writable(target, "fsn", (".fsn",), folders=True) == target
     assert not [*(tmp_path / "kept").iterdir()]
-    with pytest.raises(RuntimeError), written_aside(target) as path:
-        assert path.parent.is_dir()
-        raise RuntimeError
+
+    def fail():
+        with written_aside(target) as path:
+            assert path.parent.is_dir()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert not [*(tmp_path / "kept").iterdir()]

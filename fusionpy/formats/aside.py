@@ -96,7 +96,7 @@ def _check_folder(folder: Path, headline: str) -> None:
     """Refuse a folder in which no folder can be made: it is tried."""
     if not folder.is_dir():
         raise OutputError(headline, [f"'{folder}' is a file, not a folder."], "Choose another folder.")
-    os.rmdir(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".part"))
+    Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".part")).rmdir()
 
 
 @contextmanager
