@@ -162,12 +162,17 @@ def _has_holes(column: pa.ChunkedArray) -> bool:
 
 def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     fsn = arguments.pop("fsn")
-    of = fsn if model is None else model
-    tables = {
-        name: importance(of, detailed=name == "detailed", data=frames["data"], **arguments)
-        for name in ("summary", "detailed")
-    }
-    return Answer(frames={name: _arrow(table) for name, table in tables.items()})
+    of = read_fsn(fsn) if model is None else model
+    detailed = importance(of, detailed=True, data=frames["data"], **arguments)
+    summary = importance(of, data=frames["data"], **arguments)
+    # The reference reads models as the archive's members come: a block's by the names of their files.
+    step = {target.variable: i for i, each in enumerate(of.steps) for target in each.targets}
+    member = detailed["y"] + "_" + detailed["model"] + ".txt"
+    places = detailed.assign(step=detailed["y"].map(step), member=member)
+    detailed = detailed.loc[places.sort_values(["step", "member"], kind="stable").index]
+    # And sorts the summary by y as text; gains fall already.
+    summary = summary.sort_values("y", kind="stable")
+    return Answer(frames={"summary": _arrow(summary), "detailed": _arrow(detailed)})
 
 
 def _monotonic(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:

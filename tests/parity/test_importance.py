@@ -6,6 +6,7 @@ import zipfile
 import pandas as pd
 import pytest
 
+from fusionpy.bridge.calls import CALLS
 from fusionpy.engines import boosting
 from fusionpy.engines.splits import split_totals
 from fusionpy.importances import MEASURES, model_shares, summarise
@@ -40,3 +41,15 @@ def test_detailed(detailed, shared):
 
 def test_summary(detailed, shared):
     assert_same(summarise(detailed), pd.read_csv(shared / "reference/importance_summary.csv"), ["y", "x"])
+
+
+@pytest.mark.parametrize("part", ["summary", "detailed"])
+def test_rows_as_r_gets_them(shared, part):
+    # A block, three percentiles, an inflated variable: order and all.
+    fsn = str(shared / "reference/models/block.fsn")
+    found = CALLS["importance"]({"fsn": fsn}, {"data": None}, None).frames[part].to_pandas()
+    golden = pd.read_csv(shared / f"reference/original/importance_block_{part}.csv")
+    names = [name for name in golden.columns if name not in MEASURES]
+    assert list(found.columns) == list(golden.columns)
+    assert found[names].astype(str).equals(golden[names].astype(str))
+    assert found[list(MEASURES)].to_numpy() == pytest.approx(golden[list(MEASURES)].to_numpy(), rel=1e-6)

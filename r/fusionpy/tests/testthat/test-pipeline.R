@@ -47,7 +47,7 @@ test_that("a production pipeline in fusionData's style runs as it is", {
   expect_true(file.exists(fsd))
 
   # Importance.
-  detailed <- importance(fsn.path)$detailed
+  detailed <- data.table::as.data.table(importance(fsn.path)$detailed)
   top <- detailed[, list(gain = mean(gain)), by = c("y", "x")]
   expect_setequal(top$y, unlist(fusion.vars))
 
