@@ -26,8 +26,8 @@ from fuzzing import Seed, rehash
 
 from fusionpy.formats.fst import pack_fst
 
-SOUND = Path(__file__).with_name("archives") / "format-1.fsn"
-DONORS, MANIFEST = "fusionpy/donor.parquet", "manifest.json"
+SOUND = Path(__file__).with_name("archives") / "format-2.fsn"
+DONORS, MANIFEST = "fusionpy~donor.parquet", "manifest.json"
 INT32, INT64, DOUBLE, TEXT, FIXED = 1, 2, 5, 6, 7
 PLAIN, RLE, BY_PREFIX, BY_DICTIONARY = 0, 3, 7, 8
 ZSTD = 6

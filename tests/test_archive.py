@@ -126,7 +126,7 @@ def test_members_stand_where_r_expects_them(one, tmp_path):
     for step in one.steps:
         for target in step.targets:
             assert f"{one.steps.index(step) + 1}/{target.name}.txt" in names
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
     assert not [name for name in names if name.endswith((".pkl", ".npy", ".py"))]
 
 
@@ -302,7 +302,7 @@ def test_a_table_cannot_claim_more_rows_than_memory_holds(members, tmp_path):
         for _ in range(8):
             writer.write_table(small)
     assert len(buffer.getvalue()) < 100_000
-    content = {**members, "fusionpy/2/pools.parquet": buffer.getvalue()}
+    content = {**members, "fusionpy~2~pools.parquet": buffer.getvalue()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(members_module, "MOST_CELLS", 2**12)
         with pytest.raises(ArchiveError, match="claims to hold 8,388,608 rows"):
@@ -311,7 +311,7 @@ def test_a_table_cannot_claim_more_rows_than_memory_holds(members, tmp_path):
 
 def test_what_is_not_needed_is_not_read(members, tmp_path):
     """Members of later versions, or of others' making, do no harm."""
-    content = {**members, "notes.txt": b"x" * 100, "fusionpy/later.bin": b"\x80\x04"}
+    content = {**members, "notes.txt": b"x" * 100, "fusionpy~later.bin": b"\x80\x04"}
     assert read_members(content, tmp_path / "given.fsn").n_donors == N
 
 

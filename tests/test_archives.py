@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import fusionpy
+from fusionpy.errors import ArchiveError
 
 FOLDER = Path(__file__).parent / "archives"
 ARCHIVES = sorted(FOLDER.glob("format-*.fsn"))
@@ -33,11 +35,40 @@ def test_it_opens_and_draws_the_same(path):
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.stem)
+def test_written_again_it_is_of_today_and_draws_the_same(path, tmp_path):
+    model = fusionpy.read_fsn(path)
+    fusionpy.write_fsn(model, tmp_path / "again.fsn")
+    with zipfile.ZipFile(tmp_path / "again.fsn") as archive:
+        assert json.loads(archive.read("manifest.json"))["format_version"] == len(ARCHIVES)
+        folders = {name.split("/")[0] for name in archive.namelist() if "/" in name}
+    assert folders == {"1", "2", "3"}
+    recipient = fusionpy.datasets.load_recipient().head(40)
+    again = fusionpy.read_fsn(tmp_path / "again.fsn")
+    assert again.describe() == model.describe()
+    arguments = {"M": 2, "seed": 2, "quiet": True}
+    assert_frame_equal(
+        fusionpy.fuse(recipient, again, **arguments), fusionpy.fuse(recipient, model, **arguments)
+    )
+
+
+def test_a_format_is_read_from_its_own_places(tmp_path):
+    """An archive that says 1 and has its members where 2 has them is damaged, not half-read."""
+    with zipfile.ZipFile(ARCHIVES[-1]) as archive, zipfile.ZipFile(tmp_path / "a.fsn", "w") as left:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "manifest.json":
+                content = content.replace(b'"format_version": 2', b'"format_version": 1')
+            left.writestr(name, content)
+    with pytest.raises(ArchiveError, match=r"'fusionpy/donor.parquet' is missing"):
+        fusionpy.read_fsn(tmp_path / "a.fsn")
+
+
+@pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.stem)
 def test_it_opens_as_an_archive_of_r(path, tmp_path):
     theirs = tmp_path / "r.fsn"
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(theirs, "w") as left:
         for name in archive.namelist():
-            if not name.startswith(("fusionpy/", "manifest")):
+            if not name.startswith(("fusionpy/", "fusionpy~", "manifest")):
                 left.writestr(name, archive.read(name))
     model = fusionpy.read_fsn(theirs)
     assert [step.variables for step in model.steps] == [

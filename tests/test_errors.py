@@ -126,7 +126,7 @@ class Bench:
         """Read the archive as R would have written it, with edited metadata."""
         about = read_rds(self.members["metadata.rds"]).entries()
         content = content or write_rds(r_list(edit(about)))
-        ours = {name: None for name in self.members if name.startswith(("fusionpy/", "manifest"))}
+        ours = {name: None for name in self.members if name.startswith(("fusionpy~", "manifest"))}
         self.read(**{**ours, "metadata.rds": content, **edited})
 
     def table(self, name: str, **columns: Any) -> None:
@@ -505,7 +505,7 @@ FUSE: dict[str, Case] = {
     "fsn a folder": lambda b: b.fuse(fsn=b.folder),
 }
 
-BLOCK = "fusionpy/3/pools.parquet"
+BLOCK = "fusionpy~3~pools.parquet"
 MODEL = "1/kind_m.txt"
 
 ARCHIVE: dict[str, Case] = {
@@ -622,35 +622,35 @@ ARCHIVE: dict[str, Case] = {
     "scale zero": lambda b: b.manifest(lambda m: set_in(m, "steps", 1, "pools", "scale", 0, 0.0)),
     "scales too few": lambda b: b.manifest(lambda m: m["steps"][1]["pools"]["scale"].pop()),
     "donors missing": lambda b: b.manifest(lambda m: m["donor_columns"].pop()),
-    "donors' table missing": lambda b: b.read(**{"fusionpy/donor.parquet": None}),
+    "donors' table missing": lambda b: b.read(**{"fusionpy~donor.parquet": None}),
     "donors' table garbled": lambda b: b.read(
-        **{"fusionpy/donor.parquet": b"PAR1" + bytes(range(256)) + b"PAR1"}
+        **{"fusionpy~donor.parquet": b"PAR1" + bytes(range(256)) + b"PAR1"}
     ),
     "donors' table cut off": lambda b: b.read(
-        **{"fusionpy/donor.parquet": b.members["fusionpy/donor.parquet"][:-40]}
+        **{"fusionpy~donor.parquet": b.members["fusionpy~donor.parquet"][:-40]}
     ),
     "donors' table of other columns": lambda b: b.read(
-        **{"fusionpy/donor.parquet": b.members["fusionpy/counts.parquet"]}
+        **{"fusionpy~donor.parquet": b.members["fusionpy~counts.parquet"]}
     ),
-    "donors' table of text": lambda b: b.table("fusionpy/donor.parquet", rent=lambda v: v.astype(str)),
+    "donors' table of text": lambda b: b.table("fusionpy~donor.parquet", rent=lambda v: v.astype(str)),
     "donors' table with gaps": lambda b: b.table(
-        "fusionpy/donor.parquet", rent=lambda v: np.where(v > 0, v, np.nan)
+        "fusionpy~donor.parquet", rent=lambda v: np.where(v > 0, v, np.nan)
     ),
     "donors' table huge": lambda b: (
         b.patch.setattr("fusionpy.formats.members.MOST_CELLS", 100),
         b.patch.setattr("fusionpy.formats.members.CELLS_PER_BYTE", 0),
         b.read(),
     ),
-    "donors' classes": lambda b: b.table("fusionpy/donor.parquet", heat=lambda v: v + 5),
-    "donors' weights": lambda b: b.table("fusionpy/donor.parquet", **{"W..": lambda v: v * 0}),
+    "donors' classes": lambda b: b.table("fusionpy~donor.parquet", heat=lambda v: v + 5),
+    "donors' weights": lambda b: b.table("fusionpy~donor.parquet", **{"W..": lambda v: v * 0}),
     "pools negative": lambda b: b.table(BLOCK, donor=lambda v: np.where(v == v[0], -1, v).astype(np.int32)),
     "pools too large": lambda b: b.table(BLOCK, donor=lambda v: v + np.int32(N)),
     "pools of other sizes": lambda b: b.table(
-        "fusionpy/3/centres.parquet", **{"N..": lambda v: (v + np.eye(1, len(v))[0]).astype(np.int32)}
+        "fusionpy~3~centres.parquet", **{"N..": lambda v: (v + np.eye(1, len(v))[0]).astype(np.int32)}
     ),
-    "pools uneven": lambda b: b.table("fusionpy/3/centres.parquet", **{"N..": uneven}),
-    "centres not numbers": lambda b: b.table("fusionpy/2/centres.parquet", income_m1=lambda v: v * np.nan),
-    "centres huge": lambda b: b.table("fusionpy/2/centres.parquet", income_m1=lambda v: v * 0 + 1e200),
+    "pools uneven": lambda b: b.table("fusionpy~3~centres.parquet", **{"N..": uneven}),
+    "centres not numbers": lambda b: b.table("fusionpy~2~centres.parquet", income_m1=lambda v: v * np.nan),
+    "centres huge": lambda b: b.table("fusionpy~2~centres.parquet", income_m1=lambda v: v * 0 + 1e200),
     "booster garbage": lambda b: b.read(**{MODEL: bytes(range(256)) * 4}),
     "booster text": lambda b: b.read(**{MODEL: b"I am no model.\n" * 20}),
     "booster cut off": lambda b: b.read(**{MODEL: b.members[MODEL][:1500]}),
@@ -845,4 +845,4 @@ def test_nothing_is_wrong_with_the_bench(trained, tmp_path, monkeypatch):
     bench.fuse()
     bench.read()
     bench.manifest(lambda m: None)
-    bench.table("fusionpy/donor.parquet")
+    bench.table("fusionpy~donor.parquet")

@@ -44,7 +44,7 @@ def members_of(model, folder):
 
 def as_r(members, **edited):
     """Leave out what R would not have written."""
-    left = {k: v for k, v in members.items() if not k.startswith(("fusionpy/", "manifest"))} | edited
+    left = {k: v for k, v in members.items() if not k.startswith(("fusionpy~", "manifest"))} | edited
     return {name: content for name, content in left.items() if content is not None}
 
 
@@ -91,7 +91,7 @@ def test_without_what_is_ours_it_fuses_as_r_would(model, tmp_path):
 
 
 def test_metadata(model):
-    about = read_rds(r_members(model)["metadata.rds"]).entries()
+    about = read_rds(r_members(model)["metadata.rds"]()).entries()
     classes = {name: each.values for name, each in about["xclass"].entries().items()}
     assert classes == {
         "age": ("numeric",),  # pandas made floats of it for its missing values
@@ -121,7 +121,7 @@ def test_metadata(model):
 
 
 def test_donors(model):
-    donors = read_fst(r_members(model)["donor.fst"]).to_pandas()
+    donors = read_fst(r_members(model)["donor.fst"]()).to_pandas()
     assert list(donors) == ["income", "rent", "heat", "rooms", "W"]
     assert donors.dtypes.astype(str).to_list() == ["float64"] * 4 + ["int32"]
     np.testing.assert_array_equal(donors.drop(columns="W"), model.donors)
@@ -131,7 +131,7 @@ def test_donors(model):
 
 def test_donors_of_a_model_of_levels_are_weights_alone():
     model = fusionpy.train(SURVEY, ["kind"], X, **FAST, refits=0)
-    donors = read_fst(r_members(model)["donor.fst"])
+    donors = read_fst(r_members(model)["donor.fst"]())
     assert donors.column_names == ["W"]
     assert set(donors["W"].to_pylist()) == {1}
 
@@ -139,18 +139,18 @@ def test_donors_of_a_model_of_levels_are_weights_alone():
 def test_whole_numbers_beyond_those_of_r():
     frame = SURVEY.assign(rooms=SURVEY["rooms"].astype("int64") * 2**30)
     model = fusionpy.train(frame, ["rooms"], X, **FAST, refits=0)
-    about = read_rds(r_members(model)["metadata.rds"]).entries()
+    about = read_rds(r_members(model)["metadata.rds"]()).entries()
     assert about["yclass"].entries()["rooms"].values == ("numeric",)
 
 
 def test_levels_of_other_types():
     sizes = pd.Categorical(SURVEY["size"].astype(float) * 2, ordered=True)
     model = fusionpy.train(SURVEY.assign(size=sizes), ["kind"], ["size"], **FAST, refits=0)
-    about = read_rds(r_members(model)["metadata.rds"]).entries()
+    about = read_rds(r_members(model)["metadata.rds"]()).entries()
     assert about["xlevels"].entries()["size"].values == ("1", "3", "5")
     owner = SURVEY["owner"].astype("category")
     model = fusionpy.train(SURVEY.assign(owner=owner), ["kind"], ["owner"], **FAST, refits=0)
-    about = read_rds(r_members(model)["metadata.rds"]).entries()
+    about = read_rds(r_members(model)["metadata.rds"]()).entries()
     assert about["xlevels"].entries()["owner"].values == ("FALSE", "TRUE")
 
 

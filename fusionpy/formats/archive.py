@@ -1,9 +1,10 @@
 """The `.fsn` model archive: a ZIP of LightGBM text models, Parquet tables and a JSON manifest.
 
 Members that the R package knows (``<step>/<variable>_<kind>.txt``, ``metadata.rds``, ``donor.fst``) stand
-where it expects them; what only fusionpy needs lies under ``fusionpy/``, with ``manifest.json``. Archives
-that R wrote have none of that and are read by `fusionpy.formats.r_archive`. Nothing in an archive is ever
-executed, and every number that is used without looking later on is checked.
+where it expects them; what only fusionpy needs lies at the root, as ``fusionpy~...``, with ``manifest.json``:
+see `fusionpy.formats.places`. Archives that R wrote have none of that and are read by
+`fusionpy.formats.r_archive`. Nothing in an archive is ever executed, and every number that is used without
+looking later on is checked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import io
 import os
 import platform
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fusionpy.engines import boosting
-from fusionpy.engines.boosting import Booster
+from fusionpy.engines.boosting import Booster, Target
 from fusionpy.errors import ArchiveError, ArgumentError, shown
 from fusionpy.formats.aside import check_writable, shown_path, written_aside
 from fusionpy.formats.manifest import (
-    FORMAT_VERSION,
     MANIFEST,
     PoolsEntry,
     StepEntry,
@@ -37,6 +38,7 @@ from fusionpy.formats.manifest import (
 )
 from fusionpy.formats.members import MOST_SCALED, Members, quoted, suspicious
 from fusionpy.formats.model_text import without_ranges
+from fusionpy.formats.places import FORMAT_VERSION, Places, is_ours
 from fusionpy.formats.r_archive import read_r_archive
 from fusionpy.formats.r_entries import METADATA
 from fusionpy.formats.r_members import obstacles, r_members
@@ -46,8 +48,6 @@ from fusionpy.schema import Schema
 
 __all__ = ["FORMAT_VERSION", "library_versions", "put_model", "read_fsn", "write_fsn"]
 
-DONORS, COUNTS = "fusionpy/donor.parquet", "fusionpy/counts.parquet"
-KNOWN = "fusionpy/known.parquet"
 WEIGHTS = (1e-100, 1e100)
 _LIBRARIES = ("fusionpy", "lightgbm", "numpy", "scipy", "numba", "pyarrow")
 
@@ -107,26 +107,40 @@ def put_model(model: FusionModel, path: Path) -> None:
 
 
 def _put(model: FusionModel, archive: zipfile.ZipFile) -> None:
-    width = len(str(len(model.steps)))
+    """Write all members in the text order of their names, as R's are: its `importance()` lists models so."""
+    members = _contents(model)
+    for name in sorted(members):
+        _add(archive, name, members[name]())
+
+
+def _contents(model: FusionModel) -> dict[str, Callable[[], str | bytes]]:
+    """List the members, each with what makes its content when its turn comes."""
+    places = Places(len(model.steps))
     why_not = obstacles(model)
-    _add(archive, MANIFEST, write_manifest(model, why_not))
-    for name, content in ({} if why_not else r_members(model)).items():
-        _add(archive, name, content)
+    found: dict[str, Callable[[], str | bytes]] = {MANIFEST: partial(write_manifest, model, why_not)}
+    if not why_not:
+        found |= r_members(model)
     donors = {name: model.donors[:, j] for j, name in enumerate(model.donor_columns)}
-    _add(archive, DONORS, _table(donors | {"W..": model.weight}))
     counts = {f"refit{b}": each.astype(np.uint8) for b, each in enumerate(model.counts)}
-    _add(archive, COUNTS, _table(counts))
+    found[places.table("donor")] = partial(_table, donors | {"W..": model.weight})
+    found[places.table("counts")] = partial(_table, counts)
     if model.known is not None:
-        _add(archive, KNOWN, _table(_known_columns(model.known)))
-    for number, step in enumerate(model.steps, 1):
-        folder = f"{number:0{width}d}"
-        for name, booster in step.final.items():
-            _add(archive, f"{folder}/{name}.txt", without_ranges(boosting.text(booster)))
-        for m, member in enumerate(step.members):
-            for name, booster in member.items():
-                _add(archive, f"fusionpy/{folder}/{m}/{name}.txt", without_ranges(boosting.text(booster)))
+        found[places.table("known")] = partial(_table, _known_columns(model.known))
+    for number, step in enumerate(model.steps):
+        for target in step.targets:
+            found[places.final(number, target)] = partial(_model, step.final[target.name])
+            for m, member in enumerate(step.members):
+                name = places.member(number, m, target, step.variables)
+                found[name] = partial(_model, member[target.name])
         if step.pools is not None:
-            _add_pools(archive, f"fusionpy/{folder}", step.pools)
+            centres, pools = _pool_columns(step.pools)
+            found[places.of_step(number, "centres")] = partial(_table, centres)
+            found[places.of_step(number, "pools")] = partial(_table, pools)
+    return found
+
+
+def _model(booster: Booster) -> str:
+    return without_ranges(boosting.text(booster))
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
@@ -148,11 +162,9 @@ def _table(columns: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def _add_pools(archive: zipfile.ZipFile, folder: str, pools: Pools) -> None:
-    columns = {name: pools.centres[:, j] for j, name in enumerate(pools.columns)}
-    sizes = pools.sizes.astype(np.int32)
-    _add(archive, f"{folder}/centres.parquet", _table(columns | {"N..": sizes}))
-    _add(archive, f"{folder}/pools.parquet", _table({"donor": pools.member.astype(np.int32)}))
+def _pool_columns(pools: Pools) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    centres = {name: pools.centres[:, j] for j, name in enumerate(pools.columns)}
+    return centres | {"N..": pools.sizes.astype(np.int32)}, {"donor": pools.member.astype(np.int32)}
 
 
 def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
@@ -212,26 +224,26 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
 
 
 def _read(members: Members) -> FusionModel:
-    ours = MANIFEST in members.names or any(name.startswith("fusionpy/") for name in members.names)
+    ours = MANIFEST in members.names or any(map(is_ours, members.names))
     if METADATA in members.names and not ours:
         return read_r_archive(members)
     manifest = read_manifest(members.read(MANIFEST), len(members.names), members.size)
-    donor = members.table(DONORS, [*manifest.donor_columns, "W.."])
+    places = Places(len(manifest.steps), manifest.version)
+    donor = members.table(places.table("donor"), [*manifest.donor_columns, "W.."])
     weight = donor.pop("W..").astype(np.float64)
     if len(weight) == 0 or weight.min() < WEIGHTS[0] or weight.max() > WEIGHTS[1]:
         raise damaged("its donors' weights are not all positive")
     donors = np.stack([*donor.values()], axis=1).astype(np.float64) if donor else np.empty((len(weight), 0))
     _check_donors(manifest.schema, manifest.donor_columns, donors)
-    counts = members.table(COUNTS, [f"refit{b}" for b in range(manifest.n_refits)])
+    counts = members.table(places.table("counts"), [f"refit{b}" for b in range(manifest.n_refits)])
     refits = np.stack([*counts.values()]).astype(np.float64) if counts else np.empty((0, len(weight)))
     if refits.shape[1] != len(weight) or (refits < 0).any():
         raise damaged("its refits are not of its donors")
-    width = len(str(len(manifest.steps)))
     steps = tuple(
-        _read_step(members, f"{number:0{width}d}", entry, len(weight))
-        for number, entry in enumerate(manifest.steps, 1)
+        _read_step(members, places, number, entry, len(weight)) for number, entry in enumerate(manifest.steps)
     )
-    known = _read_known(members, manifest.schema, len(weight)) if KNOWN in members.names else None
+    at = places.table("known")
+    known = _read_known(members, at, manifest.schema, len(weight)) if at in members.names else None
     ranges = manifest.ranges
     if ranges is None:
         ranges = {} if known is None else learn_ranges(manifest.schema, known.x)
@@ -252,13 +264,13 @@ def _read(members: Members) -> FusionModel:
     )
 
 
-def _read_known(members: Members, schema: Schema, n_donors: int) -> Known:
+def _read_known(members: Members, place: str, schema: Schema, n_donors: int) -> Known:
     sizes = {"x": len(schema.x), "y": len(schema.y), "e": sum(max(v.n_classes, 1) for v in schema.y)}
     names = [f"{part}{j}" for part, size in sizes.items() for j in range(size)]
-    table = members.table(KNOWN, names, missing=True)
+    table = members.table(place, names, missing=True)
     values = np.stack([*table.values()], axis=1).astype(np.float64)
     if len(values) != n_donors:
-        raise damaged(f"{quoted(KNOWN)} is not of its {n_donors:,} donors")
+        raise damaged(f"{quoted(place)} is not of its {n_donors:,} donors")
     x, y, expected = np.split(values, np.cumsum([sizes["x"], sizes["y"]]), axis=1)
     # Codes are looked up in the levels without a check.
     for variable, column in zip((*schema.x, *schema.y), np.hstack([x, y]).T, strict=True):
@@ -280,24 +292,27 @@ def _check_donors(schema: Schema, columns: Sequence[str], donors: NDArray[np.flo
             raise damaged(f"donors have values of {quoted(name)} that are none of its levels")
 
 
-def _read_step(members: Members, folder: str, entry: StepEntry, n_donors: int) -> Step:
-    def models(folder: str) -> dict[str, Booster]:
+def _read_step(members: Members, places: Places, number: int, entry: StepEntry, n_donors: int) -> Step:
+    def models(place: Callable[[Target], str]) -> dict[str, Booster]:
         return {
-            target.name: members.booster(f"{folder}/{target.name}.txt", target, len(entry.predictors))
+            target.name: members.booster(place(target), target, len(entry.predictors))
             for target in entry.targets
         }
 
     pools = None
     if entry.pools is not None:
-        pools = _read_pools(members, f"fusionpy/{folder}", entry.pools, n_donors)
+        pools = _read_pools(members, places, number, entry.pools, n_donors)
         if len(entry.variables) > 1 and pools.sizes.min() < pools.sizes.max():
-            raise damaged(f"the donor pools in 'fusionpy/{folder}' are not of one size")
+            raise damaged(f"the donor pools of step {number + 1} are not of one size")
     return Step(
         entry.variables,
         entry.predictors,
         entry.targets,
-        models(folder),
-        tuple(models(f"fusionpy/{folder}/{m}") for m in range(entry.n_members)),
+        models(partial(places.final, number)),
+        tuple(
+            models(partial(places.member, number, m, variables=entry.variables))
+            for m in range(entry.n_members)
+        ),
         entry.calibrations,
         pools,
         entry.tuning,
@@ -305,17 +320,17 @@ def _read_step(members: Members, folder: str, entry: StepEntry, n_donors: int) -
     )
 
 
-def _read_pools(members: Members, folder: str, entry: PoolsEntry, n_donors: int) -> Pools:
-    table = members.table(f"{folder}/centres.parquet", [*entry.columns, "N.."])
+def _read_pools(members: Members, places: Places, number: int, entry: PoolsEntry, n_donors: int) -> Pools:
+    table = members.table(places.of_step(number, "centres"), [*entry.columns, "N.."])
     sizes = table.pop("N..").astype(np.intp)
-    member = members.table(f"{folder}/pools.parquet", ["donor"])["donor"].astype(np.intp)
+    member = members.table(places.of_step(number, "pools"), ["donor"])["donor"].astype(np.intp)
     start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
     # The kernels index by these without looking: a wrong number here would read foreign memory.
     if not len(sizes) or (sizes < 1).any() or start[-1] != len(member) or not _within(member, n_donors):
-        raise damaged(f"the donor pools in '{folder}' do not fit its {n_donors:,} donors")
+        raise damaged(f"the donor pools of step {number + 1} do not fit its {n_donors:,} donors")
     centres = np.stack([*table.values()], axis=1).astype(np.float64)
     if np.abs(centres).max() > MOST_SCALED:
-        raise damaged(f"the cluster centres in '{folder}' are impossible")
+        raise damaged(f"the cluster centres of step {number + 1} are impossible")
     return Pools(entry.columns, entry.centre, entry.scale, centres, start, member, entry.r2)
 
 

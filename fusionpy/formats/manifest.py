@@ -17,13 +17,13 @@ from fusionpy.engines.boosting import Target, Tuning
 from fusionpy.errors import ArchiveError, Problems, few, is_whole, shown
 from fusionpy.formats.model_text import MOST_VALUE
 from fusionpy.formats.notes import read_json
+from fusionpy.formats.places import FORMAT_VERSION, FORMAT_VERSIONS
 from fusionpy.model import METHODS, FusionModel, Options, Step
 from fusionpy.ranges import QUARTILES, Range
 from fusionpy.rules import Rule, orient, parse_rule, unfit
 from fusionpy.schema import Schema, Variable, is_number
 
 __all__ = [
-    "FORMAT_VERSION",
     "MANIFEST",
     "Manifest",
     "PoolsEntry",
@@ -33,7 +33,6 @@ __all__ = [
     "write_manifest",
 ]
 
-FORMAT_VERSION = 1
 FORMAT = "fusionpy model"
 _ANY = (-sys.float_info.max, sys.float_info.max)  # of a predictor's values
 MANIFEST = "manifest.json"
@@ -86,6 +85,7 @@ class Manifest:
     steps: tuple[StepEntry, ...]
     rules: tuple[Rule, ...]
     ranges: Mapping[str, Range] | None  # None in archives that older releases wrote
+    version: int = FORMAT_VERSION
 
 
 def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
@@ -252,8 +252,8 @@ def read_manifest(content: bytes, most_members: int, size: int | None = None) ->
     if not isinstance(root.value, dict) or root.value.get("format") != FORMAT:
         raise ArchiveError("", ["Its manifest.json is not that of a fusionpy model."])
     version = root["format_version"].value
-    if version != FORMAT_VERSION:
-        problem = f"Its format version is {shown(version)}; this fusionpy reads {FORMAT_VERSION}."
+    if not is_whole(version, 1) or version not in FORMAT_VERSIONS:
+        problem = f"Its format version is {shown(version)}; this fusionpy reads 1 to {FORMAT_VERSION}."
         raise ArchiveError("", [problem], "Upgrade fusionpy to read archives that newer versions wrote.")
     x, y = (tuple(_read_variable(each) for each in root[role].each()) for role in ("x", "y"))
     schema = Schema(x, y)
@@ -278,7 +278,8 @@ def read_manifest(content: bytes, most_members: int, size: int | None = None) ->
     seconds = root["seconds"].number(0)
     ranges = _read_ranges(root["ranges"], x) if "ranges" in root.value else None
     return Manifest(
-        schema, options, seed, seconds, versions, donor_columns, n_refits, steps, tuple(rules), ranges
+        *(schema, options, seed, seconds, versions, donor_columns, n_refits, steps, tuple(rules), ranges),
+        version=int(version),
     )
 
 

@@ -20,6 +20,7 @@ from fusionpy.errors import ArchiveError
 from fusionpy.formats.manifest import damaged
 from fusionpy.formats.model_text import check_model_text
 from fusionpy.formats.pages import open_scale
+from fusionpy.formats.places import unprefixed
 
 __all__ = ["MOST_SCALED", "Members", "quoted", "suspicious"]
 
@@ -39,7 +40,7 @@ def suspicious(archive: zipfile.ZipFile, size: int) -> str | None:
     infos = archive.infolist()
     if len(infos) > MOST_MEMBERS:
         return f"It has {len(infos):,} members: no model needs as many."
-    names = [info.filename for info in infos]
+    names = [unprefixed(info.filename) for info in infos]
     if len(set(names)) < len(names):
         return "It has several members of the same name."
     for info in infos:
@@ -76,14 +77,15 @@ class Members:
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
         self.archive = archive
         self.size = size  # of the archive's file, in bytes
-        self.names = set(archive.namelist())
+        self.infos = {unprefixed(info.filename): info for info in archive.infolist()}
+        self.names = set(self.infos)
         self.cells = 0
 
     def read(self, name: str) -> bytes:
         """Unpack a member."""
         if name not in self.names:
             raise damaged(f"{quoted(name)} is missing from it")
-        info = self.archive.getinfo(name)
+        info = self.infos[name]
         try:
             with self.archive.open(info) as member:
                 content = member.read(info.file_size + 1)

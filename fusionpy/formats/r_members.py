@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from fusionpy.schema import Variable
 __all__ = ["obstacles", "r_members"]
 
 COMPRESS = 50  # as R writes `donor.fst`
+MOST_NAME = 255  # bytes of a file's name, nearly everywhere
 VERSIONS = {"fusionModel": "2.4.0", "R": "4.2.2"}  # whose layout it is
 _MOST_INTEGER = 2**31 - 1
 _FIRST = (  # of a grid's columns, in R's order
@@ -86,13 +88,18 @@ def obstacles(model: FusionModel) -> list[str]:
         found.append(
             f"LightGBM does not tell values of {few(extreme, '`')} apart in R, so small or large they are"
         )
+    files = {t.variable for s in model.steps for t in s.targets if len(f"{t.name}.txt".encode()) > MOST_NAME}
+    if files:
+        found.append(
+            f"R unpacks a file for each model, and the names of {few(sorted(files), '`')} are too long"
+        )
     for variable in (*model.schema.x, *model.schema.y):
         if twice := repeated(_levels(variable)):
             found.append(f"levels of `{variable.name}` would be the same in R: {few(twice)}")
     return found
 
 
-def r_members(model: FusionModel) -> dict[str, bytes]:
+def r_members(model: FusionModel) -> dict[str, Callable[[], bytes]]:
     """Make the members that R's fusionModel needs beside the boosters.
 
     Parameters
@@ -102,12 +109,15 @@ def r_members(model: FusionModel) -> dict[str, bytes]:
 
     Returns
     -------
-    dict of str to bytes
-        `metadata.rds` and `donor.fst`; the same for the same model.
+    dict of str to callable
+        What makes `donor.fst` and `metadata.rds`; the same bytes for the same model.
     """
+    return {R_DONORS: partial(_donors, model), METADATA: lambda: write_rds(_metadata(model))}
+
+
+def _donors(model: FusionModel) -> bytes:
     donors = {name: pa.array(model.donors[:, j]) for j, name in enumerate(model.donor_columns)}
-    table = pa.table({**donors, "W": pa.array(_whole_weights(model))})
-    return {METADATA: write_rds(_metadata(model)), R_DONORS: pack_fst(table, COMPRESS)}
+    return pack_fst(pa.table({**donors, "W": pa.array(_whole_weights(model))}), COMPRESS)
 
 
 def _whole_weights(model: FusionModel) -> NDArray[np.int32]:
