@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusionpy.categories import LOST
 from fusionpy.errors import FusionWarning, SchemaError, few, grouped, meant
-from fusionpy.estimands import Estimand, Question, ask
+from fusionpy.estimands import Estimand, Layout, Question, ask
 from fusionpy.estimating import (
     Answer,
     Groups,
@@ -33,10 +34,11 @@ from fusionpy.progress import track
 from fusionpy.rectifying import Rectifier, check_rectifiable
 from fusionpy.schema import is_number
 from fusionpy.surveying import FusedSurvey, Weighing
-from fusionpy.tabulating import Estimates, tabulate
+from fusionpy.tabulating import Estimates, stack, tabulate
 
 __all__ = [
     "Estimates",
+    "Tally",
     "analyze",
     "check_columns",
     "conclude",
@@ -47,6 +49,36 @@ __all__ = [
 Array = NDArray[np.float64]
 OF_NUMBERS = ("median", "quantile", "ratio", "share", "gini")
 OF_LEVELS = {"proportion": "mean", "count": "sum"}
+By = str | Sequence[str | Sequence[str]] | None
+
+
+@dataclass
+class Tally:
+    """What is found by one grouping, implicate after implicate.
+
+    Attributes
+    ----------
+    groups : Groups
+    answers : list of list of Answer
+        Per estimand, one per implicate.
+    kept : sequence of Measured
+        What each estimand is of; of the last implicate.
+    rectifier : Rectifier or None
+    n_rows : (k,) float64
+        Records of each group, whatever their weight and values, of all implicates together.
+    """
+
+    groups: Groups
+    answers: list[list[Answer]]
+    kept: Sequence[Measured] = ()
+    rectifier: Rectifier | None = None
+    n_rows: Array = field(default_factory=lambda: np.zeros(0))
+
+    def count(self, cell: NDArray[np.intp]) -> None:
+        """Count an implicate's records."""
+        found = np.bincount(cell, minlength=len(self.groups)).astype(np.float64)
+        found[: len(self.n_rows)] += self.n_rows
+        self.n_rows = found
 
 
 def analyze(
@@ -56,7 +88,7 @@ def analyze(
     static: Any = None,
     weight: str | None = None,
     rep_weights: str | Sequence[str] | None = None,
-    by: str | Sequence[str] | None = None,
+    by: By = None,
     fun: Callable[[Any], Any] | None = None,
     var_scale: float | str | tuple[str, float] = 4,
     pooling: Literal["barnard-rubin", "rubin", "fusionacs"] = "barnard-rubin",
@@ -65,6 +97,7 @@ def analyze(
     rectify: FusionModel | str | None = None,
     seed: int = 0,
     quiet: bool = False,
+    layout: Layout = "fusionpy",
 ) -> Any:
     r"""Estimate means, shares, totals, quantiles and more from implicates, with margins of error.
 
@@ -72,9 +105,10 @@ def analyze(
     ----------
     x : mapping, str or sequence of str
         What to estimate: a mapping of statistics to columns, ``{"mean": ["kwh", "fuel"], "p90": "kwh"}``, or
-        text, ``"mean(kwh)"``, ``["total = sum(kwh)", "quantile(kwh, 0.9)", "ratio(kwh, rooms)"]``. Statistics
-        are "mean" and "sum" (of categorical columns: the proportion and the count of each level),
-        "proportion", "count", "median", "quantile" or a percentile such as "p90", "ratio" of two columns'
+        text, ``"mean(kwh)"``, ``["bill = sum(kwh)", "quantile(kwh, 0.9)", "ratio(kwh, rooms)"]``, or as
+        fusionACS has it, ``["avg_kwh ~ mean(kwh)", "~ median(kwh)"]``. Statistics are "mean" and "sum", or
+        "total" (of categorical columns: the proportion and the count of each level), "proportion" or "prop",
+        "count", "median", "quantile" or a percentile such as "p90", "ratio" of two columns'
         totals, "share" of the total that falls to the group, "gini", and "custom": a function (or a mapping
         of names to functions) of a group's records and their weights that returns a number, or a mapping of
         names to numbers. Each call gets a frame of its own, which it may change.
@@ -92,9 +126,11 @@ def analyze(
     rep_weights : sequence of str, optional
         The recipient survey's replicate weights, any number of them. Negative ones, as the American Community
         Survey has them, are used as they are; in quantiles and Gini coefficients they count as 0.
-    by : str or sequence of str, optional
+    by : str or sequence of str, or sequence of several of these, optional
         Estimate for every combination of these columns, simulated ones too. A missing value makes a group.
-        Columns that are called as the result's own (`n`, `y`, `level`, `type`, `est`, ...) are refused.
+        Several groupings at once are a list that has lists in it: ``["np", ["np", "county"], []]`` estimates
+        by `np`, by `np` and `county`, and over all, each as a call of its own would. Columns that are called
+        as the result's own (`n`, `y`, `level`, `type`, `est`, ...) are refused.
     fun : callable, optional
         Called with each implicate's data frame (and the columns of `static`), returns a data frame of further
         columns that `x` and `by` may name.
@@ -119,6 +155,12 @@ def analyze(
         ``pooling="rubin"``.
     quiet : bool
         No progress.
+    layout : {"fusionpy", "fusionModel", "fusionacs"}
+        Whose table it is to be. "fusionModel": columns of `by`, `N` (the group's rows in all implicates,
+        divided by M and cut), `y`, `level`, `type`, `est`, `moe`, in its order of rows (missing groups
+        first). "fusionacs": `lhs` (the name), `rhs` (``mean(kwh)``), `type`, columns of `by`, `level`,
+        `N_eff`, `est`, `moe` and `cv`, the coefficient of variation in percent, in the order of `x`; as its
+        public documentation shows. What else there is comes after.
 
     Returns
     -------
@@ -127,7 +169,8 @@ def analyze(
         of positive weight with a value, per implicate; `n_eff`, the effective sample size; `y`; `level` of a
         categorical variable; `type`; `est`; `se`; `df`; `moe`, half the width of the interval; `lower` and
         `upper`; `fmi`, the fraction of missing information. With names in `x`, `name` comes before `y`; with
-        `rectify`, `n_donors` comes last: donors of the group that some refit has not seen.
+        `rectify`, `n_donors` comes last: donors of the group that some refit has not seen. With several
+        groupings, `grouping` comes first and names the columns; those of other groupings are missing.
 
     Raises
     ------
@@ -141,7 +184,8 @@ def analyze(
     FusionWarning
         If margins are 0 because a variable has one value in every record of a group; if they are missing, as
         there is one implicate, or as groups have less than one degree of freedom; if values are infinite,
-        which are taken for missing; if donors do not know a group that is to be rectified.
+        which are taken for missing; if donors do not know a group that is to be rectified; if values are
+        missing, where the layout's `N` counts their records.
 
     Notes
     -----
@@ -170,64 +214,77 @@ def analyze(
     >>> found = fusionpy.analyze("mean(electricity)", fused, static=recipient, weight="weight", by="tenure")
     >>> found[["tenure", "n", "y", "type"]].values.tolist()[0]
     ['owner', 12575, 'electricity', 'mean']
+    >>> by = ["tenure", ["region", "tenure"]]
+    >>> how = {"static": recipient, "by": by, "layout": "fusionacs", "quiet": True}
+    >>> list(fusionpy.analyze("avg ~ mean(electricity)", fused, **how).columns[:10])
+    ['lhs', 'rhs', 'type', 'tenure', 'region', 'level', 'N_eff', 'est', 'moe', 'cv']
     """
-    question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed)
+    question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed, layout)
     survey = FusedSurvey(open_implicates(implicates), static, fun)
     survey.check_order()
     survey.choose(question.needed, question.everything)
     weighing = Weighing(survey, question)
     weighing.of(0)  # may be refused
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
-    rectifier = None
-    estimands, groups = question.estimands, Groups(question.by)
-    answers: list[list[Answer]] = [[] for _ in estimands]
-    kept: list[Measured] = []
+    tallies = [Tally(Groups(names), [[] for _ in question.estimands]) for names in question.groupings]
     levels: dict[str, Levels] = {}
+    missing: dict[str, int] = {}
     with track("analyze", survey.implicates.M, quiet) as tick:
         for implicate, columns in enumerate(survey.each()):
             if implicate == 0:
                 check_columns(columns, survey, question)
                 if model is not None:
-                    check_rectifiable(model, estimands, groups.names, fun)
-                    rectifier = Rectifier(model, len(estimands))
-            cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
-            kept = [
-                measure(each, columns, cell, len(groups), levels, survey.kind, kept) for each in estimands
-            ]
-            w, replicates = weighing.of(implicate)
-            with survey.telling_of_unusable():
-                for data, found in zip(kept, answers, strict=True):
-                    found.append(answer(data, w, question.pooling, replicates, implicate, question.seed))
-            if rectifier is not None:
-                rectifier.add(kept)
+                    check_rectifiable(model, question.estimands, question.by, fun)
+                    for tally in tallies:
+                        tally.rectifier = Rectifier(model, len(question.estimands))
+            weights = weighing.of(implicate)
+            for tally in tallies:
+                _add(tally, question, columns, survey, levels, weights, implicate)
+            _count_missing(tallies[0].kept, missing)
             tick()
-    weights = weighing.mean() if rectifier is not None else weighing.of(0)
-    return conclude(question, kept, answers, groups, weights, rectifier, survey.kind)
+    if question.layout != "fusionpy":
+        _warn_of_missing(missing)
+    weights = weighing.mean() if model is not None else weighing.of(0)
+    return conclude(question, tallies, weights, survey.kind)
+
+
+def _add(
+    tally: Tally,
+    question: Question,
+    columns: Mapping[str, pa.Array],
+    survey: FusedSurvey,
+    levels: dict[str, Levels],
+    weights: tuple[Array, Replicates | None],
+    implicate: int,
+) -> None:
+    """Estimate from one implicate by one grouping."""
+    groups, kind = tally.groups, survey.kind
+    cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
+    tally.count(cell)
+    tally.kept = [
+        measure(each, columns, cell, len(groups), levels, kind, tally.kept) for each in question.estimands
+    ]
+    w, replicates = weights
+    with survey.telling_of_unusable():
+        for data, found in zip(tally.kept, tally.answers, strict=True):
+            found.append(answer(data, w, question.pooling, replicates, implicate, question.seed))
+    if tally.rectifier is not None:
+        tally.rectifier.add(tally.kept)
 
 
 def conclude(
-    question: Question,
-    kept: Sequence[Measured],
-    answers: Sequence[Sequence[Answer]],
-    groups: Groups,
-    weights: tuple[Array, Replicates | None],
-    rectifier: Rectifier | None,
-    kind: str,
+    question: Question, tallies: Sequence[Tally], weights: tuple[Array, Replicates | None], kind: str
 ) -> Any:
     """Pool the answers of all implicates, and lay them out.
 
     Parameters
     ----------
     question : Question
-    kept : sequence of Measured
-        What each estimand is of; of the last implicate.
-    answers : sequence of sequence of Answer
-        Per estimand, one per implicate.
-    groups : Groups
+    tallies : sequence of Tally
+        One per grouping.
     weights : (n,) float64, and Replicates or None
         Means over the implicates; of estimates that are not rectified no more than the number of replicates
         matters.
-    rectifier : Rectifier or None
     kind : str
         Of frame that is wanted.
 
@@ -236,22 +293,30 @@ def conclude(
     pandas.DataFrame (`Estimates`), polars.DataFrame or pyarrow.Table
     """
     replicates = weights[1]
-    _warn_of_gaps(answers, has_margins=rectifier is not None)
-    pieces = [
-        pool_answers(found, len(groups), replicates, question.scale, question.pooling, question.level)
-        for found in answers
-    ]
-    n_donors = None
-    if rectifier is not None:
-        pieces, n_donors = rectifier.rectified(
-            pieces, kept, groups, *weights, question.fun, kind, question.level, question.seed
-        )
-    table = tabulate(kept, pieces, groups, n_donors)
+    has_margins = tallies[0].rectifier is not None
+    _warn_of_gaps(tallies[0].answers, has_margins)
+    M = len(tallies[0].answers[0])
+    tables = []
+    for tally in tallies:
+        groups, n_donors = tally.groups, None
+        pieces = [
+            pool_answers(found, len(groups), replicates, question.scale, question.pooling, question.level)
+            for found in tally.answers
+        ]
+        if tally.rectifier is not None:
+            pieces, n_donors = tally.rectifier.rectified(
+                pieces, tally.kept, groups, *weights, question.fun, kind, question.level, question.seed
+            )
+        # As the reference has it: where nothing varies, it divides zero by zero.
+        is_bare = question.layout == "fusionModel" and question.pooling == "rubin"
+        n_rows = tally.n_rows / M
+        tables.append(tabulate(tally.kept, pieces, groups, n_donors, question.layout, n_rows, is_bare))
+    table = stack(tables, question.groupings, question.layout) if question.has_several else tables[0]
     attributes = {
-        "M": len(answers[0]),
+        "M": M,
         "pooling": question.pooling,
         "level": question.level,
-        "rectified": rectifier is not None,
+        "rectified": has_margins,
     }
     result = return_table(table, kind, attributes)
     if kind != "pandas":
@@ -275,6 +340,26 @@ def _warn_of_gaps(answers: Sequence[Sequence[Answer]], has_margins: bool) -> Non
     if len(answers[0]) == 1 and not has_margins:
         message = "Margins are missing: there is one implicate, and they need at least two."
         warnings.warn(message, FusionWarning, stacklevel=4)
+
+
+def _count_missing(kept: Sequence[Measured], found: dict[str, int]) -> None:
+    """Count an implicate's missing values of what is estimated, infinite ones apart."""
+    mine = {}
+    for data in kept:
+        if data.levels is not None:
+            mine[data.estimand.y] = int(np.count_nonzero(data.x < 0))
+        elif data.x is not None:
+            values = data.x if data.other is None else data.x + data.other
+            mine[data.estimand.label] = int(np.isnan(values).sum()) - sum(n for _, n in data.infinite)
+    for name, number in mine.items():
+        found[name] = found.get(name, 0) + max(number, 0)
+
+
+def _warn_of_missing(found: Mapping[str, int]) -> None:
+    """Warn of values that are left out, where the result's N counts their records all the same."""
+    if some := [f"`{name}` ({number:,})" for name, number in found.items() if number]:
+        message = f"Values are missing, and left out, though `N` counts their records: {few(some, '')}."
+        warnings.warn(message, FusionWarning, stacklevel=3)
 
 
 def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question: Question) -> None:

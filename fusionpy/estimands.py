@@ -1,4 +1,4 @@
-"""What `analyze` is asked for: a list of estimands, from a mapping or from text, and how to estimate them."""
+"""What `analyze` is asked for: estimands, from a mapping or from text, groupings, how to estimate them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,15 +14,20 @@ from fusionpy.errors import ArgumentError, Problems, check_whole, few, meant, se
 from fusionpy.frames import take_names
 from fusionpy.kernels.rubin import Rule
 
-__all__ = ["Estimand", "Question", "ask", "read_estimands", "refuse_own"]
+__all__ = ["GROUPING", "Estimand", "Layout", "Question", "ask", "read_estimands", "refuse_own"]
 
 STATISTICS = ("mean", "proportion", "sum", "count", "median", "quantile", "ratio", "share", "gini", "custom")
+OTHER_NAMES = {"total": "sum", "prop": "proportion"}
 POOLINGS = ("barnard-rubin", "rubin", "fusionacs")
+LAYOUTS = ("fusionpy", "fusionModel", "fusionacs")
+Layout = Literal["fusionpy", "fusionModel", "fusionacs"]
+GROUPING = "grouping"  # the result's column that tells of several
 DESIGNS = ("sdr", "brr", "fay", "jk1", "bootstrap")
 FAY_RHO = 0.5
 OF_RESULT = ("n", "n_eff", "y", "level", "type", "est", "se", "df", "moe", "lower", "upper", "fmi")
+OF_LAYOUT = {"fusionpy": (), "fusionModel": ("N",), "fusionacs": ("N", "N_eff", "lhs", "rhs", "cv")}
 OF_ONE = ("mean", "proportion", "sum", "count", "median", "share", "gini")
-_CALL = re.compile(r"(?:(?P<name>[^=()]+?)\s*=\s*)?(?P<how>[\w.]+)\s*\((?P<inside>.*)\)")
+_CALL = re.compile(r"(?:(?P<name>[^=~()]+?)\s*[=~]\s*|~\s*)?(?P<how>[\w.]+)\s*\((?P<inside>.*)\)")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
 
@@ -67,6 +72,12 @@ class Estimand:
         return f"{self.y}/{self.other}" if self.other else self.y
 
     @property
+    def call(self) -> str:
+        """What it is, as a call: ``mean(kwh)``."""
+        how = {"proportion": "prop"}.get(self.how, self.type)
+        return f"{how}({', '.join(self.variables) or self.y})"
+
+    @property
     def type(self) -> str:
         """Its entry in column `type` of the result, unless the variable turns out to be categorical."""
         return f"p{self.share * 100:.10g}" if self.how == "quantile" else self.how
@@ -80,6 +91,11 @@ class Question:
     ----------
     estimands : tuple of Estimand
     by : tuple of str
+        Columns that groups are made of; of several groupings all that any has.
+    groupings : tuple of tuple of str
+        Each is estimated for by itself.
+    has_several : bool
+        Whether groupings were asked for as several, be it one.
     weight : str or None
     replicates : tuple of str
         Replicate weights.
@@ -90,10 +106,14 @@ class Question:
     level : float
     cores : int
     seed : int
+    layout : str
+        Whose columns and rows the result has.
     """
 
     estimands: tuple[Estimand, ...]
     by: tuple[str, ...]
+    groupings: tuple[tuple[str, ...], ...]
+    has_several: bool
     weight: str | None
     replicates: tuple[str, ...]
     scale: float
@@ -102,6 +122,7 @@ class Question:
     level: float
     cores: int
     seed: int
+    layout: Layout
 
     @property
     def needed(self) -> list[str]:
@@ -125,6 +146,7 @@ def ask(
     level: Any,
     cores: Any,
     seed: Any,
+    layout: Any = "fusionpy",
 ) -> Question:
     """Understand the arguments of `analyze`.
 
@@ -137,8 +159,14 @@ def ask(
         ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.analyze)` for what it takes."
     )
     estimands = read_estimands(x, problems)
-    groups = take_names(by, "by", problems)
-    refuse_own(groups, (*OF_RESULT, *(["name"] if any(each.name for each in estimands) else [])), problems)
+    groupings, has_several = _take_groupings(by, problems)
+    groups = list(dict.fromkeys(name for grouping in groupings for name in grouping))
+    own = [*OF_RESULT, *OF_LAYOUT.get(str(layout), ())]
+    own += [GROUPING] if has_several else []
+    own += ["name"] if any(each.name for each in estimands) else []
+    refuse_own(groups, own, problems)
+    if layout not in LAYOUTS:
+        problems.add(f"`layout` must be one of {few(LAYOUTS)}, not {shown(layout)}.")
     replicates = take_names(rep_weights, "rep_weights", problems)
     scale = _scale(var_scale, len(replicates), problems)
     _check_arguments(weight, fun, pooling, level, cores, problems)
@@ -147,6 +175,8 @@ def ask(
     return Question(
         tuple(estimands),
         tuple(groups),
+        groupings,
+        has_several,
         weight,
         tuple(replicates),
         scale,
@@ -155,7 +185,17 @@ def ask(
         level,
         int(cores),
         seed,
+        layout,
     )
+
+
+def _take_groupings(by: Any, problems: Problems) -> tuple[tuple[tuple[str, ...], ...], bool]:
+    """Take one grouping, or several, and tell which: names alone are one, a list with lists is several."""
+    is_list = isinstance(by, Sequence) and not isinstance(by, str)
+    if not is_list or not any(each is None or isinstance(each, list | tuple) for each in by):
+        return (tuple(dict.fromkeys(take_names(by, "by", problems))),), False
+    found = [tuple(dict.fromkeys(take_names(each, "by", problems))) for each in by]
+    return tuple(dict.fromkeys(found)), True
 
 
 def refuse_own(by: Sequence[str], own: Sequence[str], problems: Problems) -> None:
@@ -228,8 +268,8 @@ def read_estimands(x: Any, problems: Problems) -> list[Estimand]:
     >>> found = read_estimands({"mean": ["kwh", "fuel"], "p90": "kwh", "ratio": ("kwh", "rooms")}, problems)
     >>> [(each.type, each.label) for each in found]
     [('mean', 'kwh'), ('mean', 'fuel'), ('p90', 'kwh'), ('ratio', 'kwh/rooms')]
-    >>> read_estimands("bill = sum(electricity)", problems)[0].name
-    'bill'
+    >>> [each.name for each in read_estimands(["bill = sum(kwh)", "mean_bill ~ mean(kwh)"], problems)]
+    ['bill', 'mean_bill']
     """
     found: list[Estimand] = []
     if isinstance(x, Mapping):
@@ -237,6 +277,8 @@ def read_estimands(x: Any, problems: Problems) -> list[Estimand]:
             found += _from_entry(how, what, problems)
     elif isinstance(x, str):
         found += _from_text(x, problems)
+    elif isinstance(x, Sequence) and x and all(isinstance(each, Estimand) for each in x):
+        found += x
     elif isinstance(x, Sequence) and all(isinstance(each, str) for each in x):
         for each in x:
             found += _from_text(each, problems)
@@ -307,6 +349,7 @@ def _statistic(how: str) -> tuple[str, float | None] | None:
     if found := _PERCENTILE.fullmatch(how):
         share = float(found[1]) / 100
         return ("quantile", share) if 0 < share < 1 else None
+    how = OTHER_NAMES.get(how, how)
     return (how, None) if how in STATISTICS else None
 
 

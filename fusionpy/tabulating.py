@@ -12,15 +12,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.errors import FusionWarning, counted, few
-from fusionpy.estimands import Estimand
+from fusionpy.estimands import GROUPING, Estimand, Layout
 from fusionpy.estimating import Groups, Levels, Measured
 from fusionpy.layout import Grid
 from fusionpy.pooling import Piece
 
-__all__ = ["Estimates", "readable", "tabulate"]
+__all__ = ["Estimates", "readable", "stack", "tabulate"]
 
 Array = NDArray[np.float64]
-NUMBERS = ("n", "n_eff", "n_donors", "est", "se", "df", "moe", "lower", "upper", "fmi")
+NUMBERS = ("n", "n_eff", "n_donors", "N", "N_eff", "est", "se", "df", "moe", "lower", "upper", "fmi", "cv")
+Z_OF_CV = 1.645  # as fusionACS documents its coefficient of variation
 DECIMALS_MOST = 7  # beyond, powers of ten are clearer
 MOST_NAMED = 5  # groups, and columns of each, in a warning
 
@@ -75,7 +76,13 @@ class Estimates(pd.DataFrame):  # type: ignore[misc]
 
 
 def tabulate(
-    kept: Sequence[Measured], pieces: Sequence[Piece], groups: Groups, n_donors: Array | None
+    kept: Sequence[Measured],
+    pieces: Sequence[Piece],
+    groups: Groups,
+    n_donors: Array | None,
+    layout: Layout = "fusionpy",
+    n_rows: Array | None = None,
+    is_bare: bool = False,
 ) -> pa.Table:
     """Lay out the result: a row per group, variable, level and statistic, sorted by them.
 
@@ -88,6 +95,12 @@ def tabulate(
     groups : Groups
     n_donors : (k,) float64 or None
         Donors of each group, if estimates are rectified.
+    layout : str
+        Whose columns and rows.
+    n_rows : (k,) float64, optional
+        Records of each group per implicate, for layouts other than ours.
+    is_bare : bool
+        Whether margins are missing where nothing varies, rather than 0.
 
     Returns
     -------
@@ -98,42 +111,140 @@ def tabulate(
     FusionWarning
         If margins are 0; if they would rest on less than one degree of freedom.
     """
-    keys = list(groups.numbers)
-    orders = [{code: place for place, code in enumerate(levels.order)} for levels in groups.levels]
-    rows: list[tuple[Any, ...]] = []  # sort key, estimand, group, level
-    for e, (data, piece) in enumerate(zip(kept, pieces, strict=True)):
-        order = data.levels.order if data.levels else range(piece.pooled.est.shape[1])
-        for g, key in enumerate(keys):
-            place = tuple(order.get(code, len(order)) for order, code in zip(orders, key, strict=True))
-            of = data.estimand
-            for rank, code in enumerate(order):
-                rows.append(((place, of.label, _type_rank(of), of.type, e, rank), e, g, code))
-    rows.sort(key=lambda row: row[0])
-    columns: dict[str, Any] = {}
-    for j, (name, levels) in enumerate(zip(groups.names, groups.levels, strict=True)):
-        columns[name] = _level_column(levels, [keys[g][j] for _, _, g, _ in rows])
-    columns["n"] = pa.array([round(pieces[e].n[g]) for _, e, g, _ in rows], pa.int64())
-    columns["n_eff"] = pa.array([pieces[e].n_eff[g] for _, e, g, _ in rows], pa.float64())
-    if any(data.estimand.name for data in kept):
-        columns["name"] = pa.array([kept[e].estimand.name for _, e, _, _ in rows], pa.string())
-    columns["y"] = pa.array([kept[e].estimand.label for _, e, _, _ in rows], pa.string())
-    columns["level"] = pa.array([_level_name(kept[e], code) for _, e, _, code in rows], pa.string())
-    columns["type"] = pa.array([_type(kept[e]) for _, e, _, _ in rows], pa.string())
+    rows = _rows(kept, pieces, groups, layout)
     values = {
-        name: np.array([getattr(pieces[e].pooled, name)[g, code] for _, e, g, code in rows], dtype=np.float64)
+        name: np.array([getattr(pieces[e].pooled, name)[g, code] for e, g, code in rows], dtype=np.float64)
         for name in ("est", "se", "df", "moe", "fmi")
     }
-    is_share = np.array([kind == "proportion" for kind in columns["type"].to_pylist()], dtype=bool)
+    if is_bare:
+        values["moe"] = np.where(values["se"] == 0, np.nan, values["moe"])
+    types = [_type(kept[e]) for e, _, _ in rows]
+    is_share = np.array([kind == "proportion" for kind in types], dtype=bool)
     low, high = values["est"] - values["moe"], values["est"] + values["moe"]
     values["lower"] = np.where(is_share, np.maximum(low, 0), low)
     values["upper"] = np.where(is_share, np.minimum(high, 1), high)
     _warn_of_zeros(values["moe"])
-    _warn_of_few([g for (_, _, g, _), df in zip(rows, values["df"], strict=True) if df < 1], groups)
-    for name in ("est", "se", "df", "moe", "lower", "upper", "fmi"):
-        columns[name] = pa.array(values[name], from_pandas=True)
+    _warn_of_few([g for (_, g, _), df in zip(rows, values["df"], strict=True) if df < 1], groups)
+    texts = {
+        "y": [kept[e].estimand.label for e, _, _ in rows],
+        "level": [_level_name(kept[e], code, layout) for e, _, code in rows],
+        "type": types,
+    }
+    has_names = any(data.estimand.name for data in kept)
+    if has_names or layout == "fusionacs":
+        texts["name"] = [kept[e].estimand.name for e, _, _ in rows]
+    if layout == "fusionacs":
+        texts |= _as_formulas(kept, rows, types)
+    columns: dict[str, pa.Array] = {name: pa.array(text, pa.string()) for name, text in texts.items()}
+    columns["n"] = pa.array([round(pieces[e].n[g]) for e, g, _ in rows], pa.int64())
+    columns["n_eff"] = pa.array([pieces[e].n_eff[g] for e, g, _ in rows], pa.float64())
+    if n_rows is not None and layout != "fusionpy":
+        columns["N"] = pa.array([int(n_rows[g]) for _, g, _ in rows], pa.int32())
+    if layout == "fusionacs":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values["cv"] = 100 * values["moe"] / Z_OF_CV / values["est"]
+    columns |= {name: pa.array(found, from_pandas=True) for name, found in values.items()}
     if n_donors is not None:
-        columns["n_donors"] = pa.array([round(n_donors[g]) for _, _, g, _ in rows], pa.int64())
-    return pa.table(columns)
+        columns["n_donors"] = pa.array([round(n_donors[g]) for _, g, _ in rows], pa.int64())
+    keys = list(groups.numbers)
+    by = {
+        name: _level_column(levels, [keys[g][j] for _, g, _ in rows])
+        for j, (name, levels) in enumerate(zip(groups.names, groups.levels, strict=True))
+    }
+    return _in_order(by, columns, layout)
+
+
+def _rows(
+    kept: Sequence[Measured], pieces: Sequence[Piece], groups: Groups, layout: Layout
+) -> list[tuple[int, int, int]]:
+    """Order the rows of the result, each of an estimand, a group and a level."""
+    keys = list(groups.numbers)
+    orders = [{code: place for place, code in enumerate(levels.order)} for levels in groups.levels]
+    rows: list[tuple[Any, ...]] = []
+    for e, (data, piece) in enumerate(zip(kept, pieces, strict=True)):
+        order = data.levels.order if data.levels else range(piece.pooled.est.shape[1])
+        for g, key in enumerate(keys):
+            # A missing level comes last here, first in R.
+            lost = [len(order) if layout == "fusionpy" else -1 for order in orders]
+            place = tuple(order.get(code, at) for order, code, at in zip(orders, key, lost, strict=True))
+            of = data.estimand
+            kind = of.type if layout == "fusionpy" else _type(data)
+            if layout == "fusionacs":
+                rows += [((e, place, rank), (e, g, code)) for rank, code in enumerate(order)]
+            else:
+                rows += [
+                    ((place, of.label, _type_rank(of), kind, e, rank), (e, g, code))
+                    for rank, code in enumerate(order)
+                ]
+    return [row for _, row in sorted(rows, key=lambda row: row[0])]
+
+
+def _as_formulas(
+    kept: Sequence[Measured], rows: Sequence[tuple[int, int, int]], types: Sequence[str]
+) -> dict[str, list[str | None]]:
+    """Name estimates as fusionACS does: sides of a formula, short types."""
+    asked = [data.estimand for data in kept]
+    names = [each.name or f"{each.type}_{each.label}" for each in asked]
+    return {
+        "lhs": [names[e] for e, _, _ in rows],
+        "rhs": [asked[e].call for e, _, _ in rows],
+        "type": ["prop" if kind == "proportion" else kind for kind in types],
+    }
+
+
+def _in_order(by: dict[str, pa.Array], columns: dict[str, pa.Array], layout: Layout) -> pa.Table:
+    """Put columns in the order of a layout, what only we have last."""
+    if layout == "fusionacs":
+        first, chief = ["lhs", "rhs", "type"], ["level", "N_eff", "est", "moe", "cv"]
+        columns["N_eff"] = columns.pop("n_eff")
+    elif layout == "fusionModel":
+        first, chief = [], ["N", "name", "y", "level", "type", "est", "moe"]
+    else:
+        first, chief = [], ["n", "n_eff", "name", "y", "level", "type", "est", "se", "df", "moe"]
+    rest = ["N", "n_eff", "se", "df", "lower", "upper", "fmi", "n_donors"]
+    named = {name: columns[name] for name in first}
+    named |= by
+    named |= {name: columns[name] for name in (*chief, *rest) if name in columns}
+    return pa.table(named)
+
+
+def stack(
+    tables: Sequence[pa.Table], groupings: Sequence[Sequence[str]], layout: Layout = "fusionpy"
+) -> pa.Table:
+    """Put the tables of several groupings one below the other; columns of other groupings are missing.
+
+    Parameters
+    ----------
+    tables : sequence of pyarrow.Table
+    groupings : sequence of sequence of str
+        Columns of each, which column ``grouping`` names.
+    layout : str
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Examples
+    --------
+    >>> tables = [pa.table({"np": [1, 2], "est": [0.1, 0.2]}), pa.table({"est": [0.3]})]
+    >>> stack(tables, [["np"], []]).to_pydict()
+    {'grouping': ['np', 'np', ''], 'np': [1, 2, None], 'est': [0.1, 0.2, 0.3]}
+    """
+    every = list(dict.fromkeys(name for grouping in groupings for name in grouping))
+    own = [name for name in tables[0].column_names if name not in groupings[0]]
+    named = [
+        table.append_column(GROUPING, pa.array([", ".join(grouping)] * len(table), pa.string()))
+        for table, grouping in zip(tables, groupings, strict=True)
+    ]
+    whole = pa.concat_tables(named, promote_options="default").unify_dictionaries()
+    if layout != "fusionacs":
+        return whole.select([GROUPING, *every, *own])
+    place = own.index("cv") + 1
+    whole = whole.select([*own[:3], *every, *own[3:place], GROUPING, *own[place:]])
+    # Analyses come in the order of `x`, each by all groupings.
+    asked = list(zip(whole["lhs"].to_pylist(), whole["rhs"].to_pylist(), strict=True))
+    rank = {each: place for place, each in enumerate(dict.fromkeys(asked))}
+    return whole.take(pa.array(sorted(range(len(asked)), key=lambda row: rank[asked[row]]), pa.int64()))
 
 
 def _warn_of_zeros(moe: Array) -> None:
@@ -177,9 +288,10 @@ def _level_column(levels: Levels, codes: Sequence[int]) -> pa.Array:
     return pa.array([None if code < 0 else levels.labels[code] for code in codes], kind)
 
 
-def _level_name(data: Measured, code: int) -> str | None:
+def _level_name(data: Measured, code: int, layout: Layout) -> str | None:
     if data.levels is not None:
-        return str(data.levels.labels[code])
+        label = data.levels.labels[code]
+        return str(label) if layout == "fusionpy" or not isinstance(label, bool) else str(label).upper()
     return data.names[code] or None if data.names else None
 
 
@@ -221,10 +333,10 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         column = table[name]
         if name in ("est", "se", "moe", "lower", "upper"):
             shown[name] = [_to_margin(value, of) for value, of in zip(column, margin, strict=True)]
-        elif name in ("n", "n_eff", "n_donors"):
+        elif name in ("n", "n_eff", "n_donors", "N", "N_eff"):
             shown[name] = ["" if pd.isna(value) else f"{value:,.0f}" for value in column]
-        elif name in ("df", "fmi"):
-            digits = 1 if name == "df" else 2
+        elif name in ("df", "fmi", "cv"):
+            digits = 2 if name == "fmi" else 1
             shown[name] = ["" if pd.isna(value) else f"{value:,.{digits}f}" for value in column]
         else:
             shown[name] = ["" if pd.isna(value) else str(value) for value in column]

@@ -1257,3 +1257,143 @@ def test_implicates_as_csv_are_refused_in_words(tmp_path):
         ArgumentError, match="It is a CSV file; implicates are read from Parquet and fst files"
     ):
         analyze("mean(kwh)", implicates=tmp_path / "fused.csv")
+
+
+GROUPINGS = [["town"], ["region", "town"], [], ["fuel"]]
+
+
+@pytest.mark.parametrize("pooling", ["barnard-rubin", "rubin", "fusionacs"])
+@pytest.mark.parametrize("rep_weights", [None, REPLICATES])
+@pytest.mark.filterwarnings("ignore:.* 0.* nothing varies:fusionpy.FusionWarning")
+def test_several_groupings_are_each_what_a_call_of_its_own_is(pooling, rep_weights):
+    x = {"mean": ["kwh", "solar"], "sum": ["kwh", "size"], "median": "kwh", "custom": weighted_mean}
+    how = {"pooling": pooling, "rep_weights": rep_weights}
+    both = analyze(x, by=GROUPINGS, **how)
+    assert both.columns[:4].tolist() == ["grouping", "town", "region", "fuel"]
+    assert both["grouping"].unique().tolist() == ["town", "region, town", "", "fuel"]
+    for by in GROUPINGS:
+        part = both[both["grouping"] == ", ".join(by)].reset_index(drop=True)
+        others = [name for name in ("town", "region", "fuel") if name not in by]
+        assert part[others].isna().all(axis=None)
+        alone = analyze(x, by=by, **how)
+        assert_frame_equal(part[alone.columns], alone, check_exact=True)
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow"])
+def test_several_groupings_of_frames_of_other_kinds(kind):
+    frame = pl.from_pandas(IMPLICATES) if kind == "polars" else pa.Table.from_pandas(IMPLICATES)
+    found = analyze("mean(kwh)", frame, by=["town", ("town", "rooms")])
+    mine = analyze("mean(kwh)", by=["town", ["town", "rooms"]])
+    assert found["est"].to_pylist() if kind == "pyarrow" else found["est"].to_list() == mine["est"].to_list()
+    assert list(found.columns if kind == "polars" else found.column_names) == list(mine.columns)
+
+
+def test_lists_that_are_one_grouping_or_several():
+    one = analyze("mean(kwh)", by=["town", "rooms"])
+    assert "grouping" not in one.columns
+    assert_frame_equal(analyze("mean(kwh)", by=("town", "rooms")), one)
+    for by in ([["town", "rooms"]], [["town", "rooms"], ["town", "rooms"]]):
+        found = analyze("mean(kwh)", by=by)
+        assert_frame_equal(found.drop(columns="grouping"), one, check_exact=True)
+    over_all = analyze("mean(kwh)", by=[None])
+    assert over_all["est"].item() == analyze("mean(kwh)")["est"].item()
+
+
+def test_formulas_as_fusionacs_has_them():
+    x = ["avg ~ mean(kwh)", "~median(kwh)", "all_of_it ~ total(kwh)", "p ~ prop(fuel)", "n ~ count(solar)"]
+    found = analyze(x, by="town")
+    same = analyze(["mean(kwh)", "median(kwh)", "sum(kwh)", "proportion(fuel)", "count(solar)"], by="town")
+    assert_frame_equal(found.drop(columns="name"), same, check_exact=True)
+    names = {"mean": "avg", "sum": "all_of_it", "proportion": "p", "count": "n"}
+    assert found["name"].fillna("").tolist() == [names.get(kind, "") for kind in found["type"]]
+    assert_frame_equal(analyze({"total": "kwh", "prop": "fuel"}), analyze({"sum": "kwh", "mean": "fuel"}))
+
+
+def test_layout_of_fusionacs():
+    """Its columns as its documentation shows them; rows in the order of the analyses, then of the groups."""
+    x = ["avg ~ mean(kwh)", "~ median(kwh)", "~ mean(fuel)", "n ~ count(solar)"]
+    found = analyze(x, by=["rooms", ["region", "town"]], layout="fusionacs", pooling="fusionacs")
+    columns = [
+        "lhs",
+        "rhs",
+        "type",
+        "rooms",
+        "region",
+        "town",
+        "level",
+        "N_eff",
+        "est",
+        "moe",
+        "cv",
+        "grouping",
+    ]
+    assert found.columns[: len(columns)].tolist() == columns
+    asked = found[["lhs", "rhs", "type"]].drop_duplicates().to_numpy().tolist()
+    assert asked == [
+        ["avg", "mean(kwh)", "mean"],
+        ["median_kwh", "median(kwh)", "median"],
+        ["mean_fuel", "mean(fuel)", "prop"],
+        ["n", "count(solar)", "count"],
+    ]
+    assert found["level"].dropna().unique().tolist() == ["oil", "gas", "coal", "FALSE", "TRUE"]
+    ours = analyze(x, by="rooms", pooling="fusionacs")
+    for kind, name in (("mean", "kwh"), ("median", "kwh"), ("proportion", "fuel"), ("count", "solar")):
+        mine = ours[(ours["type"] == kind) & (ours["y"] == name)]
+        theirs = found[(found["type"] == kind[: 4 if kind == "proportion" else None])]
+        theirs = theirs[theirs["rooms"].notna() & theirs["rhs"].str.contains(name)]
+        assert theirs["est"].tolist() == mine["est"].tolist()
+        assert theirs["moe"].tolist() == mine["moe"].tolist()
+        assert theirs["N_eff"].tolist() == mine["n_eff"].tolist()
+        assert theirs["cv"].to_numpy() == pytest.approx((100 * mine["moe"] / 1.645 / mine["est"]).to_numpy())
+    for name in columns[:3]:
+        assert not found[name].isna().any()
+
+
+@FEW
+def test_layout_of_fusionmodel_by_hand():
+    """N: the group's rows, those without weight or value too, over all implicates, cut; missing first."""
+    static = RECIPIENT.assign(town=RECIPIENT["town"].where(RECIPIENT.index % 5 > 0))
+    fused = IMPLICATES.assign(kwh=IMPLICATES["kwh"].where(IMPLICATES.index % 7 > 0))
+    by = ["fuel", "town"]
+    with pytest.warns(FusionWarning, match=r"Values are missing, .* their records: `kwh` \(69\)"):
+        found = analyze(
+            {"sum": "kwh", "mean": ["kwh", "solar"]}, fused, static=static, by=by, layout="fusionModel"
+        )
+    assert found.columns[:8].tolist() == [*by, "N", "y", "level", "type", "est", "moe"]
+    keys = fused["fuel"].astype(str) + "/" + pd.concat([static["town"]] * M, ignore_index=True).fillna("")
+    order = [f"{fuel}/{town}" for fuel in ("oil", "gas") for town in ("", "Ayr", "Bath")]
+    mine = found["fuel"].astype(str) + "/" + found["town"].fillna("")
+    assert mine.tolist() == [key for key in order for _ in range(4)]
+    assert found["N"].tolist() == [int((keys == key).sum() / M) for key in mine]
+    assert any((keys == key).sum() % M for key in order)  # something is cut
+    assert found["y"].tolist() == ["kwh", "kwh", "solar", "solar"] * 6
+    assert found["type"].tolist() == ["mean", "sum", "proportion", "proportion"] * 6
+    assert found["level"].tolist()[2:4] == ["FALSE", "TRUE"]
+
+
+def test_margins_are_missing_in_the_layout_of_fusionmodel_where_it_divides_zero_by_zero():
+    found = analyze("mean(fuel)", pooling="rubin", layout="fusionModel")
+    assert found.loc[found["level"] == "coal", ["est", "moe"]].isna().to_numpy().tolist() == [[False, True]]
+    assert found["moe"].notna().sum() == 2
+
+
+def test_weights_of_each_implicate_by_several_groupings():
+    """Long data: a weight per row and implicate, and replicate weights that differ between implicates."""
+    recipient, fused = RECIPIENT, IMPLICATES.copy()
+    rng = np.random.default_rng(8)
+    fused["w"] = rng.gamma(2, 1, len(fused))
+    fused["town"] = np.tile(recipient["town"], M)
+    found = fusionpy.analyze("avg ~ mean(kwh)", fused, weight="w", by=[["town"], []], quiet=True)
+    for town in ("Ayr", "Bath", None):
+        q, u, sizes = [], [], []
+        for _, frame in fused.groupby("M"):
+            frame = frame[frame["town"] == town] if town else frame
+            q.append(np.average(frame["kwh"], weights=frame["w"]))
+            v = frame["w"].to_numpy()
+            u.append(reference.linearised(lambda w, k=frame["kwh"]: np.average(k, weights=w), v))
+            sizes.append(v.sum() ** 2 / (v**2).sum())
+        pooled = reference.rubin(q, u, np.mean(sizes) - 1)
+        row = found[found["town"] == town] if town else found[found["grouping"] == ""]
+        assert row["est"].item() == pytest.approx(pooled["est"])
+        assert row["se"].item() ** 2 == pytest.approx(pooled["total"], rel=1e-6)
+        assert row["df"].item() == pytest.approx(pooled["barnard-rubin"], rel=1e-5)

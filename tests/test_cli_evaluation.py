@@ -163,3 +163,25 @@ def test_errors(folder: Path, tmp_path: Path) -> None:
     assert "`var_scale`" in fail("analyze", fused, "mean(electricity)", "--var-scale", "jackknife")
     assert "--y" in fail("score", folder / "truth.parquet")
     assert "--donor" in fail("report", tmp_path / "r.html", "--model", folder / "model.fsn", "--folds", 3)
+
+
+@pytest.mark.filterwarnings("ignore:Margins that would rest on less than one:fusionpy.FusionWarning")
+def test_analyze_by_several_groupings(folder: Path, tmp_path: Path) -> None:
+    asked = ["avg ~ mean(electricity)", "~ prop(insulation)"]
+    out = tmp_path / "table.parquet"
+    succeed(
+        "analyze", folder / "fused.parquet", *asked, "--static", folder / "recipient.parquet",
+        "--by", "tenure", "--by", "urban,tenure", "--layout", "fusionacs", "--out", out, "--quiet",
+    )  # fmt: skip
+    expected = fusionpy.analyze(
+        asked,
+        folder / "fused.parquet",
+        static=pd.read_parquet(folder / "recipient.parquet"),
+        by=[["tenure"], ["urban", "tenure"]],
+        layout="fusionacs",
+        quiet=True,
+    )
+    found = pd.read_parquet(out)
+    assert found.columns.tolist() == expected.columns.tolist()
+    assert found["est"].tolist() == expected["est"].tolist()
+    assert found["grouping"].unique().tolist() == ["tenure", "urban, tenure"]

@@ -135,12 +135,17 @@ def test_all_variance_between_implicates():
 def test_implicates_without_an_estimate_do_not_count():
     q = np.array([[1.0, 1.0, np.nan], [np.nan, 2.0, np.nan], [3.0, 3.0, np.nan], [4.0, np.nan, 4.0]])
     u = np.where(np.isnan(q), np.nan, 1.0)
-    pooled = pool(q, u, rule="rubin")
+    pooled = pool(q, u)
     assert pooled.est[0] == pytest.approx(8 / 3)
-    assert pooled.df[0] == pool_one([1.0, 3.0, 4.0], np.ones(3), rule="rubin").df[0]
-    assert pooled.df[1] == pool_one([1.0, 2.0, 3.0], np.ones(3), rule="rubin").df[0]
+    assert pooled.df[0] == pool_one([1.0, 3.0, 4.0], np.ones(3)).df[0]
+    assert pooled.df[1] == pool_one([1.0, 2.0, 3.0], np.ones(3)).df[0]
     assert pooled.est[2] == 4
     assert np.isnan(pooled.moe[2])  # one implicate alone
+    as_reference = pool(q, u, rule="rubin")  # whose formulas have all four implicates
+    between = np.var([1.0, 3.0, 4.0], ddof=1)
+    assert as_reference.est[0] == pooled.est[0]
+    assert as_reference.se[0] ** 2 == pytest.approx(1 + (1 + 1 / 4) * between)
+    assert as_reference.df[0] == pytest.approx(3 * (1 + 1 / (1.25 * between)) ** 2)
     nothing = pool(np.full((3, 1), np.nan), np.full((3, 1), np.nan))
     assert all(np.isnan(field[0]) for field in nothing)
 

@@ -34,6 +34,9 @@ Examples:
   fusionpy analyze fused.parquet 'mean(electricity)' 'mean(insulation)'
   fusionpy analyze fused.parquet 'bill = sum(gas_bill)' 'p90(electricity)' \\
     --static recipient.parquet --weight weight --by region,tenure --out bills.csv
+  By region and by tenure in one go; as fusionACS asks, and lays the table out.
+    fusionpy analyze fused.parquet 'avg ~ mean(electricity)' --static recipient.parquet --weight weight \\
+      --by region --by region,tenure --layout fusionacs
   Replicate weights of the American Community Survey; estimates rectified by the model's donors.
     fusionpy analyze fused.parquet 'mean(electricity)' --static acs.parquet --weight wgtp \\
       --rep-weights 'wgtp?*' --var-scale sdr --by state --rectify model.fsn
@@ -81,7 +84,10 @@ def analyze(
         typer.Option(metavar="NAMES", help="Replicate weights: names, or a pattern such as 'rep_*'."),
     ] = None,
     by: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Estimate for all combinations of these.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES", help="Estimate for all combinations of these; again, for another grouping."
+        ),
     ] = None,
     var_scale: Annotated[
         str, typer.Option(help="A number, or the design: sdr, brr, fay, fay:0.3, jk1, bootstrap.")
@@ -92,6 +98,9 @@ def analyze(
         str | None, typer.Option(metavar="FSN", help="Add what this model's donors show it to have wrong.")
     ] = None,
     seed: Annotated[int, typer.Option(help="For variances that are drawn.")] = 0,
+    layout: Annotated[
+        str, typer.Option(help="Of the table: fusionpy, fusionModel or fusionacs.")
+    ] = "fusionpy",
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the table: .csv, .parquet or .tex.")
     ] = None,
@@ -109,7 +118,7 @@ def analyze(
     """
     problems = Problems(ArgumentError, "`fusionpy analyze` cannot start.", "See `fusionpy analyze --help`.")
     declared = read_declared(ordered, nominal, text, missing, problems)
-    groups = split_names(by, "--by", problems)
+    groupings = [split_names(each, "--by", problems) for each in by or ()]
     replicates = split_names(rep_weights, "--rep-weights", problems)
     estimands = read_estimands(x, problems)
     scale = _design(var_scale)
@@ -122,6 +131,7 @@ def analyze(
         survey = open_survey(static)
         replicates = expand_patterns(replicates, survey.names)
         variables = [name for each in estimands for name in each.variables]
+        groups = [name for grouping in groupings for name in grouping]
         wanted = [*groups, *([weight] if weight else []), *replicates, *variables]
         if survey.schema is not None:  # others of Parquet tell whether the rows are those that were fused
             wanted += [name for name in read_note(opened.attributes.get(ROWS)) if name in survey.names]
@@ -132,11 +142,12 @@ def analyze(
         static=None if table is None else to_pandas(table),
         weight=weight,
         rep_weights=expand_patterns(replicates, names) or None,
-        by=groups,
+        by=groupings if len(groupings) > 1 else [name for grouping in groupings for name in grouping],
         var_scale=scale,
         pooling=pooling,  # type: ignore[arg-type]  # analyze() refuses others
         level=level,
         rectify=rectify,
+        layout=layout,  # type: ignore[arg-type]
         seed=seed,
         cores=cores,
         quiet=quiet,

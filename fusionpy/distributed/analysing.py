@@ -11,7 +11,7 @@ from typing import Any, Literal
 import dask
 import numpy as np
 
-from fusionpy.analysis import conclude, measure
+from fusionpy.analysis import Tally, conclude, measure
 from fusionpy.distributed.clusters import at_work, check_cluster, n_threads, ranges, results
 from fusionpy.distributed.surveys import Job, Numbering, answers_of, meet, static_beside, stored_finder
 from fusionpy.errors import ArgumentError, Problems, shown
@@ -129,6 +129,8 @@ def analyze(
         problems.add(f"`implicates` must be the path of what was fused, not {shown(implicates)}.")
     if is_path and rectify is not None:
         problems.add("`static` must be a data frame if there is `rectify`.")
+    if question.has_several:
+        problems.add("`by` has several groupings: call it once for each.")
     check_cluster(client, n_workers, problems)
     problems.stop()
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
@@ -148,7 +150,7 @@ def analyze(
     if model is not None:
         kept, groups, rectifier = _rectifier(model, survey, question)
         weights = Weighing(survey, question).mean()
-        return conclude(question, kept, answers, groups, weights, rectifier, survey.kind)
+        return conclude(question, [Tally(groups, answers, kept, rectifier)], weights, survey.kind)
     groups, levels = numbering[-1]
     nobody = np.empty(0, dtype=np.intp)
     kept = [
@@ -158,7 +160,7 @@ def analyze(
     n_replicates = len(question.replicates)
     replicates = Replicates(np.empty((0, n_replicates)), question.scale / max(n_replicates, 1))
     no_weights = np.empty(0), replicates if n_replicates else None
-    return conclude(question, kept, answers, groups, no_weights, None, survey.kind)
+    return conclude(question, [Tally(groups, answers, kept)], no_weights, survey.kind)
 
 
 def _number(client: Any, job: Job, M: int) -> tuple[list[Numbering], tuple[bool, ...]]:

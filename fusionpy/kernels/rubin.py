@@ -87,14 +87,15 @@ def pool(
     (array([11.]), array([1.5275]), array([6.125]))
     """
     known = ~np.isnan(estimates)
-    M = known.sum(axis=0).astype(np.float64)
-    several = M > 1
+    n_known = known.sum(axis=0).astype(np.float64)
+    # The reference's formulas have all M even where some implicates have no estimate.
+    M = np.full_like(n_known, len(estimates)) if rule == "rubin" else n_known
     filled = np.where(known, estimates, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        est = filled.sum(axis=0) / M
+        est = filled.sum(axis=0) / n_known
         spread = (np.where(known, filled - est, 0.0) ** 2).sum(axis=0)
-        between = np.where(several, spread / (M - 1), np.nan) + more_between
-        ubar = np.where(known, within, 0.0).sum(axis=0) / M
+        between = np.where(n_known > 1, spread / (n_known - 1), np.nan) + more_between
+        ubar = np.where(known, within, 0.0).sum(axis=0) / n_known
         extra = (1 + 1 / M) * between
         total = ubar + extra
         share = np.where(total > 0, extra / total, np.where(np.isnan(total), np.nan, 0.0))
