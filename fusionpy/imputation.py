@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from fusionpy.drawing import draw_weights, simulate
 from fusionpy.errors import (
@@ -437,6 +436,8 @@ def _design(matrix: Array, nominal: Sequence[bool], keep_missing: bool = False) 
     (n, d) float64
         Constant ones are 0.
     """
+    from scipy.stats import rankdata  # takes half a second to import, so only when it is used
+
     columns = []
     for values, by_level in zip(matrix.T, nominal, strict=True):
         known = ~np.isnan(values)

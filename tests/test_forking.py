@@ -126,6 +126,7 @@ def told(call):
 def check():
     from fusionpy.frames import as_table
 
+    assert fusionpy.impute and fusionpy.read_fsd  # imported only here: no import is timed
     told(lambda: as_table(recipient).column("rooms"))
     told(lambda: as_table(arrow).column("rooms"))
     told(lambda: fusionpy.impute(recipient, quiet=True))

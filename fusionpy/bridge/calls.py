@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy import datasets
-from fusionpy.analysis import analyze
+import fusionpy
 from fusionpy.engines.figures import ONE_SIZE, write_figure
 from fusionpy.errors import ArgumentError, OutputError, Problems
 from fusionpy.estimands import refuse_own
@@ -22,15 +21,7 @@ from fusionpy.formats.archive import put_model, read_fsn
 from fusionpy.formats.rescue import rescued
 from fusionpy.formats.stored import is_fst
 from fusionpy.frames import as_table
-from fusionpy.fusion import fuse
-from fusionpy.importances import importance
-from fusionpy.imputation import impute
 from fusionpy.model import FusionModel
-from fusionpy.monotone import monotonic
-from fusionpy.reading import read_fsd
-from fusionpy.screening import prep_xy
-from fusionpy.training import train
-from fusionpy.validity import METRICS, Validation, plot_valid, validate
 
 __all__ = ["CALLS", "Answer"]
 
@@ -68,14 +59,15 @@ def _open(arguments: Arguments, frames: Frames, model: FusionModel | None) -> An
 
 
 def _sample(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    load = datasets.load_donor if arguments["name"] == "donor" else datasets.load_recipient
+    samples = fusionpy.datasets
+    load = samples.load_donor if arguments["name"] == "donor" else samples.load_recipient
     return Answer(frames={"frame": _arrow(load())})
 
 
 def _train(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     hyper = arguments.pop("hyper")
     try:
-        train(frames["data"], **arguments, hyper=_settle_hyper(hyper))
+        fusionpy.train(frames["data"], **arguments, hyper=_settle_hyper(hyper))
     except OutputError as error:
         if (trained := error.model) is None:
             raise
@@ -92,7 +84,7 @@ def _settle_hyper(hyper: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _fuse(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     fsn = arguments.pop("fsn")
-    found = fuse(frames["data"], fsn if model is None else model, **arguments)
+    found = fusionpy.fuse(frames["data"], fsn if model is None else model, **arguments)
     if arguments["fsd"] is not None:
         return Answer({"path": _absolute(found)})
     # R has the retained columns, and carries them along itself.
@@ -102,7 +94,7 @@ def _fuse(arguments: Arguments, frames: Frames, model: FusionModel | None) -> An
 
 
 def _prep_xy(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    found = prep_xy(frames["data"], **arguments)
+    found = fusionpy.prep_xy(frames["data"], **arguments)
     value = {
         "y": [[step] if isinstance(step, str) else list(step) for step in found.y],
         "x": [list(names) for names in found.x],
@@ -119,7 +111,9 @@ def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
     problems = Problems(ArgumentError, "`analyze()` cannot start.", "See `?analyze` for what it takes.")
     refuse_own([by] if isinstance(by, str) else by, ("N",), problems)
     problems.stop()
-    table = _arrow(analyze(arguments.pop("x"), frames["implicates"], static=frames["static"], **arguments))
+    table = _arrow(
+        fusionpy.analyze(arguments.pop("x"), frames["implicates"], static=frames["static"], **arguments)
+    )
     table = table.rename_columns(["N" if name == "n" else name for name in table.column_names])
     n_by = len(dict.fromkeys(by))
     order = [*range(n_by), *(table.column_names.index(name, n_by) for name in ESTIMATES)]
@@ -129,7 +123,7 @@ def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
 
 
 def _validate(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    found = validate(frames["observed"], frames["implicates"], **arguments, plot=False)
+    found = fusionpy.validate(frames["observed"], frames["implicates"], **arguments, plot=False)
     tables = {"table": found.table, "summary": found.summary, "smooth": found.smooth}
     value = {
         "text": repr(found).split("\n"),
@@ -140,16 +134,18 @@ def _validate(arguments: Arguments, frames: Frames, model: FusionModel | None) -
 
 
 def _plot_valid(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    valid = Validation(frames["table"], frames["summary"], frames["smooth"], {}, ())
+    from fusionpy.validity import METRICS
+
+    valid = fusionpy.Validation(frames["table"], frames["summary"], frames["smooth"], {}, ())
     names = arguments["y"] or list(dict.fromkeys(frames["summary"]["y"].to_pylist()))
-    paths = plot_valid(valid, arguments["y"], arguments["path"], cores=arguments["cores"])
+    paths = fusionpy.plot_valid(valid, arguments["y"], arguments["path"], cores=arguments["cores"])
     figures = [*METRICS, *(f"{metric}:{name}" for name in dict.fromkeys(names) for metric in METRICS)]
     return Answer({"paths": [_absolute(path) for path in paths], "names": figures})
 
 
 def _impute(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     data = frames["data"]
-    completed = impute(data, **arguments)
+    completed = fusionpy.impute(data, **arguments)
     ignored = arguments["ignore"] or []
     holes = [name for name in data.column_names if name not in ignored and _has_holes(data[name])]
     return Answer(frames={"frame": completed.select(holes)})
@@ -163,8 +159,8 @@ def _has_holes(column: pa.ChunkedArray) -> bool:
 def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     fsn = arguments.pop("fsn")
     of = read_fsn(fsn) if model is None else model
-    detailed = importance(of, detailed=True, data=frames["data"], **arguments)
-    summary = importance(of, data=frames["data"], **arguments)
+    detailed = fusionpy.importance(of, detailed=True, data=frames["data"], **arguments)
+    summary = fusionpy.importance(of, data=frames["data"], **arguments)
     # The reference reads models as the archive's members come: a block's by the names of their files.
     step = {target.variable: i for i, each in enumerate(of.steps) for target in each.targets}
     member = detailed["y"] + "_" + detailed["model"] + ".txt"
@@ -178,7 +174,7 @@ def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None)
 def _monotonic(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     path = arguments.pop("figure", None)
     x, y, w = (None if frames[name] is None else frames[name].column(0) for name in ("x", "y", "w"))
-    found = monotonic(x, y, w=w, **arguments)
+    found = fusionpy.monotonic(x, y, w=w, **arguments)
     value = {}
     if arguments["plot"]:
         found, figure = found
@@ -189,7 +185,7 @@ def _monotonic(arguments: Arguments, frames: Frames, model: FusionModel | None) 
 
 def _read_fsd(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     path = arguments.pop("path")
-    found = read_fsd(path, where=frames["where"], kind="pyarrow", **arguments)
+    found = fusionpy.read_fsd(path, where=frames["where"], kind="pyarrow", **arguments)
     return Answer(frames={"frame": found if is_fst(Path(path)) else _narrow(found)})
 
 

@@ -1,4 +1,8 @@
-"""Gradient boosting by LightGBM: bin, fit, predict, and models as text."""
+"""Gradient boosting by LightGBM: bin, fit, predict, and models as text.
+
+LightGBM is imported where it is used: with what it imports in turn (scikit-learn, if it is there), that takes
+longer than most calls of verbs that do without it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines import rewriting
 from fusionpy.engines.rewriting import OWN, Unit, restate
 from fusionpy.errors import FusionError
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+else:
+    Booster = Any  # others name it in annotations only
 
 __all__ = [
     "HYPERPARAMETERS",
@@ -37,8 +45,6 @@ __all__ = [
     "text",
     "version",
 ]
-
-Booster = lgb.Booster
 
 # Entries that LightGBM reads when it bins the data: one value for the whole grid.
 ONE_VALUE = ("min_data_in_leaf", "max_bin", "min_data_in_bin", "max_cat_threshold")
@@ -94,6 +100,8 @@ def one_thread() -> Iterator[None]:
     (LightGBM, FAQ: "LightGBM hangs when multithreading (OpenMP) and using forking in Linux at the same
     time"). So none are started: parents may read models and fuse, and children, too.
     """
+    import lightgbm as lgb
+
     library = lgb.basic._LIB  # type: ignore[attr-defined]  # Python's interface has no such call
     with _calls.lock:
         if not _calls.number:
@@ -215,6 +223,8 @@ class Bins:
 
     def dataset(self, params: Mapping[str, Any]) -> Any:
         """Bin the data, the first time it is asked for."""
+        import lightgbm as lgb
+
         with self._lock:
             if self._data is None:
                 binning = {k: v for k, v in params.items() if k in ONE_VALUE} | _QUIETLY
@@ -324,6 +334,8 @@ class Tuning:
 
 def version() -> str:
     """LightGBM's version."""
+    import lightgbm as lgb
+
     return str(lgb.__version__)
 
 
@@ -355,6 +367,8 @@ def parameters(problem: Problem, hyper: Mapping[str, Any], seed: int) -> dict[st
 @contextmanager
 def refusals_told(target: Target) -> Iterator[None]:
     """Say in our words which model LightGBM refused to fit."""
+    import lightgbm as lgb
+
     try:
         yield
     except lgb.basic.LightGBMError as error:
@@ -386,6 +400,7 @@ def fit(
     -------
     Booster
     """
+    import lightgbm as lgb
 
     def check(_: object) -> None:
         if interrupted():
@@ -455,8 +470,10 @@ def parse(model: str) -> Booster:
     ValueError
         If the text is not a model.
     """
+    import lightgbm as lgb
+
     try:
         with one_thread():
-            return Booster(model_str=model)
+            return lgb.Booster(model_str=model)
     except lgb.basic.LightGBMError as error:
         raise ValueError(str(error)) from None

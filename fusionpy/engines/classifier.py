@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,6 +63,8 @@ def held_out_probability(
     >>> bool((found[:180] > 0.9).all() and (found[220:] < 0.1).all())
     True
     """
+    import lightgbm as lgb  # see `boosting`
+
     parameters = {**_PARAMETERS, "seed": seed % 2**31}
     out = np.empty(len(matrix))
 

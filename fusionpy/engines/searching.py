@@ -125,9 +125,11 @@ class Search:
                     raise Cancelled
 
     def _start(self, train: NDArray[np.intp], valid: NDArray[np.intp]) -> Booster:
+        import lightgbm as lgb
+
         hyper = self._grid[len(self._rows)]
         params = {**parameters(self._problem, hyper, self._seed), "num_iterations": self._most}
-        booster = Booster(params, self._problem.subset(train, params))
+        booster = lgb.Booster(params, self._problem.subset(train, params))
         booster.add_valid(self._problem.subset(valid, params), "valid")
         return booster
 

@@ -9,7 +9,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from fusionpy.kernels.clusters import nearest
 
@@ -348,6 +347,8 @@ def _correlations(matrix: Array) -> Array:
     """Correlations of the columns' ranks; no value is missing."""
     if not len(matrix):
         return np.full((matrix.shape[1],) * 2, np.nan)
+    from scipy.stats import rankdata  # takes half a second to import, so only when it is used
+
     ranks = np.empty(matrix.shape)
     for j, column in enumerate(matrix.T):
         # Ranks of a dummy are a linear function of it.

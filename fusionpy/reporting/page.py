@@ -6,14 +6,16 @@ import datetime
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
 from fusionpy.reporting.drawings import inline_svg
 from fusionpy.reporting.exhibits import Figure, Section
 from fusionpy.reporting.references import Citations
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = ["long_date", "render"]
 
@@ -36,6 +38,8 @@ def _source(name: str) -> str:
 
 
 def _environment() -> jinja2.Environment:
+    import jinja2  # only when a report is made
+
     return jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),
         autoescape=True,
