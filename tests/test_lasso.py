@@ -10,6 +10,7 @@ from sklearn.linear_model import lasso_path as sklearn_path
 from fusionpy.engines.lasso import glmnet_path, has_glmnet
 from fusionpy.kernels import lasso
 from fusionpy.kernels.lasso import (
+    glmnet_gram,
     lasso_path,
     rank_correlations,
     rank_scores,
@@ -51,6 +52,19 @@ def test_gram_equals_brute_force(seed, n):
     covariance = np.cov(matrix[rows].T, aweights=weight[rows], ddof=0)
     assert gram.sd == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-9)
     assert gram.correlation == pytest.approx(covariance / gram.sd / gram.sd[:, None], abs=1e-9)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 30))
+def test_the_gram_by_fours_is_the_same_but_for_its_last_bits(seed, n):
+    rng = np.random.default_rng(seed)
+    matrix, weight = rng.normal(size=(n + 1, 4)) * 10.0 ** rng.integers(-3, 4, 4), rng.random(n + 1) + 0.01
+    matrix[:, 3] = 7.1
+    rows = np.sort(rng.choice(n + 1, rng.integers(2, n + 2), replace=False))
+    for mine, theirs in zip(
+        glmnet_gram(matrix, weight, rows), weighted_gram(matrix, weight, rows), strict=True
+    ):
+        assert mine == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+    assert np.isfinite(glmnet_gram(matrix[:1], weight[:1]).correlation).all()
 
 
 def test_gram_over_several_blocks_of_rows(monkeypatch):

@@ -316,10 +316,34 @@ def test_the_method_of_fusionmodel_takes_lumped_predictors_out_of_their_records(
     assert prepare().scores["deviance"].to_list() != prepare(shuffled).scores["deviance"].to_list()
 
 
+def test_members_of_a_block_count_for_the_most_that_can_be_explained():
+    """Of shares that sum to 1 the others tell all; the reference does not ask them."""
+    rng = np.random.default_rng(3)
+    age, part = rng.normal(size=500), rng.dirichlet([3, 3, 3], 500)
+    frame = pd.DataFrame(
+        {"age": age, "size": rng.normal(size=500), **{f"p{k}": part[:, k] for k in range(3)}}
+    )
+    call = {"data": frame, "y": [["p0", "p1", "p2"]], "x": ["age", "size"], "quiet": True}
+    best = [prep_xy(**call, method=method).scores["best"][0] for method in ("default", "fusionModel")]
+    assert best[0] > 0.99
+    assert best[1] < 0.05
+
+
+@pytest.mark.parametrize("method", ["default", "fusionModel"])
+def test_the_input_is_left_alone(method):
+    before = DONOR.copy(deep=True)
+    prepare(method=method)
+    pd.testing.assert_frame_equal(DONOR, before)
+
+
 def test_designs_with_the_faults_of_the_reference():
     n = 200
     rng = np.random.default_rng(8)
-    code, flag, pair = rng.integers(0, 5, n), rng.integers(0, 2, n), rng.integers(0, 2, n)
+    code, flag, pair = (
+        rng.choice(5, n, p=[0.3, 0.1, 0.2, 0.2, 0.2]),
+        rng.integers(0, 2, n),
+        rng.integers(0, 2, n),
+    )
     bill, grade = np.where(rng.random(n) < 0.4, 0, 50 + rng.random(n)), rng.integers(0, 3, n)
     frame = pd.DataFrame(
         {
@@ -329,9 +353,10 @@ def test_designs_with_the_faults_of_the_reference():
             "solar": flag.astype(bool),
             "bill": bill,
             "grade": pd.Categorical.from_codes(grade, list("xyz"), ordered=True),
+            "class": pd.Categorical.from_codes(code[::-1], list("fghij"), ordered=True),
         }
     )
-    x, y = ["place", "tenure", "age"], ["solar", "bill", "grade"]
+    x, y = ["place", "tenure", "age"], ["solar", "bill", "grade", "class"]
     weight = rng.random(n) + 0.5
     donors = read_donors(as_table(frame), x, y, None, 1, 0)
     right, faulty = (
@@ -339,17 +364,23 @@ def test_designs_with_the_faults_of_the_reference():
     )
     sums = [design.matrix[:, design.columns["place"]] for design in (right, faulty)]
     assert_array_equal(sums[0], code[:, None] == np.arange(5))
-    assert_array_equal(sums[1], np.sort(code)[:, None] == np.arange(5))
-    assert [right.owner[j] for j in (0, -1)] == ["place", "grade"]
+    lumped = np.array([0, 2, 3, 4, 1])  # the rarest of five levels counts as the others
+    assert_array_equal(sums[1], np.sort(code)[:, None] == lumped)
+    assert [right.owner[j] for j in (0, -1)] == ["place", "class"]
     assert faulty.owner[0] == "age"  # dummies last
     assert [len(design.columns["tenure"]) for design in (right, faulty)] == [1, 2]
+    assert [len(design.columns["class"]) for design in (right, faulty)] == [1, 5]
+    assert_array_equal(right.matrix[:, right.columns["class"][0]], code[::-1])
+    assert_array_equal(faulty.matrix[:, faulty.columns["class"]], np.sort(code)[:, None] == lumped)
+    assert_array_equal(right.weight, weight)
+    assert faulty.weight == pytest.approx(weight / weight.mean())
     assert_array_equal(right.rank_weight, weight)
     assert_array_equal(faulty.rank_weight, 1)
     assert [right.owner[j] for j in right.columns["bill"]] == ["bill", "bill"]
     assert [faulty.owner[j] for j in faulty.columns["bill"]] == ["", "bill"]
-    assert [target.ranked for target in right.targets["bill"]] == [0, 1]
-    assert [target.ranked for target in faulty.targets["bill"]] == [0, 0]
-    assert [design.targets["solar"][0].in_order for design in (right, faulty)] == [False, True]
+    assert [(target.subset, target.ranked) for target in right.targets["bill"]] == [(0, 0), (1, 1)]
+    assert [(target.subset, target.ranked) for target in faulty.targets["bill"]] == [(1, 0), (0, 0)]
+    assert [sum(t.share for t in design.targets["bill"]) for design in (right, faulty)] == [1, 2]
     assert [len(design.columns["grade"]) for design in (right, faulty)] == [1, 3]
 
 
@@ -422,8 +453,8 @@ def test_the_design():
 
 
 BAD_ARGUMENTS = [
-    ({"cor_thresh": 1}, "`cor_thresh` must be a number from 0 to less than 1, not 1."),
-    ({"cor_thresh": "5"}, "`cor_thresh` must be a number from 0 to less than 1, not '5'."),
+    ({"cor_thresh": 1.5}, "`cor_thresh` must be a number from 0 to 1, not 1.5."),
+    ({"cor_thresh": "5"}, "`cor_thresh` must be a number from 0 to 1, not '5'."),
     ({"lasso_thresh": 0}, "`lasso_thresh` must be a number above 0, and at most 1, not 0."),
     ({"lasso_thresh": float("nan")}, "`lasso_thresh` must be a number above 0, and at most 1, not nan."),
     ({"xmax": 0}, "`xmax` must be a whole number of at least 1, not 0."),

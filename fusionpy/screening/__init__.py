@@ -36,7 +36,8 @@ class Prepared:
     y : list
         Fusion variables in their new order; blocks are lists.
     x : list of list of str
-        Predictors of each step: fusion variables of earlier steps first, then those that the recipient has.
+        Predictors of each step: fusion variables of earlier steps first, then those that the recipient has,
+        as they were given; by ``method="fusionModel"`` in the order of the R package.
     xpredictors : list of str
         Those of `xoriginal` that some step uses.
     xforce : list of str
@@ -173,11 +174,13 @@ def prep_xy(
     Nominal variables are dummies (of predictors: the four most frequent levels and the others together), an
     inflated continuous one is two models (is it zero; its value if not). Correlations are weighted ones of
     ranks. For the best share of a block its own members count among the other variables, though they never
-    predict each other: as in the reference, blocks whose members are tied to each other come late.
+    predict each other: so blocks whose members are tied to each other come late.
 
-    "fusionModel" answers as version 2.4.0 of the R package does, faults included: it takes the values of
-    nominal predictors of five or more levels in sorted order, apart from the records that they belong to, so
-    that they tell nothing; its correlations are unweighted. Use it to repeat earlier work.
+    "fusionModel" answers as version 2.4.0 of the R package does, faults included, down to the order of `x`:
+    it takes the values of categorical variables of five or more levels, predictors and fusion variables
+    alike, in sorted order, apart from the records that they belong to, so that they tell nothing; its
+    correlations are unweighted; members of a block do not count for the block's best share. Use it to repeat
+    earlier work.
 
     Ummel et al. (2024), *Scientific Data* 11:142, doi 10.1038/s41597-023-02788-7.
 
@@ -213,14 +216,11 @@ def prep_xy(
     )
     with track("prep_xy", count_judgements(len(blocks)), quiet) as tick:
         order, chosen, rounds = order_steps(design, blocks, donors.x, criteria, int(cores), tick)
-    always = {name for name in forced if name in donors.x}
-    lists = [
-        [
-            *(name for name in names if name in donors.y),
-            *(name for name in donors.x if name in always | set(names)),
-        ]
-        for names in chosen
-    ]
+    placed = [name for i in order for name in blocks[i]]
+    always = [name for name in forced if name in donors.x]
+    lists = [list(dict.fromkeys([*names, *always])) for names in chosen]
+    if method == "default":
+        lists = [sorted(names, key=[*placed, *donors.x].index) for names in lists]
     return Prepared(
         y=[list(blocks[i]) if len(blocks[i]) > 1 else blocks[i][0] for i in order],
         x=lists,
@@ -236,8 +236,8 @@ def prep_xy(
 def _check_criteria(
     problems: Problems, cor_thresh: Any, lasso_thresh: Any, xmax: Any, solver: Any
 ) -> Criteria:
-    if not _is_between(cor_thresh, 0, 1) or cor_thresh == 1:
-        problems.add(f"`cor_thresh` must be a number from 0 to less than 1, not {shown(cor_thresh)}.")
+    if not _is_between(cor_thresh, 0, 1):
+        problems.add(f"`cor_thresh` must be a number from 0 to 1, not {shown(cor_thresh)}.")
     if not _is_between(lasso_thresh, 0, 1) or lasso_thresh == 0:
         problems.add(f"`lasso_thresh` must be a number above 0, and at most 1, not {shown(lasso_thresh)}.")
     check_whole(problems, "xmax", xmax, 1)

@@ -31,18 +31,15 @@ class Target:
     subset : int
         Which rows: place in `Design.subsets`.
     share : float
-        What it counts among the targets of its variable; these shares sum to 1.
+        What it counts among the targets of its step.
     ranked : int
         Rows that its correlations with predictors are of: place in `Design.subsets`.
-    in_order : bool
-        Predictors are added in the order of the design rather than by falling correlation.
     """
 
     column: int
     subset: int
     share: float
     ranked: int
-    in_order: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +62,8 @@ class Design:
         Columns of each variable where it predicts.
     targets : dict of str to list of Target
         Targets of each fusion variable.
+    as_reference : bool
+        Steps are to be put in order with the reference's faults too.
     """
 
     matrix: Array
@@ -74,9 +73,10 @@ class Design:
     owner: tuple[str, ...]
     columns: dict[str, list[int]]
     targets: dict[str, list[Target]]
+    as_reference: bool = False
 
 
-def lump_classes(code: Array, most: int, both: bool = False) -> list[Array]:
+def lump_classes(code: Array, most: int, as_reference: bool = False) -> list[Array]:
     """Turn level codes into dummies, rare levels together.
 
     Parameters
@@ -85,18 +85,21 @@ def lump_classes(code: Array, most: int, both: bool = False) -> list[Array]:
         Level codes; whole numbers.
     most : int
         At most so many dummies.
-    both : bool
-        Two dummies for two levels, though the one says what the other does.
+    as_reference : bool
+        As version 2.4.0 of the reference has them, see Notes.
 
     Returns
     -------
     list of (n,) float64
-        In the order of the levels, the rare ones' last; for two levels one dummy alone, unless `both`.
+        In the order of the levels, the rare ones' last; for two levels one dummy alone.
 
     Notes
     -----
     With more than `most` levels the ``most - 1`` most frequent ones (of rows; of equals the first) have a
     dummy each, all others one together. Reference, section 4.
+
+    Version 2.4.0 of the reference answers as if, with `most` levels or more, the rarest were among the others
+    and the values were sorted, apart from the rest of their records; and it has two dummies for two levels.
 
     Examples
     --------
@@ -106,12 +109,14 @@ def lump_classes(code: Array, most: int, both: bool = False) -> list[Array]:
     levels, place, count = np.unique(code, return_inverse=True, return_counts=True)
     place = place.reshape(-1)
     kept = np.arange(len(levels))
-    if len(levels) > most:
+    lumped = len(levels) > most - as_reference
+    if lumped:
         kept = np.sort(np.argsort(-count, kind="stable")[: most - 1])
-    elif len(levels) == 2 and not both:
+        place = np.sort(place) if as_reference else place
+    elif len(levels) == 2 and not as_reference:
         kept = kept[1:]
     dummies = [(place == level).astype(np.float64) for level in kept]
-    if len(levels) > most:
+    if lumped:
         dummies.append(1.0 - np.sum(dummies, axis=0))
     return dummies
 
@@ -150,10 +155,11 @@ def build_design(
     their weighted shares; an inflated variable is two of equal count, the second on its non-zero rows.
     Reference, section 4.
 
-    Version 2.4.0 of the reference answers as if the values of a nominal predictor of five or more levels were
-    sorted, apart from the rest of their records; correlations are unweighted, those of an inflated variable's
-    value over all rows; two levels have two dummies; whether an inflated variable is zero predicts, but never
-    makes it a predictor; and a logical one takes predictors in the order of columns, dummies last.
+    Version 2.4.0 of the reference has other dummies (see `lump_classes`), of fusion variables as of
+    predictors, nominal predictors' last, and ordered fusion variables predict by theirs. Its correlations are
+    unweighted, those of an inflated variable's value over all rows. Such a variable's value comes before
+    whether it is zero, which predicts but never makes it a predictor, and each counts as much as a variable
+    of the block.
     """
     layout = _Layout(weight, len(matrix), as_reference)
     nominal = [name for name in x if schema[name].kind == "nominal"]
@@ -186,9 +192,7 @@ class _Layout:
         """Add a variable that the recipient has."""
         columns = [values]
         if variable.kind == "nominal":
-            if self.as_reference and len(np.unique(values)) >= X_CLASSES:
-                values = np.sort(values)
-            columns = lump_classes(values, X_CLASSES, both=self.as_reference)
+            columns = lump_classes(values, X_CLASSES, self.as_reference)
         self.columns[variable.name] = [self.add(variable.name, column) for column in columns]
 
     def add_outcome(self, variable: Variable, values: Array) -> None:
@@ -199,15 +203,17 @@ class _Layout:
             value, subset = self.add(name, values), len(self.subsets)
             self.subsets.append(np.flatnonzero(values))
             self.columns[name] = [nonzero, value]
-            ranked = 0 if self.as_reference else subset
-            self.targets[name] = [Target(nonzero, 0, 0.5, 0), Target(value, subset, 0.5, ranked)]
+            self.targets[name] = (
+                [Target(value, subset, 1.0, 0), Target(nonzero, 0, 1.0, 0)]
+                if self.as_reference
+                else [Target(nonzero, 0, 0.5, 0), Target(value, subset, 0.5, subset)]
+            )
             return
         if variable.kind in ("continuous", "logical"):
             self.columns[name] = [self.add(name, values)]
-            in_order = self.as_reference and variable.kind == "logical"
-            self.targets[name] = [Target(self.columns[name][0], 0, 1.0, 0, in_order)]
+            self.targets[name] = [Target(self.columns[name][0], 0, 1.0, 0)]
             return
-        dummies = lump_classes(values, Y_CLASSES)
+        dummies = lump_classes(values, X_CLASSES if self.as_reference else Y_CLASSES, self.as_reference)
         places = [self.add(name, dummy) for dummy in dummies]
         mass = np.array([self.weight @ dummy for dummy in dummies])
         shares = mass / mass.sum() if mass.any() else np.ones(len(mass))
@@ -219,13 +225,17 @@ class _Layout:
 
     def finish(self) -> Design:
         matrix = np.array(self.values).T  # columns are contiguous
-        rank_weight = np.ones(len(matrix)) if self.as_reference else self.weight
+        weight, rank_weight = self.weight, self.weight
+        if self.as_reference:  # its bits decide what glmnet takes of two columns that say the same
+            weight = weight / float(np.mean(weight.astype(np.longdouble)))
+            rank_weight = np.ones(len(matrix))
         return Design(
             matrix,
-            self.weight,
+            weight,
             rank_weight,
             tuple(self.subsets),
             tuple(self.owner),
             self.columns,
             self.targets,
+            self.as_reference,
         )

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.lasso import glmnet_path
-from fusionpy.kernels.lasso import Gram, Path, lasso_path, rank_correlations, rank_scores, weighted_gram
+from fusionpy.kernels.lasso import (
+    Gram,
+    Path,
+    glmnet_gram,
+    lasso_path,
+    rank_correlations,
+    rank_scores,
+    weighted_gram,
+)
 from fusionpy.progress import Ticker
 from fusionpy.screening.design import Design, Target
 
@@ -87,16 +95,22 @@ def order_steps(
     order : list of int
         Places of the steps in `blocks`.
     predictors : list of list of str
-        Of each step, in that order: earlier fusion variables, then those of `x`.
+        Of each step, in that order: earlier fusion variables, then those of `x`; as the reference has them:
+        target by target, those of its model in the order in which it was given them, then those added.
     rounds : list of Judged
 
     Notes
     -----
-    Reference, section 4, parts 3 to 5.
+    Reference, section 4, parts 3 to 5. Version 2.4.0 of it leaves the members of a block out of what explains
+    its members best. It keeps columns by falling correlation, but if at least 20 of them pass the threshold,
+    in their own order, and that is the order in which the models are given them, and columns are added. Of
+    two columns that say the same (two dummies for two levels) glmnet's rounding decides whether the second
+    one comes into the model too: hence `glmnet_gram`.
     """
     with ThreadPoolExecutor(cores) as pool:
         kept = _keep(design, x, criteria.cor_thresh, pool.map)
-        grams = [weighted_gram(design.matrix, design.weight, rows) for rows in design.subsets]
+        gram = glmnet_gram if design.as_reference else weighted_gram
+        grams = list(pool.map(lambda rows: gram(design.matrix, design.weight, rows), design.subsets))
         models = _Models(design, grams, kept, criteria, tick)
         names = [name for block in blocks for name in block]
         best = list(pool.map(partial(models.best, names=names), blocks))
@@ -113,8 +127,9 @@ def order_steps(
             ]
             first = int(np.argmax([row.ratio for row in judged]))  # of equals, the one named first
             rounds += [row._replace(chosen=k == first) for k, row in enumerate(judged)]
-            used = {design.owner[j] for j in fits[first].columns}
-            predictors.append([name for name in (*placed, *x) if name in used])
+            used = dict.fromkeys(design.owner[j] for j in fits[first].columns)
+            listed = used if design.as_reference else (*placed, *x)
+            predictors.append([name for name in listed if name and name in used])
             order.append(left[first])
     return order, predictors, rounds
 
@@ -145,9 +160,16 @@ def _keep(design: Design, x: Sequence[str], cor_thresh: float, each: Each) -> di
     kept = {}
     for k, target in enumerate(target for mine in targets for target in mine):
         falling = np.argsort(-size[:, k].round(12), kind="stable")
-        chosen = columns[falling[: max(FEWEST, int((size[:, k] > cor_thresh).sum()))]]
-        kept[target.column] = np.sort(chosen) if target.in_order else chosen
+        n_passed = int((size[:, k] > cor_thresh).sum())
+        chosen = columns[falling[: max(FEWEST, n_passed)]]
+        kept[target.column] = np.sort(chosen) if design.as_reference and n_passed >= FEWEST else chosen
     return kept
+
+
+def _combine(targets: Sequence[Target], deviance: Sequence[float]) -> float:
+    """Mean over targets, each with its share."""
+    share = [target.share for target in targets]
+    return sum(s * each for s, each in zip(share, deviance, strict=True)) / sum(share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,22 +184,23 @@ class _Models:
 
     def best(self, block: Block, names: Sequence[str]) -> float:
         """Share of a step's deviance that its predictors and all other fusion variables explain."""
-        shares = []
+        targets, most = [], []
         for name in block:
-            others = [other for other in names if other != name]
+            apart = block if self.design.as_reference else (name,)
+            others = [other for other in names if other not in apart]
             for target in self.design.targets[name]:
-                deviance = self.path(target, self.columns(target, others)).deviance
-                shares.append(target.share * float(deviance.max()))
+                targets.append(target)
+                most.append(float(self.path(target, self.columns(target, others)).deviance.max()))
         self.tick()
-        return sum(shares) / len(block)
+        return _combine(targets, most)
 
     def explain(self, block: Block, placed: Sequence[str]) -> Fit:
         """Explain a step by its predictors and the variables placed so far."""
         targets = [target for name in block for target in self.design.targets[name]]
         fits = [self.fit(target, placed) for target in targets]
-        deviance = sum(target.share * fit.deviance for target, fit in zip(targets, fits, strict=True))
         self.tick()
-        return Fit(deviance / len(block), tuple({j for fit in fits for j in fit.columns}))
+        columns = tuple(dict.fromkeys(j for fit in fits for j in fit.columns))
+        return Fit(_combine(targets, [fit.deviance for fit in fits]), columns)
 
     def fit(self, target: Target, placed: Sequence[str]) -> Fit:
         """Explain one target: as far as the criteria ask, with predictors added until there are enough."""
@@ -194,9 +217,12 @@ class _Models:
         return Fit(float(path.deviance[first]), tuple(used))
 
     def columns(self, target: Target, names: Sequence[str]) -> Index:
-        """Kept columns, in the order of the design, and those of other fusion variables."""
+        """Kept columns, and those of other fusion variables."""
         others = [j for name in names for j in self.design.columns[name]]
-        return np.concatenate([np.sort(self.kept[target.column]), np.array(others, dtype=np.intp)])
+        kept = self.kept[target.column]
+        return np.concatenate(
+            [kept if self.design.as_reference else np.sort(kept), np.array(others, dtype=np.intp)]
+        )
 
     def path(self, target: Target, columns: Index) -> Path:
         """Fit the path of one target."""

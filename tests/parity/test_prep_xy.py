@@ -1,8 +1,9 @@
-"""Golden orders and predictors of fusionModel's `prepXY()`, which are of all households of RECS 2015.
+"""Golden orders and predictors of fusionModel's `prepXY()`: 22 designs on RECS 2015.
 
-It answers as if nominal predictors of five or more levels had their values sorted, apart from their records
-(`race` of its impute_input.csv.gz is sorted indeed). With its faults, all of which `build_design` has, every
-order and every set of predictors is repeated exactly. Without them they are others, and better.
+It answers as if categorical variables of five or more levels had their values sorted, apart from their
+records (`race` of its impute_input.csv.gz is sorted indeed). With its faults, all of which `build_design`
+has, every order of steps, and of predictors in each, is repeated exactly. Without them they are others, and
+better.
 """
 
 import json
@@ -15,7 +16,7 @@ from fusionpy.engines.lasso import has_glmnet
 from fusionpy.screening import prep_xy
 
 COMMON = slice(1, 14)
-CALLS = {
+FIRST = {
     "p1": {"y": ["square_feet", "electricity", "natural_gas", "aircon", "insulation", "propane"]},
     "p2": {
         "y": [["heating_share", "cooling_share", "other_share"], "electricity", "televisions", "use_ng"],
@@ -24,6 +25,7 @@ CALLS = {
     },
     "p3": {"y": ["electricity", "natural_gas"], "lasso_thresh": 0.8, "xmax": 10, "xforce": "age"},
 }
+ROWS = {"all": slice(None), "first 2000": slice(2000), "odd rows": slice(0, None, 2)}
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +44,53 @@ def golden(shared):
     return json.loads((shared / "reference/prepxy.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def more(shared):
+    return json.loads((shared / "reference/original/prepxy_more.json").read_text())
+
+
 def repeat(donors, call, **how):
     x = list(donors.columns[1:20] if call == "p3" else donors.columns[COMMON])
-    return prep_xy(donors, x=x, weight="weight", quiet=True, **{**CALLS[call], **how})
+    return prep_xy(donors, x=x, weight="weight", quiet=True, **{**FIRST[call], **how})
+
+
+def holed(donors, missing):
+    """Rows are counted from 1."""
+    if missing is None:
+        return donors
+    assert missing.startswith("age NA where (row %% 7) == 0, square_feet NA where (row %% 5) == 0")
+    row = np.arange(1, len(donors) + 1)
+    ages, sizes = (donors[name].astype(float) for name in ("age", "square_feet"))
+    return donors.assign(age=ages.mask(row % 7 == 0), square_feet=sizes.mask(row % 5 == 0))
+
+
+def same(found, theirs, attributes):
+    listed = [[step] if isinstance(step, str) else step for step in theirs["y"]]
+    assert [[step] if isinstance(step, str) else step for step in found.y] == listed
+    assert found.x == theirs["x"]
+    assert found.xpredictors == attributes["xpredictors"]
+    assert found.xforce == attributes.get("xforce", [])
 
 
 @pytest.mark.parametrize("solver", ["gram", "glmnet"])
-@pytest.mark.parametrize("call", CALLS)
-def test_order_and_predictors(donors, golden, call, solver):
+@pytest.mark.parametrize("call", FIRST)
+def test_the_twelve_lists(donors, golden, call, solver):
     if solver == "glmnet" and not has_glmnet():
         pytest.skip("python-glmnet is not installed")
-    found, theirs = repeat(donors, call, method="fusionModel", solver=solver), golden[call]
-    assert found.y == theirs["y"]
-    assert [set(mine) for mine in found.x] == [set(their) for their in theirs["x"]]
-    assert set(found.xpredictors) == set(theirs["xpredictors"])
+    found = repeat(donors, call, method="fusionModel", solver=solver)
+    forced = {"xforce": [FIRST[call]["xforce"]]} if "xforce" in FIRST[call] else {}
+    same(found, golden[call], {**golden[call], **forced})
+
+
+def test_every_design(donors, more):
+    assert len(more) == 19
+    for name, theirs in more.items():
+        given = {key: value for key, value in theirs["call"].items() if key != "cores"}
+        data = holed(donors.iloc[ROWS[theirs["rows"]]], theirs["missing"])
+        found = prep_xy(data, **given, quiet=True, method="fusionModel")
+        print(name)  # pytest shows it where one fails
+        same(found, theirs, theirs["attributes"])
+        assert found.xoriginal == theirs["attributes"]["xoriginal"]
 
 
 def test_right_dummies_give_other_orders(donors, golden):

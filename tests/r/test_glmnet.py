@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusionpy.kernels.lasso import lasso_path, weighted_gram
+from fusionpy.kernels.lasso import glmnet_gram, lasso_path, weighted_gram
 
 pytestmark = pytest.mark.r
 HERE = Path(__file__).parent
@@ -65,3 +65,37 @@ def test_paths_are_those_of_r(both, call):
     beta = np.array(theirs["beta"]) * gram.sd[:p] / gram.sd[p]
     assert path.coefficient == pytest.approx(beta, abs=1e-8)
     assert ((path.coefficient != 0) == (beta != 0)).all()
+
+
+def test_of_two_columns_that_say_the_same_the_second_comes_in_when_it_does_in_r(tmp_path):
+    """Rounding decides, so it must be the same to the last bit. Numbers are sixty-fourths."""
+    if shutil.which("Rscript") is None:
+        pytest.skip("Rscript is not installed")
+    data = []
+    for k in range(30):
+        rng = np.random.default_rng(k)
+        n = int(rng.integers(300, 1500))
+        u, z = rng.random(n) < rng.uniform(0.1, 0.9), np.round(rng.normal(size=(n, 6)) * 64) / 64
+        y = np.round((u + z[:, 0] + rng.normal(size=n)) * 64) / 64
+        w = rng.integers(1000, 30_000, n) if k % 3 else np.ones(n)
+        data.append(np.column_stack([z[:, :3], u, 1 - u, z[:, 3:], y, w]).astype(float))
+        np.savetxt(tmp_path / f"{k}.csv", data[-1], delimiter=",", fmt="%.17g")
+    code = f"""
+        suppressPackageStartupMessages(library(glmnet))
+        for (k in 0:29) {{
+          d <- as.matrix(read.csv(file.path("{tmp_path}", paste0(k, ".csv")), header = FALSE))
+          fit <- glmnet(d[, 1:8], d[, 9], weights = d[, 10])
+          write.table(t(as.matrix(fit$beta) != 0) * 1, file.path("{tmp_path}", paste0(k, ".out")),
+                      row.names = FALSE, col.names = FALSE)
+        }}"""
+    done = subprocess.run(["Rscript", "--vanilla", "-e", code], capture_output=True, text=True, check=False)
+    if done.returncode and "there is no package called" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[0])
+    assert done.returncode == 0, done.stderr
+    together = 0
+    for k, each in enumerate(data):
+        theirs = np.loadtxt(tmp_path / f"{k}.out") != 0
+        path = lasso_path(glmnet_gram(each[:, :9], each[:, 9]), 8, np.arange(8))
+        assert ((path.coefficient != 0) == theirs).all(), k
+        together += theirs[:, 4].any()
+    assert 3 < together < 27  # of either kind there are some

@@ -17,12 +17,12 @@
 #' @param fraction Share of the rows to work with.
 #' @param cores Number of threads. The result does not depend on it.
 #' @param seed Of the sample of rows. `NULL`: drawn from R's random numbers, so that [set.seed()] makes it repeatable.
-#' @param method `"default"`, or `"fusionModel"` for what version 2.4.0 of that package does with unordered factors
-#'   of many levels.
+#' @param method `"default"`, or `"fusionModel"` for what version 2.4.0 of that package answers, down to the order of
+#'   the predictors. `NULL`: `"fusionModel"` if `options(fusionpy.method = "fusionModel")` says so, else `"default"`.
 #'
 #' @return A list of `y` (a list of steps, in order) and `x` (a list of the predictors of each step, which may be
 #'   earlier fusion variables), to be passed to [train()], with attributes `xpredictors` (the predictors that are
-#'   used), `xforce` and `xoriginal`.
+#'   used), `xforce` (only if it was given) and `xoriginal`. `data` is left alone.
 #' @inherit train references
 #' @export
 #' @examplesIf fusionpy::fusionpy_config()$available
@@ -31,7 +31,8 @@
 #'                x = c("region", "rooms", "income", "dwelling"), weight = "weight")
 #' prep$y
 prepXY <- function(data, y, x, weight = NULL, cor_thresh = 0.05, lasso_thresh = 0.95, xmax = 100, xforce = NULL,
-                   fraction = 1, cores = 1, seed = NULL, method = "default") {
+                   fraction = 1, cores = 1, seed = NULL, method = NULL) {
+  if (is.null(method)) method <- if (identical(getOption("fusionpy.method"), "fusionModel")) "fusionModel" else "default"
   arguments <- take("prepXY", environment())
   needed <- c(unlist(y), unlist(x), weight)
   reply <- ask("prepXY", arguments, list(data = send(data, needed)))
