@@ -510,7 +510,8 @@ def test_buffers_are_given_back_once():
 
 @pytest.mark.parametrize("by", ["N", ["region", "N"]])
 def test_groups_called_as_a_column_of_rs_result_are_refused(by):
-    arguments = {"x": {"mean": "kwh"}, "by": by, "detailed": False}
+    x = [{"how": "mean", "what": ["kwh"], "name": None}]
+    arguments = {"x": x, "by": by, "detailed": False, "layout": "fusionModel"}
     with pytest.raises(ArgumentError, match="`by` names `N`, which the result has"):
         calls.CALLS["analyze"](arguments, {"implicates": None, "static": None}, None)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,19 @@ from numpy.typing import NDArray
 import fusionpy
 from fusionpy.engines.figures import ONE_SIZE, write_figure
 from fusionpy.errors import ArgumentError, OutputError, Problems
-from fusionpy.estimands import refuse_own
+from fusionpy.estimands import Estimand, read_estimands
 from fusionpy.formats.archive import put_model, read_fsn
+from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.rescue import rescued
 from fusionpy.formats.stored import is_fst
 from fusionpy.frames import as_table
 from fusionpy.model import FusionModel
+from fusionpy.progress import announce
 
 __all__ = ["CALLS", "Answer"]
 
 Arguments = dict[str, Any]
 Frames = Mapping[str, Any]  # Arrow tables, paths, or None
-ESTIMATES = ("N", "y", "level", "type", "est", "moe")
 DETAILS = ("n_eff", "se", "df", "lower", "upper", "fmi", "n_donors")
 
 
@@ -107,19 +109,38 @@ def _prep_xy(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
 
 def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     detailed = arguments.pop("detailed")
-    by = arguments["by"] or []
     problems = Problems(ArgumentError, "`analyze()` cannot start.", "See `?analyze` for what it takes.")
-    refuse_own([by] if isinstance(by, str) else by, ("N",), problems)
+    x = _estimands(arguments.pop("x"), problems)
     problems.stop()
-    table = _arrow(
-        fusionpy.analyze(arguments.pop("x"), frames["implicates"], static=frames["static"], **arguments)
-    )
-    table = table.rename_columns(["N" if name == "n" else name for name in table.column_names])
-    n_by = len(dict.fromkeys(by))
-    order = [*range(n_by), *(table.column_names.index(name, n_by) for name in ESTIMATES)]
-    if detailed:
-        order += [i for i, name in enumerate(table.column_names) if i >= n_by and name in DETAILS]
-    return Answer(frames={"frame": _counts_as_integers(table.select(order))})
+    implicates = frames["implicates"]
+    if isinstance(implicates, str):
+        M = open_implicates(implicates).M
+        text = "One implicate: there are no margins of error." if M == 1 else f"Using {M} implicates."
+        announce(text, False)
+    with warnings.catch_warnings():
+        # That there is one implicate R has been told.
+        warnings.filterwarnings("ignore", "Margins are missing: there is one implicate")
+        table = _arrow(fusionpy.analyze(x, implicates, static=frames["static"], **arguments))
+    by = arguments["by"] or []
+    groups = {name for each in ([by] if isinstance(by, str) else by) for name in _names_in(each)}
+    beside = (*DETAILS, "N") if arguments["layout"] == "fusionacs" else DETAILS
+    names = [name for name in table.column_names if detailed or name in groups or name not in beside]
+    return Answer(frames={"frame": _counts_as_integers(table.select(names))})
+
+
+def _names_in(grouping: str | list[str]) -> list[str]:
+    return [grouping] if isinstance(grouping, str) else grouping
+
+
+def _estimands(asked: list[dict[str, Any]], problems: Problems) -> list[Estimand]:
+    """Understand analyses, each of which may have a name."""
+    found: list[Estimand] = []
+    for each in asked:
+        known = read_estimands({each["how"]: each["what"]}, problems)
+        found += [replace(one, name=each["name"]) for one in known]
+    if not asked:
+        read_estimands({}, problems)
+    return list(dict.fromkeys(found))
 
 
 def _validate(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:

@@ -66,15 +66,6 @@ hyperparameter <- function(value) {
   if (length(value) == 1) convert(value[[1]]) else lapply(unname(value), convert)
 }
 
-# list(mean = c("a", "b")): an object of lists of names. Entries of one name are put together.
-statistics <- function(value) {
-  wanted <- wrong("a named list of character vectors, such as `list(mean = \"income\")`")
-  if (!is.list(value) || is.data.frame(value) || !is_named(value)) return(wanted)
-  each <- lapply(value, strings)
-  if (any(vapply(each, inherits, NA, "wrong"))) return(wanted)
-  as_object(lapply(split(each, factor(names(each), unique(names(each)))), unlist, use.names = FALSE))
-}
-
 # list(rent = c(rooms = 1)): an object of objects of numbers.
 directions <- function(value) {
   wanted <- wrong("a named list, such as `list(rent = c(rooms = 1))`")
@@ -116,9 +107,9 @@ TABLE <- list(
     xforce = optional(strings), fraction = number, cores = number, seed = seed, method = string
   ),
   analyze = list(
-    x = statistics, weight = optional(string), rep_weights = optional(strings), by = optional(strings),
+    x = statistics, weight = optional(string), rep_weights = optional(strings), by = optional(groupings),
     var_scale = number_or_string, cores = number, seed = number, pooling = string, level = number,
-    rectify = optional(path), detailed = flag
+    rectify = optional(path), detailed = flag, layout = optional(string)
   ),
   validate = list(
     subset_vars = strings, weight = optional(string), min_size = number, cores = number, y = optional(strings)

@@ -41,35 +41,6 @@ fill_holes <- function(data, drawn, M) {
   if (M > 1) keyed_on_m(data) else if (inherits(data, "data.table")) data[] else data
 }
 
-# Columns that a function makes of each implicate, beside the implicates.
-derive <- function(implicates, static, fun) {
-  if (!is.data.frame(implicates)) implicates <- read_fsd(implicates, M = Inf)
-  if (!("M" %in% names(implicates))) return(implicates) # which Python refuses
-  implicates <- as.data.table(implicates)
-  extra <- if (is.null(static)) NULL else as.data.table(static)
-  extra <- extra[, setdiff(names(extra), names(implicates)), with = FALSE]
-  derived <- lapply(split(seq_len(nrow(implicates)), implicates[["M"]]), function(rows) {
-    one <- implicates[rows, -"M"]
-    made <- fun(as.data.frame(if (is.null(extra)) one else data.table(one, extra)))
-    check_derived(made, length(rows))
-    made
-  })
-  derived <- data.table::rbindlist(derived)
-  rest <- setdiff(names(implicates), names(derived))
-  data.table(implicates[order(implicates[["M"]]), rest, with = FALSE], derived)
-}
-
-check_derived <- function(made, n) {
-  if (is.data.frame(made) && "M" %in% names(made)) {
-    raise("schema", "What `fun` returned cannot be used.", "It has a column `M`, which numbers the implicates.",
-          "Give it another name.")
-  }
-  if (is.data.frame(made) && nrow(made) == n) return(invisible())
-  found <- if (is.data.frame(made)) paste("a data frame of", nrow(made), "rows") else shown(made)
-  raise("schema", "What `fun` returned cannot be used.", paste0("It is ", found, "; the implicate has ", n, " rows."),
-        "Return a data frame with a row per record, in order.")
-}
-
 names_of <- function(data) {
   if (is.data.frame(data)) names(data) else NULL
 }

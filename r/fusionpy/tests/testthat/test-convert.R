@@ -72,10 +72,37 @@ test_that("hyperparameters are single, or several for a grid", {
   }
 })
 
-test_that("statistics are a named list", {
-  crosses(statistics, list(mean = c("a", "b"), median = "c"), "{\"mean\":[\"a\",\"b\"],\"median\":[\"c\"]}")
-  crosses(statistics, list(sum = "a", mean = "c", sum = "b"), "{\"sum\":[\"a\",\"b\"],\"mean\":[\"c\"]}")
-  for (value in list("a", list("a"), list(mean = 1), NULL, c(mean = "a"))) refused(statistics, value)
+test_that("statistics are a list of analyses, of named vectors and formulas", {
+  one <- function(how, what, name = "null") paste0("{\"how\":\"", how, "\",\"what\":", what, ",\"name\":", name, "}")
+  in_all <- function(...) paste0("[", paste(c(...), collapse = ","), "]")
+  crosses(statistics, list(mean = c("a", "b"), median = "c"), in_all(one("mean", "[\"a\",\"b\"]"), one("median", "[\"c\"]")))
+  crosses(statistics, list(sum = "a", mean = "c", sum = "b"),
+          in_all(one("sum", "[\"a\"]"), one("mean", "[\"c\"]"), one("sum", "[\"b\"]")))
+  crosses(statistics, list(n ~ mean(a), ~ sum(b / 2), sum = "c"),
+          in_all(one("mean", "[\"a\"]", "\"n\""), one("sum", "[\"b/2\"]"), one("sum", "[\"c\"]")))
+  crosses(statistics, ~ quantile(a, 0.905), in_all(one("p90.5", "[\"a\"]")))
+  crosses(statistics, list(ratio = c("a/b", "c"), ~ ratio(d, e)),
+          in_all(one("ratio", "[[\"a\",\"b\"],\"c\"]"), one("ratio", "[[\"d\",\"e\"]]")))
+  crosses(statistics, list(), "[]")
+  for (value in list("a", list("a"), list(mean = 1), NULL, c(mean = "a"), ~ a, ~ mean(a, b))) refused(statistics, value)
+})
+
+test_that("groupings are names, or lists of them", {
+  crosses(groupings, "a", "[\"a\"]")
+  crosses(groupings, list("a", c("a", "b"), NULL), "[[\"a\"],[\"a\",\"b\"],[]]")
+  for (value in list(1, NA_character_, list(1), factor("a"), data.frame(a = "b"))) refused(groupings, value)
+})
+
+test_that("by without quotes is what is written, unless it is a value", {
+  county <- "tract"
+  settle <- function(by) settle_by(tryCatch(list(given = by), error = identity), substitute(by))
+  expect_identical(settle(np), "np")
+  expect_identical(settle(list(np, c(np, "puma"), region)), list("np", c("np", "puma"), "region"))
+  expect_identical(settle(county), "tract")
+  expect_identical(settle(c), "c") # a function is no name of a column
+  expect_identical(settle(NULL), NULL)
+  expect_error(settle(nowhere("np")), "nowhere")
+  expect_identical(settle(5), 5)
 })
 
 test_that("directions are a list of named numbers", {
