@@ -110,7 +110,7 @@ def _prep_xy(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
 def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     detailed = arguments.pop("detailed")
     problems = Problems(ArgumentError, "`analyze()` cannot start.", "See `?analyze` for what it takes.")
-    x = _estimands(arguments.pop("x"), problems)
+    x: Any = _estimands(arguments.pop("x"), problems)
     problems.stop()
     implicates = frames["implicates"]
     if isinstance(implicates, str):

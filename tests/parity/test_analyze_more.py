@@ -299,3 +299,21 @@ def test_two_entries_of_one_statistic_are_both_there(original):
 def test_negative_weights_are_refused(original):
     with pytest.raises(SchemaError, match="1 negative value"):
         answered(original, "weight_negative")
+
+
+def test_what_the_original_refuses_and_is_clear(original):
+    recipient, implicates, _, calls = original
+    for name in ("by_is_y", "character_static", "M_gap"):
+        assert calls[name]["error"]
+    how = {"pooling": "rubin", "layout": "fusionModel", "quiet": True}
+    own = fusionpy.analyze({"mean": "insulation"}, implicates, by="insulation", **how)
+    assert own["est"].tolist() == np.eye(4).ravel().tolist()
+    assert own["moe"].isna().all()
+    text = recipient[["weight"]].assign(race=recipient["race"].astype(str))
+    x = {"mean": "race"}
+    as_text = fusionpy.analyze(x, implicates, static=text, weight="weight", **how)
+    as_factor = fusionpy.analyze(x, implicates, static=recipient, weight="weight", **how)
+    assert as_text["est"].tolist() == as_factor["est"].tolist()
+    part = implicates[implicates["M"] > 1]
+    renumbered = fusionpy.analyze(E, part.assign(M=part["M"] - 1), **how)
+    assert fusionpy.analyze(E, part, **how).equals(renumbered)
