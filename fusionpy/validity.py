@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,8 @@ from fusionpy.comparing import Field, Grouping, groupings_of, read_both
 from fusionpy.engines import figures as drawing
 from fusionpy.errors import ArgumentError, Problems, SchemaError, check_whole, counted, few, meant, shown
 from fusionpy.formats.aside import check_writable, written_aside
-from fusionpy.formats.implicates import open_implicates
-from fusionpy.frames import as_table, return_table, take_names, to_floats
+from fusionpy.formats.implicates import Implicates, open_implicates
+from fusionpy.frames import Table, as_table, return_table, take_names, to_floats
 from fusionpy.kernels.estimates import cochran_variance, group_moments, group_shares, share_variance
 from fusionpy.kernels.rubin import margin_of_error, pool
 from fusionpy.kernels.smoothing import median_curve
@@ -217,6 +217,76 @@ def validate(
     >>> found.summary.columns.to_list(), found.sizes["M"]
     (['y', 'est', 'vad', 'moe'], 5)
     """
+    made = compare(
+        observed,
+        implicates,
+        subset_vars,
+        weight=weight,
+        min_size=min_size,
+        y=y,
+        cores=cores,
+        quiet=quiet,
+        rules=rules,
+    )
+    smooth, summary = smooth_metrics(made.found, [field.name for field in made.fields], int(cores))
+    validation = Validation(
+        return_table(made.found, made.table.kind, {}),
+        return_table(summary, made.table.kind, {}),
+        return_table(smooth, made.table.kind, {}),
+        made.sizes,
+        made.subset_vars,
+        made.notes,
+        violations(made.rules, made.table, made.simulated) if made.rules else None,
+    )
+    if plot:
+        _ = validation.figures
+    return validation
+
+
+class Comparison(NamedTuple):
+    """What `validate` estimates, before it is smoothed.
+
+    Attributes
+    ----------
+    found : pyarrow.Table
+        As `Validation.table`.
+    fields : list of Field
+        The variables that are compared.
+    w : (n,) float64
+        Weights of the records.
+    table : Table
+        The donor survey.
+    simulated : Implicates
+    sizes, subset_vars, notes
+        As those of `Validation`.
+    rules
+        That are to be counted.
+    """
+
+    found: pa.Table
+    fields: list[Field]
+    w: Array
+    table: Table
+    simulated: Implicates
+    sizes: dict[str, int]
+    subset_vars: tuple[str, ...]
+    notes: tuple[str, ...]
+    rules: Any
+
+
+def compare(
+    observed: Any,
+    implicates: Any,
+    subset_vars: str | Sequence[str],
+    *,
+    weight: str | None = None,
+    min_size: int = 30,
+    y: str | Sequence[str] | None = None,
+    cores: int = 1,
+    quiet: bool = False,
+    rules: str | Sequence[str] | FusionModel | None = None,
+) -> Comparison:
+    """Check the arguments of `validate`, which these are, and make its estimates."""
     problems = Problems(
         ArgumentError, "`validate()` cannot start.", "See `help(fusionpy.validate)` for what it takes."
     )
@@ -236,25 +306,14 @@ def validate(
         raise SchemaError("`observed` has no subsets.", [problem], "Lower `min_size`.")
     found = _compare_all(fields, groupings, w, simulated.M, int(cores), quiet)
     found = found.filter(pc.greater_equal(found["n"], int(min_size)))
-    smooth, summary = _smooth_all(found, [field.name for field in fields], int(cores))
-    validation = Validation(
-        return_table(found, table.kind, {}),
-        return_table(summary, table.kind, {}),
-        return_table(smooth, table.kind, {}),
-        {
-            "records": int((w > 0).sum()),
-            "M": simulated.M,
-            "subsets": sum(len(grouping.sizes) for grouping in groupings),
-            "estimates": len(found),
-            "min_size": int(min_size),
-        },
-        tuple(subset_names),
-        tuple(notes),
-        violations(demanded, table, simulated) if demanded else None,
-    )
-    if plot:
-        _ = validation.figures
-    return validation
+    sizes = {
+        "records": int((w > 0).sum()),
+        "M": simulated.M,
+        "subsets": sum(len(grouping.sizes) for grouping in groupings),
+        "estimates": len(found),
+        "min_size": int(min_size),
+    }
+    return Comparison(found, fields, w, table, simulated, sizes, tuple(subset_names), tuple(notes), demanded)
 
 
 def _names(value: Any, argument: str, problems: Problems) -> list[str]:
@@ -315,16 +374,9 @@ def _rows(
     grouping: Grouping, field: Field, n_records: int, n: Array, estimates: tuple[Array, ...]
 ) -> pa.Table:
     """Lay out one variable's estimates in one grouping, with the metrics."""
-    obs, moe_obs, sim, moe_sim, mean = estimates
     times = max(1, len(field.levels))
     k = len(grouping.sizes)
     level = pa.array(field.levels * k if field.levels else [None] * k, pa.string())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.abs(sim - obs) / np.abs(obs)
-        gap = np.abs(mean - obs)
-        gap[gap <= 1e-12 * np.abs(obs)] = np.nan  # the same but for rounding: there is nothing to add
-        value = np.maximum(0.0, 1 - np.abs(sim - obs) / gap)
-        ratio = (moe_sim / np.abs(sim)) / (moe_obs / np.abs(obs))
     columns: dict[str, Any] = {
         "id": pa.array(grouping.ids).take(pa.array(np.repeat(np.arange(k), times))),
         "subset": pa.array(grouping.labels).take(pa.array(np.repeat(np.arange(k), times))),
@@ -334,12 +386,22 @@ def _rows(
         "n": np.repeat(n.astype(np.int64), times),
         **dict(zip(("est_obs", "moe_obs", "est_sim", "moe_sim", "est_mean"), estimates, strict=True)),
     }
-    metrics = dict(zip(METRICS, (error, value, ratio), strict=True))
-    columns |= {name: pa.array(v, mask=~np.isfinite(v)) for name, v in metrics.items()}
-    return pa.table(columns)
+    return pa.table(columns | metrics_of(*estimates))
 
 
-def _smooth_all(found: pa.Table, names: Sequence[str], cores: int) -> tuple[pa.Table, pa.Table]:
+def metrics_of(obs: Array, moe_obs: Array, sim: Array, moe_sim: Array, mean: Array) -> dict[str, pa.Array]:
+    """Compute the metrics of estimates, one each: see `validate`. Missing where they are not defined."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.abs(sim - obs) / np.abs(obs)
+        gap = np.abs(mean - obs)
+        gap[gap <= 1e-12 * np.abs(obs)] = np.nan  # the same but for rounding: there is nothing to add
+        value = np.maximum(0.0, 1 - np.abs(sim - obs) / gap)
+        ratio = (moe_sim / np.abs(sim)) / (moe_obs / np.abs(obs))
+    metrics = zip(METRICS, (error, value, ratio), strict=True)
+    return {name: pa.array(values, mask=~np.isfinite(values)) for name, values in metrics}
+
+
+def smooth_metrics(found: pa.Table, names: Sequence[str], cores: int) -> tuple[pa.Table, pa.Table]:
     """Smooth every metric of every variable over the subsets' share; average the curves."""
     shares = found["share"].to_numpy()
     grid = np.linspace(shares.min(), shares.max(), GRID) if len(shares) else np.zeros(0)

@@ -144,24 +144,17 @@ def _estimands(asked: list[dict[str, Any]], problems: Problems) -> list[Estimand
 
 
 def _validate(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    found = fusionpy.validate(frames["observed"], frames["implicates"], **arguments, plot=False)
-    tables = {"table": found.table, "summary": found.summary, "smooth": found.smooth}
-    value = {
-        "text": repr(found).split("\n"),
-        "sizes": dict(found.sizes),
-        "subset_vars": list(found.subset_vars),
-    }
-    return Answer(value, {name: _counts_as_integers(_arrow(table)) for name, table in tables.items()})
+    from fusionpy.bridge.validation import compared
+
+    value, table = compared(**frames, **arguments)
+    return Answer(value, {"table": table})
 
 
 def _plot_valid(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    from fusionpy.validity import METRICS
+    from fusionpy.bridge.validation import smoothed
 
-    valid = fusionpy.Validation(frames["table"], frames["summary"], frames["smooth"], {}, ())
-    names = arguments["y"] or list(dict.fromkeys(frames["summary"]["y"].to_pylist()))
-    paths = fusionpy.plot_valid(valid, arguments["y"], arguments["path"], cores=arguments["cores"])
-    figures = [*METRICS, *(f"{metric}:{name}" for name in dict.fromkeys(names) for metric in METRICS)]
-    return Answer({"paths": [_absolute(path) for path in paths], "names": figures})
+    undefined, tables = smoothed(frames["table"], **arguments)
+    return Answer({"undefined": undefined}, tables)
 
 
 def _impute(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:

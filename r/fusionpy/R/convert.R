@@ -114,7 +114,7 @@ TABLE <- list(
   validate = list(
     subset_vars = strings, weight = optional(string), min_size = number, cores = number, y = optional(strings)
   ),
-  plot_valid = list(y = optional(strings), path = path, cores = number),
+  plot_valid = list(y = optional(strings), path = optional(path), cores = number),
   impute = list(weight = optional(string), ignore = optional(strings), cores = number, seed = seed, M = number),
   importance = list(fsn = path, weight = optional(string), seed = number, cores = number),
   monotonic = list(preserve = flag, expend = flag, fast = flag, nmax = number, plot = flag, seed = seed),

@@ -45,34 +45,9 @@ names_of <- function(data) {
   if (is.data.frame(data)) names(data) else NULL
 }
 
-METRICS <- c("est", "vad", "moe")
+# Columns of validate()'s table, as Python and the reference call them.
 REFERENCE <- c(id = "id", share = "share", y = "y", level = "level", est_obs = "est.obs", moe_obs = "moe.obs",
                est_sim = "est.sim", moe_sim = "moe.sim", est_mean = "est.mean")
-
-# The reference's table; what else Python found goes along in attributes, for printing and plotting.
-as_validate <- function(reply) {
-  valid <- reply$table[, names(REFERENCE), with = FALSE]
-  data.table::setnames(valid, unname(REFERENCE))
-  setattr(valid, "class", c("validate", class(valid)))
-  for (name in c("summary", "smooth", "text")) setattr(valid, name, reply[[name]])
-  setattr(valid, "metrics", reply$table[, METRICS, with = FALSE])
-  valid
-}
-
-# Whether it is all that validate() returned, not a part.
-is_whole <- function(valid) {
-  metrics <- attr(valid, "metrics")
-  inherits(valid, "validate") && !is.null(metrics) && nrow(metrics) == nrow(valid) &&
-    all(c("share", "y", "level") %in% names(valid))
-}
-
-send_validate <- function(valid) {
-  if (!is_whole(valid)) {
-    raise("argument", "`plot_valid()` cannot start.", "`valid` must be what `validate()` returned, whole.")
-  }
-  table <- data.table(share = valid[["share"]], y = valid[["y"]], level = valid[["level"]], attr(valid, "metrics"))
-  list(table = send(table), summary = send(attr(valid, "summary")), smooth = send(attr(valid, "smooth")))
-}
 
 # Show figures' files: drawn where R draws, if package png is there.
 show_figures <- function(files) {
