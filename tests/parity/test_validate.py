@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.stats import t as student
 
+from fusionpy.bridge.calls import CALLS
 from fusionpy.kernels.classes import cut_classes
 from fusionpy.validity import validate
 
@@ -103,3 +105,88 @@ def test_classes_are_the_reference_s(recs, kinds, shared):
         ordered = kinds[name]["kind"] == "ordered"
         x = pd.Categorical(recs[name], kinds[name]["levels"]).codes if ordered else recs[name]
         assert (cut_classes(np.asarray(x, dtype=float)) + 1).tolist() == golden[name].tolist()
+
+
+# As R gets them: five implicates, a logical among the variables, with and without weights; rows in R's order.
+
+
+@pytest.fixture(scope="module")
+def five(shared, recs, kinds):
+    fused = pd.read_csv(
+        shared / "reference/implicates_readme_donor_M40.csv.gz", keep_default_na=False, na_values=[""]
+    )
+    frames = {"observed": recs.iloc[::2], "implicates": fused[fused["M"] <= 5]}
+    made = {}
+    for name, frame in frames.items():
+        frame = typed(frame, kinds).copy()
+        frame["rich"] = frame["electricity"] > 10000
+        made[name] = pa.Table.from_pandas(frame, preserve_index=False)
+    return made
+
+
+def as_r_gets_them(five, weight):
+    subsets = ["income", "age", "race", "urban_rural"]
+    arguments = {"subset_vars": subsets, "weight": weight, "min_size": 30, "cores": 1, "y": None}
+    return CALLS["validate"](arguments, five, None)
+
+
+def golden_rows(shared, name):
+    golden = pd.read_csv(shared / "reference/original" / name, keep_default_na=False, na_values=[""])
+    golden.columns = golden.columns.str.replace(".", "_")
+    return golden
+
+
+@pytest.mark.parametrize(
+    ("weight", "file"), [(None, "validate_rows.csv.gz"), ("weight", "validate_weighted_rows.csv.gz")]
+)
+def test_rows_are_the_reference_s_in_its_order(five, shared, weight, file):
+    answer = as_r_gets_them(five, weight)
+    mine, golden = answer.frames["table"].to_pandas(), golden_rows(shared, file)
+    assert mine.columns.to_list() == golden.columns.to_list()
+    assert mine[KEYS].astype(object).fillna("").equals(golden[KEYS].astype(object).fillna(""))
+    for column in ["share", "est_obs", "est_sim", "moe_sim", "est_mean"]:
+        assert mine[column].to_numpy() == pytest.approx(golden[column].to_numpy(), rel=1e-6, nan_ok=True)
+    n = np.round(golden["share"] * 2843)
+    slipped = ~np.isclose(mine["moe_obs"], golden["moe_obs"], rtol=1e-6, atol=1e-12)
+    assert 0 < slipped.sum() < 0.1 * len(golden)
+    mended = golden["moe_obs"] * np.where(slipped, student.ppf(0.95, n - 1) / student.ppf(0.95, n - 2), 1)
+    assert mine["moe_obs"].to_numpy() == pytest.approx(mended.to_numpy(), rel=1e-6, abs=1e-12)
+    assert answer.value["sizes"]["subsets"] == golden["id"].nunique()
+    assert len(answer.value["agreement"]) == 13
+    assert all(0 < r < 1 for r in answer.value["agreement"])
+
+
+def test_agreement_is_a_weighted_correlation(five):
+    rows = {name: table.to_pandas() for name, table in five.items()}
+    x = np.tile(rows["observed"]["electricity"], 5)
+    y, w = rows["implicates"]["electricity"], np.tile(rows["observed"]["weight"], 5)
+    dx, dy = x - np.average(x, weights=w), y - np.average(y, weights=w)
+    expected = np.sum(w * dx * dy) / np.sqrt(np.sum(w * dx**2) * np.sum(w * dy**2))
+    agreement = as_r_gets_them(five, "weight").value["agreement"]
+    assert min(abs(np.array(agreement) - expected)) < 1e-12
+
+
+def test_averages_are_missing_in_r_where_the_reference_s_are(five, shared):
+    table = as_r_gets_them(five, "weight").frames["table"]
+    answer = CALLS["plot_valid"]({"cores": 1}, {"table": table}, None)
+    golden = pd.read_csv(shared / "reference/original/validate_weighted_perf.csv").set_index("y")
+    perf = answer.frames["perf"].to_pandas().set_index("y").loc[golden.index]
+    assert perf.isna().equals(golden.isna())
+    assert sorted(answer.value["undefined"]) == ["aircon", "insulation"]
+    assert (perf / golden - 1).abs().max(axis=None) < 0.20
+
+
+def test_curves_of_few_subsets_are_near_the_reference_s(five, shared):
+    table = as_r_gets_them(five, "weight").frames["table"]
+    smooth = CALLS["plot_valid"]({"cores": 1}, {"table": table}, None).frames["smooth"].to_pandas()
+    golden = pd.read_csv(shared / "reference/original/validate_weighted_smooth.csv.gz")
+    shares = np.unique(table["share"])
+    off = {}
+    for (metric, name), part in smooth.groupby(["metric", "y"]):
+        theirs = golden[(golden["metric"] == metric) & (golden["VAR"] == name)]
+        mine = np.interp(shares, part["share"], part["value"])
+        other = np.interp(shares, theirs["SHR"], theirs["y"])
+        off[metric, name] = np.abs(mine - other).mean() / other.mean()
+    assert len(off) == 18
+    assert np.median(list(off.values())) < 0.11
+    assert max(off.values()) < 0.35

@@ -11,7 +11,7 @@ X_TITLE <- "Size of subset (percent of population, square-root scale)"
 SUBTITLES <- c(est = "Comparison of point estimates", vad = "Value-added relative to naive estimates",
                moe = "Comparison of relative uncertainty (MOE / estimate)")
 Y_TITLES <- c(est = "Median absolute percent error", vad = "Median value added",
-              moe = "Median ratio of uncertainty, simulated / observed")
+              moe = "Median uncertainty ratio (simulated / observed)")
 CAPTIONS <- c(est = "Lower is better.", vad = "1 is best; 0 no better than the whole sample's mean.",
               moe = "Above 1: simulated estimates are the less certain.")
 
@@ -66,7 +66,7 @@ draw_one <- function(metric, name, dots, curve) {
   if (n_beyond) caption <- paste0(caption, "\n", n_beyond, " far point", if (n_beyond > 1) "s", " not shown.")
   ggplot2::ggplot(dots, ggplot2::aes(SHR, y)) +
     reference_line(metric) +
-    ggplot2::geom_point(colour = COLOURS[1], alpha = 0.35, size = 1.6, stroke = 0) +
+    ggplot2::geom_point(colour = COLOURS[1], alpha = 0.5, size = 1.8, stroke = 0) +
     draw_lines(curve, colour = COLOURS[2], linewidth = 1) +
     draw_axes(metric, dots$SHR, ends) +
     ggplot2::labs(x = X_TITLE, y = Y_TITLES[[metric]], title = shortened(name, 40), subtitle = SUBTITLES[[metric]],

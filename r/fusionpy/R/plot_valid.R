@@ -59,7 +59,10 @@ comparison_of <- function(valid, y) {
           paste0("There are ", known, "."))
   }
   columns <- columns_of(table, unname(REFERENCE))
-  if (!is.null(y)) columns <- columns[which(columns[["y"]] %in% y)]
+  if (!is.null(y)) {
+    rows <- which(columns[["y"]] %in% y)
+    columns <- columns[rows]
+  }
   setattr(columns, "class", c("validate", "data.table", "data.frame"))
   columns[]
 }

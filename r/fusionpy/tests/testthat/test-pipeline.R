@@ -35,8 +35,8 @@ test_that("a production pipeline in fusionData's style runs as it is", {
   # Fuse back onto the donors, without their y, and validate.
   sim.path <- quietly(fuse(data = donor[, setdiff(names(donor), unlist(fusion.vars)), with = FALSE], fsn = fsn.path,
                            fsd = file.path(folder, "valid.fsd"), M = 4, margin = 4, cores = 1))
-  valid <- quietly(validate(observed = donor, implicates = read_fsd(sim.path, M = Inf), subset_vars = c("income", "tenure"),
-                            weight = "weight", plot = FALSE))
+  utils::capture.output(valid <- quietly(validate(observed = donor, implicates = read_fsd(sim.path, M = Inf), subset_vars = c("income", "tenure"),
+                            weight = "weight", plot = FALSE)))
   expect_setequal(valid$y, unlist(fusion.vars))
 
   # Fuse onto recipients, their key retained.
