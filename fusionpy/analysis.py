@@ -240,10 +240,10 @@ def analyze(
             weights = weighing.of(implicate)
             for tally in tallies:
                 _add(tally, question, columns, survey, levels, weights, implicate)
-            _count_missing(tallies[0].kept, missing)
+            if question.layout != "fusionpy":
+                _count_missing(tallies[0].kept, missing)
             tick()
-    if question.layout != "fusionpy":
-        _warn_of_missing(missing)
+    _warn_of_missing(missing)
     weights = weighing.mean() if model is not None else weighing.of(0)
     return conclude(question, tallies, weights, survey.kind)
 

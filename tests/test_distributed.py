@@ -413,9 +413,15 @@ def test_all_problems_at_once(recipient, model, tmp_path):
     assert len(raised.value.problems) == 8
     with pytest.raises(ArgumentError) as raised:
         distributed.analyze(
-            "mean(a)", recipient, static="a.parquet", rectify=fusionpy.read_fsn(model), client=1
+            "mean(a)",
+            recipient,
+            static="a.parquet",
+            rectify=fusionpy.read_fsn(model),
+            client=1,
+            by=[["a"], ["b"]],
         )
-    assert len(raised.value.problems) == 3
+    assert len(raised.value.problems) == 4
+    assert "`by` has several groupings: call it once for each." in raised.value.problems
 
 
 @pytest.mark.slow

@@ -105,13 +105,13 @@ analyze <- function(x, implicates, static = NULL, weight = NULL, rep_weights = N
   frames <- list(implicates = send(implicates, c("M", needed)), static = send(static, needed))
   found <- ask("analyze", arguments, frames)$frame
   say(paste0("Estimated in ", format(round(as.numeric(Sys.time() - began, units = "secs"), 1), nsmall = 1), " s."))
-  if (layout == "fusionModel" && !any(found$type %in% WITH_LEVELS) && all(is.na(found$level))) {
+  if (!any(found$type %in% WITH_LEVELS) && all(is.na(found$level))) {
     data.table::set(found, j = "level", value = rep(NA, nrow(found))) # logical, as the original has it
   }
   found[]
 }
 
-WITH_LEVELS <- c("proportion", "count")
+WITH_LEVELS <- c("proportion", "prop", "count")
 
 # What the original says before it begins. Of a file Python tells how many implicates there are. Without `static` the
 # original takes no weights; ours may be in `implicates`.

@@ -216,6 +216,7 @@ test_that("a call as fusionACS has it, of long data with a weight per row and im
   single <- quietly(analyze(data = long[long$M == 1, -"M"], ~ mean(electricity)))
   expect_equal(single$est, with(long[long$M == 1], weighted.mean(electricity, weight)))
   expect_true(is.na(single$moe))
+  expect_type(single$level, "logical")
 })
 
 test_that("replicate weights may differ between implicates", {
