@@ -3,28 +3,67 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from fusionpy.digests import note_first
+from fusionpy.digests import digest_columns, note_first, noted_columns
 from fusionpy.errors import ArgumentError, Problems, check_whole, few, is_whole, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
 from fusionpy.formats.fst_types import KIND_KEY, kind_of_field
 from fusionpy.formats.fst_writer import MOST_ROWS
 from fusionpy.formats.stored import ENDINGS, is_fst, with_metadata, write_stored
-from fusionpy.frames import Unreadable, return_table, take_names
+from fusionpy.frames import ROWS, Unreadable, as_table, return_table, take_names
 from fusionpy.memory import take_memory
 from fusionpy.model import BLOCK_POOL, FusionModel
-from fusionpy.pieces import Plan, noted, open_job
+from fusionpy.pieces import MOST_NOTED, Job, Plan, noted, open_job
 from fusionpy.progress import announce, track
 from fusionpy.recipients import Recipient, open_recipient
 
-__all__ = ["fuse"]
+__all__ = ["Key", "fuse", "fuse_keyed"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """How a file for R is to be ordered: by M, and then by the key of a data.table.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Retained columns that are the key of the file, after M.
+    order : array of int64, optional
+        Rows of the recipient in the order of the key. Missing: they are in that order already.
+    """
+
+    columns: tuple[str, ...] = ()
+    order: NDArray[np.int64] | None = None
+
+    def sorted(self, tables: Iterable[tuple[int, pa.Table]]) -> Iterator[tuple[int, pa.Table]]:
+        """Put the rows of every implicate in order; one implicate is held at a time, if they are not yet."""
+        if self.order is None:
+            yield from tables
+            return
+        held: list[pa.Table] = []
+        for implicate, table in tables:
+            held.append(table)
+            if sum(part.num_rows for part in held) == len(self.order):
+                yield implicate, pa.concat_tables(held).take(self.order)
+                held = []
+
+    def noted(self, job: Job, recipient: Recipient) -> Job:
+        """Note digests of the recipient's rows in the order in which they are written."""
+        if self.order is None:
+            return job
+        moved = recipient.head.arrow(recipient.names).take(self.order)
+        digests = digest_columns(as_table(moved), list(recipient.names)[:MOST_NOTED])
+        attributes = {**job.attributes, ROWS: noted_columns(digests)}
+        return replace(job, attributes=attributes, schema=with_metadata(job.schema, attributes))
 
 
 def fuse(
@@ -126,6 +165,32 @@ def fuse(
     >>> fused.columns.to_list(), fused["M"].to_list()
     (['M', 'hid', 'electricity'], [1, 1, 1, 2, 2, 2])
     """
+    how = {"M": M, "retain": retain, "kblock": kblock, "margin": margin, "cores": cores, "seed": seed}
+    more = {"offset": offset, "chunk": chunk, "quiet": quiet, "memory": memory}
+    return fuse_keyed(data, fsn, fsd, Key(), **how, **more)
+
+
+def fuse_keyed(
+    data: Any,
+    fsn: FusionModel | str | os.PathLike[str],
+    fsd: str | os.PathLike[str] | None,
+    key: Key,
+    *,
+    M: Any,
+    retain: Any,
+    kblock: Any,
+    margin: Any,
+    cores: Any,
+    seed: Any,
+    offset: Any = 0,
+    chunk: Any = None,
+    quiet: Any = False,
+    memory: Any = None,
+) -> Any:
+    """Fuse as `fuse` does; a file's rows are in the order of a key, which is noted in it.
+
+    Draws are those that `fuse` makes: rows are put in order after they are drawn.
+    """
     problems = Problems(
         ArgumentError, "`fuse()` cannot start.", "See `help(fusionpy.fuse)` for what it takes."
     )
@@ -135,7 +200,8 @@ def fuse(
     seed = settle_seed(seed, problems)
     budget = take_memory(memory, problems)
     problems.stop()
-    target = check_writable(fsd, "fsd", ENDINGS, {"data": data, "fsn": fsn}) if fsd is not None else None
+    sources = {"data": data, "fsn": fsn}
+    target = check_writable(fsd, "fsd", ENDINGS, sources, folders=True) if fsd is not None else None
     model = fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
     recipient = open_recipient(data)
     clashes = _check_retained(recipient, kept, model, target)
@@ -152,7 +218,7 @@ def fuse(
     # A frame that is returned gets the retained columns as they are, at the end.
     along = kept if target is not None or recipient.stored is not None else []
     called = "the model" if isinstance(fsn, FusionModel) else f"'{fsn}'"
-    place = None if target is None else target.parent
+    place = None if target is None else next(each for each in target.parents if each.is_dir())
     with (
         open_job(
             recipient,
@@ -169,9 +235,10 @@ def fuse(
         track("fuse", int(M) * len(job.coded.starts), quiet) as tick,
     ):
         if target is not None:
+            job = key.noted(job, recipient)
             written = _for_r(job.schema, model, recipient, kept) if is_fst(target) else job.schema
-            with write_stored(target, written) as write:
-                for _, table in job.tables(implicates, tick):
+            with write_stored(target, written, ("M", *key.columns)) as write:
+                for _, table in key.sorted(job.tables(implicates, tick)):
                     write(table)
             return str(target)
         # An empty piece keeps the levels even if there are no recipients.

@@ -17,7 +17,7 @@ from fusionpy.digests import note_first, read_note
 from fusionpy.errors import ArgumentError, FusionWarning, Problems, check_whole, few, is_whole, meant, shown
 from fusionpy.forking import INSTEAD, LOST, has_lost_polars
 from fusionpy.formats.aside import shown_path
-from fusionpy.formats.stored import ENDINGS, NoLabels, Stored, open_stored, with_metadata
+from fusionpy.formats.stored import ENDINGS, NoLabels, Stored, holds_fst, open_stored, with_metadata
 from fusionpy.frames import ROWS, Unreadable, as_table, return_table, take_names
 from fusionpy.matching import Matches, match_rows
 
@@ -41,8 +41,8 @@ def read_fsd(
     Parameters
     ----------
     path : path
-        What ``fuse(fsd=...)`` wrote, here or in R: ``.fsd``, ``.fst`` or ``.parquet``; or the folder that
-        `fusionpy.distributed.fuse` wrote.
+        What ``fuse(fsd=...)`` wrote, here or in R: ``.fsd``, ``.fst`` (or an fst file of any name) or
+        ``.parquet``; or the folder that `fusionpy.distributed.fuse` wrote.
     columns : str or sequence of str, optional
         In the order wanted; M is one of them. All, if left out.
     M : int or None
@@ -148,7 +148,8 @@ def _check_path(path: Any, problems: Problems) -> None:
         problems.add(f"`path` must be the path of a file, not {shown(path)}.")
         return
     ending = Path(path).suffix
-    if ending.lower() not in ENDINGS and not Path(path).is_dir():
+    known = ending.lower() in ENDINGS or Path(path).is_dir() or holds_fst(Path(path))
+    if not known:
         problems.add(f"`path` must end with {few(ENDINGS)}, not '{ending}': {shown_path(path)}.")
 
 

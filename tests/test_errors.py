@@ -491,7 +491,7 @@ FUSE: dict[str, Case] = {
         b.recipient(note=np.int32(-(2**31))), retain="note", fsd=b.folder / "out.fsd"
     ),
     "fsd csv": lambda b: b.fuse(fsd=b.folder / "out.csv"),
-    "fsd no folder": lambda b: b.fuse(fsd=b.folder / "nowhere" / "out.parquet"),
+    "fsd folder under a file": lambda b: b.fuse(fsd="/dev/null/new/out.parquet"),
     "fsd a folder": lambda b: b.fuse(fsd=b.folder),
     "fsd is data": lambda b: b.fuse(b.kept("given.parquet"), fsd=b.folder / ".." / "given.parquet"),
     "fsd in the folder of data": lambda b: b.fuse(

@@ -353,8 +353,8 @@ def test_links_that_lead_nowhere(tmp_path, model, recipient):
     (tmp_path / "c.parquet").symlink_to(tmp_path / "none" / "c.parquet")
     with pytest.raises(OutputError, match="It is a link that leads to itself"):
         fusionpy.fuse(recipient, model, tmp_path / "a.parquet", **HOW)
-    with pytest.raises(OutputError, match="Its folder does not exist"):
-        fusionpy.fuse(recipient, model, tmp_path / "c.parquet", **HOW)
+    assert fusionpy.fuse(recipient, model, tmp_path / "c.parquet", **HOW) == str(tmp_path / "c.parquet")
+    assert (tmp_path / "none" / "c.parquet").is_file()
 
 
 def test_what_is_no_file_is_refused(tmp_path, model, recipient):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 
 import fusionpy
 from fusionpy.engines.figures import ONE_SIZE, write_figure
-from fusionpy.errors import ArgumentError, OutputError, Problems
+from fusionpy.errors import ArgumentError, FusionWarning, OutputError, Problems
 from fusionpy.estimands import Estimand, read_estimands
 from fusionpy.formats.archive import put_model, read_fsn
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.rescue import rescued
-from fusionpy.formats.stored import is_fst
+from fusionpy.formats.stored import holds_fst, open_stored
 from fusionpy.frames import as_table
 from fusionpy.model import FusionModel
 from fusionpy.progress import announce
@@ -66,6 +67,22 @@ def _sample(arguments: Arguments, frames: Frames, model: FusionModel | None) -> 
     return Answer(frames={"frame": _arrow(load())})
 
 
+def _recs(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    """Open R's example survey: from a path, or from where it was kept."""
+    from fusionpy.datasets.example import kept_example, read_example
+
+    path = arguments["path"]
+    file = kept_example() if path is None else Path(path).expanduser()
+    if file is None:
+        return Answer({"found": False})
+    return Answer({"found": True}, {"frame": _narrow(read_example(file))})
+
+
+def _fetch_recs_example(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    fusionpy.datasets.fetch_recs_example(arguments["path"])
+    return _recs({"path": None}, frames, model)
+
+
 def _train(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     hyper = arguments.pop("hyper")
     try:
@@ -85,10 +102,15 @@ def _settle_hyper(hyper: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _fuse(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    fsn = arguments.pop("fsn")
-    found = fusionpy.fuse(frames["data"], fsn if model is None else model, **arguments)
-    if arguments["fsd"] is not None:
+    from fusionpy.fusion import Key, fuse_keyed
+
+    fsn, fsd, key = arguments.pop("fsn"), arguments.pop("fsd"), arguments.pop("key", None) or []
+    by = fsn if model is None else model
+    if fsd is not None:
+        order = None if frames.get("order") is None else frames["order"].column(0).to_numpy()
+        found = fuse_keyed(frames["data"], by, fsd, Key(tuple(key), order), **arguments)
         return Answer({"path": _absolute(found)})
+    found = fusionpy.fuse(frames["data"], by, **arguments)
     # R has the retained columns, and carries them along itself.
     found = found.drop_columns(arguments["retain"] or [])
     donors = {} if model is None else dict(zip(model.donor_columns, model.donors.T, strict=True))
@@ -159,7 +181,8 @@ def _plot_valid(arguments: Arguments, frames: Frames, model: FusionModel | None)
 
 def _impute(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     data = frames["data"]
-    completed = fusionpy.impute(data, **arguments)
+    with _said():
+        completed = fusionpy.impute(data, **arguments)
     ignored = arguments["ignore"] or []
     holes = [name for name in data.column_names if name not in ignored and _has_holes(data[name])]
     return Answer(frames={"frame": completed.select(holes)})
@@ -199,8 +222,10 @@ def _monotonic(arguments: Arguments, frames: Frames, model: FusionModel | None) 
 
 def _read_fsd(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
     path = arguments.pop("path")
-    found = fusionpy.read_fsd(path, where=frames["where"], kind="pyarrow", **arguments)
-    return Answer(frames={"frame": found if is_fst(Path(path)) else _narrow(found)})
+    with _said():
+        found = fusionpy.read_fsd(path, where=frames["where"], kind="pyarrow", **arguments)
+    keys = list(open_stored(path).keys)
+    return Answer({"keys": keys}, {"frame": found if holds_fst(Path(path).expanduser()) else _narrow(found)})
 
 
 def _narrow(table: pa.Table, donors: Mapping[str, NDArray[np.float64]] | None = None) -> pa.Table:
@@ -223,6 +248,7 @@ def _narrow(table: pa.Table, donors: Mapping[str, NDArray[np.float64]] | None = 
 
 CALLS: dict[str, Callable[[Arguments, Frames, FusionModel | None], Answer]] = {
     "analyze": _analyze,
+    "fetch_recs_example": _fetch_recs_example,
     "fuse": _fuse,
     "importance": _importance,
     "impute": _impute,
@@ -231,10 +257,22 @@ CALLS: dict[str, Callable[[Arguments, Frames, FusionModel | None], Answer]] = {
     "plot_valid": _plot_valid,
     "prepXY": _prep_xy,
     "read_fsd": _read_fsd,
+    "recs": _recs,
     "sample": _sample,
     "train": _train,
     "validate": _validate,
 }
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Say what Python warns of: scripts that take warnings for errors run where the original has none."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FusionWarning)
+        yield
+    for each in caught:
+        if issubclass(each.category, FusionWarning):
+            announce(str(each.message), quiet=False)
 
 
 def _arrow(frame: Any) -> pa.Table:

@@ -6,7 +6,8 @@ recipients, which a real study would not have. The population they come from is 
 `fusionpy.datasets.population`: more of it, or other samples, can be made with `simulate_population` and
 `sample_survey`, and `conditional_means` gives its expectations in closed form.
 
-`fetch_recs` and `fetch_acs_pums` download public microdata of the United States, and keep it.
+`fetch_recs` and `fetch_acs_pums` download public microdata of the United States, and keep it;
+`fetch_recs_example` the example survey of R's fusionModel.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusionpy.datasets.caching import DownloadError
+from fusionpy.datasets.example import fetch_recs_example
 from fusionpy.datasets.fetching import fetch_acs_pums, fetch_recs
 from fusionpy.datasets.population import CATEGORIES, conditional_means, simulate_population
 
@@ -30,6 +32,7 @@ __all__ = [
     "conditional_means",
     "fetch_acs_pums",
     "fetch_recs",
+    "fetch_recs_example",
     "load_donor",
     "load_recipient",
     "load_truth",

@@ -17,7 +17,7 @@ from fusionpy.datasets.places import State, settle_states
 from fusionpy.datasets.unpacking import as_frame, read_csv, what_is_wrong
 from fusionpy.errors import ArgumentError, Problems, few, is_whole, repeated, shown
 
-__all__ = ["fetch_acs_pums", "fetch_recs"]
+__all__ = ["fetch_acs_pums", "fetch_recs", "settle_base", "settle_digest"]
 
 EIA = "https://www.eia.gov"
 CENSUS = "https://www2.census.gov"
@@ -117,9 +117,9 @@ def fetch_recs(
     problems = Problems(ArgumentError, "`fetch_recs()` cannot start.")
     if not is_whole(year, 0) or int(year) not in RECS_FILES:
         problems.add(f"`year` must be one of {', '.join(map(str, RECS_FILES))}, not {shown(year)}.")
-    base = _base(url, "FUSIONPY_EIA_URL", EIA, problems)
+    base = settle_base(url, "FUSIONPY_EIA_URL", EIA, problems)
     wanted = _columns(columns, problems)
-    digest = _digest("checksum", checksum, problems)
+    digest = settle_digest("checksum", checksum, problems)
     problems.stop()
     path = RECS_FILES[int(year)]
     wrong = partial(what_is_wrong, member=None, column="DOEID")
@@ -215,7 +215,7 @@ def fetch_acs_pums(
         problems.add(problem)
     if records not in ("household", "person"):
         problems.add(f"`records` must be 'household' or 'person', not {shown(records)}.")
-    base = _base(url, "FUSIONPY_CENSUS_URL", CENSUS, problems)
+    base = settle_base(url, "FUSIONPY_CENSUS_URL", CENSUS, problems)
     wanted = _columns(columns, problems)
     names = {f"csv_{str(records)[0]}{state.postal.lower()}.zip" for state in found}
     digests = _digests(checksum, names, problems)
@@ -252,7 +252,7 @@ def _source(base: str, path: str, folder: str, digest: str | None, wrong: Any) -
     return Source(f"{base}/{path}", folder, digest or SHA256.get(f"{folder}/{name}"), wrong)
 
 
-def _base(url: Any, variable: str, official: str, problems: Problems) -> str:
+def settle_base(url: Any, variable: str, official: str, problems: Problems) -> str:
     """Choose the server."""
     base, said = url, "`url`"
     if base is None:
@@ -276,7 +276,7 @@ def _columns(columns: Any, problems: Problems) -> list[str] | None:
     return names
 
 
-def _digest(said: str, checksum: Any, problems: Problems) -> str | None:
+def settle_digest(said: str, checksum: Any, problems: Problems) -> str | None:
     """Check a SHA-256 that was given."""
     if checksum is None:
         return None
@@ -296,4 +296,4 @@ def _digests(checksum: Any, names: set[str], problems: Problems) -> dict[str, st
     for name in checksum:
         if name not in names:
             problems.add(f"`checksum`: {shown(name)} is not among the files: {few(sorted(names))}.")
-    return {name: _digest(f"checksum[{name!r}]", digest, problems) for name, digest in checksum.items()}
+    return {name: settle_digest(f"checksum[{name!r}]", digest, problems) for name, digest in checksum.items()}

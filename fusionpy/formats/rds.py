@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fusionpy.formats.fst_codecs import Damaged
 from fusionpy.formats.rds_values import NA_INTEGER, NA_REAL, RKind, RValue, as_r_text, is_na
 
-__all__ = ["MOST_BYTES", "Damaged", "NotPlain", "read_rds"]
+__all__ = ["MOST_BYTES", "Damaged", "NotPlain", "read_rda", "read_rds"]
 
 MOST_BYTES = 2**31  # unpacked
 MOST_RATIO = 400  # unpacked over packed, beyond the first MiB
@@ -44,7 +44,9 @@ _REFUSED = {
     **dict.fromkeys((239, 240, 243, 244), "byte code"),
     **dict.fromkeys((241, 242, 245, 246, 247, 248, 249, 250, 252, 253), "an environment"),
 }
+_RDA = {b"RDX2\n", b"RDX3\n", b"RDA2\n", b"RDA3\n", b"RDB2\n", b"RDB3\n"}
 _NIL, _SYMBOL, _PAIRS, _CALL, _TEXT = 0, 1, 2, 6, 9
+_POINTER = 22
 _ALTREP, _MISSING, _NULL, _REFERENCE = 238, 251, 254, 255
 _NUMBERS: dict[int, RKind] = {10: "logical", 13: "integer", 14: "double", 15: "complex", 24: "raw"}
 _HAS_ATTRIBUTES, _HAS_TAG = 0x200, 0x400
@@ -59,7 +61,7 @@ class NotPlain(Damaged):
     """A file holds what could act, or what only R can make sense of."""
 
 
-def read_rds(content: bytes, size: int | None = None) -> RValue | None:
+def read_rds(content: bytes, size: int | None = None, *, pointers: bool = False) -> RValue | None:
     """Read what R's `saveRDS` wrote.
 
     Parameters
@@ -68,6 +70,8 @@ def read_rds(content: bytes, size: int | None = None) -> RValue | None:
         Packed or not.
     size : int, optional
         Of the file that it stands in, if that is packed once more: what it may unpack to goes by it.
+    pointers : bool
+        Take pointers, which point nowhere any more, for NULL: every data.table has one among its attributes.
 
     Returns
     -------
@@ -93,14 +97,47 @@ def read_rds(content: bytes, size: int | None = None) -> RValue | None:
     kind, data = data[:2], data[2:]
     try:
         if kind == b"X\n":
-            return _Reader(_Binary(data, ">"), size).read()
+            return _Reader(_Binary(data, ">"), size, pointers).read()
         if kind == b"B\n":
-            return _Reader(_Binary(data, "<"), size).read()
+            return _Reader(_Binary(data, "<"), size, pointers).read()
         if kind == b"A\n":
-            return _Reader(_Ascii(data), size).read()
+            return _Reader(_Ascii(data), size, pointers).read()
     except (ValueError, OverflowError, RecursionError, StopIteration, struct.error):
         raise Damaged("it is cut off, or damaged") from None
     raise Damaged("it is not a file that R's `saveRDS` wrote")
+
+
+def read_rda(content: bytes) -> dict[str, RValue | None]:
+    """Read what R's `save` wrote: objects by their names.
+
+    Parameters
+    ----------
+    content : bytes
+        Packed or not. What `saveRDS` wrote will do as well, and is named "".
+
+    Returns
+    -------
+    dict of str to RValue
+
+    Raises
+    ------
+    Damaged
+        As `read_rds`.
+
+    Examples
+    --------
+    >>> from fusionpy.formats.rds_values import character
+    >>> from fusionpy.formats.rds_writer import write_rds
+    >>> list(read_rda(write_rds(character(["a"]))))
+    ['']
+    """
+    data = _unpacked(content, len(content))
+    if data[:5] not in _RDA:
+        return {"": read_rds(data, len(content), pointers=True)}
+    found = read_rds(data[5:], len(content), pointers=True)
+    if found is not None and found.kind != "pairlist":
+        raise Damaged("it is not a file that R's `save` wrote")
+    return {} if found is None else found.entries()
 
 
 def _unpacked(content: bytes, size: int) -> bytes:
@@ -237,8 +274,9 @@ class _Ascii:
 class _Reader:
     """Objects, one within the other."""
 
-    def __init__(self, source: _Binary | _Ascii, size: int) -> None:
+    def __init__(self, source: _Binary | _Ascii, size: int, pointers: bool = False) -> None:
         self.source = source
+        self.pointers = pointers
         self.size = size  # of the file, packed
         self.symbols: list[RValue] = []
         self.known: dict[tuple[bytes, int], str] = {}  # texts seen, as R repeats most of them
@@ -276,6 +314,9 @@ class _Reader:
             return self._pairs(flags, depth)
         if kind == _ALTREP:
             return self._altrep(depth)
+        if kind == _POINTER and self.pointers:
+            self._skip_pointer(flags, depth)
+            return None
         if kind in _NUMBERS:
             number = _NUMBERS[kind]
             values: Any = self.source.numbers(number, self._length())
@@ -336,6 +377,14 @@ class _Reader:
         if not 1 <= place <= len(self.symbols):
             raise Damaged("it refers to what is not there")
         return self.symbols[place - 1]
+
+    def _skip_pointer(self, flags: int, depth: int) -> None:
+        """Read what goes along with a pointer, and what it counts as where it is referred to."""
+        self.symbols.append(RValue("symbol", ("",)))
+        self.item(depth + 1)
+        self.item(depth + 1)
+        if flags & _HAS_ATTRIBUTES:
+            self._attributes(depth)
 
     def _pairs(self, flags: int, depth: int, dotted: bool = False) -> RValue:
         """Read a pairlist, or a call, cell after cell."""

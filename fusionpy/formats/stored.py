@@ -50,6 +50,7 @@ __all__ = [
     "Reader",
     "Run",
     "Stored",
+    "holds_fst",
     "is_finished",
     "is_fst",
     "noted_attributes",
@@ -60,11 +61,13 @@ __all__ = [
 ]
 
 FST_ENDINGS = (".fsd", ".fst")
+FST_AT, FST_BEGINS = 44, b"PAAP"  # where, and what, fst files say that they are
 ENDINGS = (".parquet", *FST_ENDINGS)
 CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 HINT = "Pass a file that `fuse(fsd=...)` wrote."
 AGAIN = "Call `fusionpy.distributed.fuse()` again: it makes this file anew."
 LEVELS = "levels"  # in the note of an fst file: types of levels that it has as text
+KEYS = "keys"  # in the note of a Parquet file: columns that its rows are ordered by
 ZONELESS = "zoneless"  # likewise: times that R has in UTC, and that had no zone
 COMPRESS = 90  # of fst files, as the reference writes them
 ROWS_AT_ONCE = 2**20  # of a file's column M
@@ -92,17 +95,32 @@ def is_fst(path: Path) -> bool:
     return path.suffix.lower() in FST_ENDINGS
 
 
+def holds_fst(path: Path) -> bool:
+    """Tell whether a file is of the fst format: by its name, or if that says nothing, by how it begins."""
+    if path.suffix.lower() in ENDINGS or not path.is_file():
+        return is_fst(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(len(FST_BEGINS) + FST_AT)[FST_AT:] == FST_BEGINS
+    except OSError:
+        return False
+
+
 @contextmanager
-def write_stored(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+def write_stored(
+    target: Path, schema: pa.Schema, keys: Sequence[str] = ("M",)
+) -> Iterator[Callable[[pa.Table], None]]:
     """Write implicates table by table; the file appears under its name when it is complete.
 
     Parameters
     ----------
     target : Path
         Ends with one of `ENDINGS`, which decides the format. What R's `read_fsd` reads is an fst file,
-        compress = 90, with M as its key.
+        compress = 90.
     schema : pyarrow.Schema
         Rows come in the order of its column M.
+    keys : sequence of str
+        Columns that the rows are ordered by, M first: R's data.table has them as its key.
 
     Yields
     ------
@@ -115,9 +133,11 @@ def write_stored(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table
         told = {key: value for key, value in told.items() if value}
         if told:
             schema = with_metadata(schema, {**noted_attributes(schema), **told})
-        with FstWriter(target, schema, COMPRESS, keys=["M"]) as writer:
+        with FstWriter(target, schema, COMPRESS, keys=keys) as writer:
             yield writer.append
         return
+    if len(keys) > 1:  # Parquet files have M first by what they are
+        schema = with_metadata(schema, {**noted_attributes(schema), KEYS: list(keys)})
     with written_aside(target, private=True) as aside, ExitStack() as stack:
         parquet = _ParquetFile(aside, schema, stack)
         yield parquet.append
@@ -174,6 +194,8 @@ class Stored:
         Rows at which pieces begin that are best read as a whole, and the number of rows.
     told : mapping of str to Told
         What a Parquet file notes of levels that it could not hold.
+    keys : tuple of str
+        Columns that the rows are ordered by, as far as the file says so.
     """
 
     path: Path
@@ -185,6 +207,7 @@ class Stored:
     _read: Reader
     _runs: Callable[[], Iterator[Run]]
     told: Mapping[str, Told] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -249,7 +272,7 @@ def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
     Parameters
     ----------
     path : path
-        Anything but a name that ends with ``.fsd`` or ``.fst`` is taken for a Parquet file. Of a folder, see
+        Anything but an fst file, by its name or its content, is taken for a Parquet file. Of a folder, see
         `fusionpy.formats.folders.parts_of`; folders ``M=1``, ``M=2``, ... in it tell the column M.
     hint : str
         What to do if it cannot be read.
@@ -268,7 +291,7 @@ def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
             path = Path(path).expanduser()
         except RuntimeError:
             raise OSError("Its '~' leads nowhere") from None
-        if is_fst(path) and path.is_file():
+        if holds_fst(path) and path.is_file():
             return _open_fst(path)
         if path.is_dir():
             return _with_guessed_levels(_open_folder(path))
@@ -374,7 +397,8 @@ def _open_fst(path: Path) -> Stored:
         for start, n_rows in stored.windows(0, file.n_rows, ROWS_AT_ONCE):
             yield from runs_of(read(start, n_rows, ["M"], 1).column("M").combine_chunks())
 
-    stored = Stored(path, schema, file.n_rows, made, file.keys[:1] == ("M",), None, read, runs)
+    is_sorted = file.keys[:1] == ("M",)
+    stored = Stored(path, schema, file.n_rows, made, is_sorted, None, read, runs, keys=file.keys)
     return stored
 
 
@@ -433,6 +457,7 @@ def _open_parquet(path: Path) -> Stored:
         return table.slice(first - int(starts[groups[0]]) if len(groups) else 0, n_rows).select(list(names))
 
     made = noted_attributes(schema)
+    keys = made.pop(KEYS, None)
     stored = Stored(
         path,
         schema,
@@ -443,6 +468,7 @@ def _open_parquet(path: Path) -> Stored:
         read,
         lambda: _parquet_runs(path, metadata, scale),
         told_levels(schema, original_schema((metadata.metadata or {}).get(b"ARROW:schema"))),
+        tuple(each for each in keys if isinstance(each, str)) if isinstance(keys, list) else (),
     )
     return _with_noted_levels(stored)
 

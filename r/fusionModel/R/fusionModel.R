@@ -18,23 +18,24 @@
 #' of the two is loaded.
 #'
 #' @section Functions:
-#' Each has its help page in fusionpy: [analyze][fusionpy::analyze()], [fuse][fusionpy::fuse()],
+#' Each has its help page in fusionpy: [analyze][fusionpy::analyze()],
+#' [fetch_recs_example][fusionpy::fetch_recs_example()], [fuse][fusionpy::fuse()],
 #' [fusionpy_config][fusionpy::fusionpy_config()], [importance][fusionpy::importance()],
 #' [impute][fusionpy::impute()], [install_fusionpy][fusionpy::install_fusionpy()],
 #' [load_donor][fusionpy::load_donor()], [load_recipient][fusionpy::load_recipient()],
-#' [monotonic][fusionpy::monotonic()], [plot_valid][fusionpy::plot_valid()], [prepXY][fusionpy::prepXY()],
-#' [read_fsd][fusionpy::read_fsd()], [train][fusionpy::train()], [validate][fusionpy::validate()].
+#' [lookup][fusionpy::lookup()], [monotonic][fusionpy::monotonic()], [plot_valid][fusionpy::plot_valid()], [prepXY][fusionpy::prepXY()],
+#' [read_fsd][fusionpy::read_fsd()], the data [recs][fusionpy::recs], [train][fusionpy::train()], [validate][fusionpy::validate()].
 #'
-#' @aliases analyze fuse fusionpy_config importance impute install_fusionpy load_donor load_recipient monotonic
-#'   plot_valid prepXY read_fsd train validate
+#' @aliases analyze fetch_recs_example fuse fusionpy_config importance impute install_fusionpy load_donor load_recipient
+#'   lookup monotonic plot_valid prepXY read_fsd recs train validate
 #' @examples
 #' identical(fusionModel::train, fusionpy::train)
 #' utils::packageVersion("fusionModel") >= "2.4.0"
 #' @rawNamespace
-#' importFrom(fusionpy, analyze, fuse, fusionpy_config, importance, impute, install_fusionpy, load_donor,
-#'            load_recipient, monotonic, plot_valid, prepXY, read_fsd, train, validate)
-#' export(analyze, fuse, fusionpy_config, importance, impute, install_fusionpy, load_donor,
-#'        load_recipient, monotonic, plot_valid, prepXY, read_fsd, train, validate)
+#' importFrom(fusionpy, analyze, fetch_recs_example, fuse, fusionpy_config, importance, impute, install_fusionpy,
+#'            load_donor, load_recipient, lookup, monotonic, plot_valid, prepXY, read_fsd, recs, train, validate)
+#' export(analyze, fetch_recs_example, fuse, fusionpy_config, importance, impute, install_fusionpy,
+#'        load_donor, load_recipient, lookup, monotonic, plot_valid, prepXY, read_fsd, recs, train, validate)
 "_PACKAGE"
 
 .onAttach <- function(libname, pkgname) {

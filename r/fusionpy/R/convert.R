@@ -98,6 +98,7 @@ TABLE <- list(
     replicate_weights = optional(strings), bounds = optional(strings), identities = optional(strings),
     monotone = optional(directions), keep_donors = flag
   ),
+  fetch_recs_example = list(path = optional(path)),
   fuse = list(
     fsn = path, fsd = optional(path), M = number, retain = optional(strings), kblock = number, margin = number,
     cores = number, seed = seed
@@ -134,7 +135,15 @@ take <- function(verb, from, call = sys.call(-1)) {
   problems <- missing_arguments(context, from)
   arguments <- list()
   for (name in setdiff(names(TABLE[[verb]]), names(problems))) {
-    value <- get(name, from)
+    if (name == "cores" && eval(quote(missing(cores)), from)) {
+      value <- default_cores(get(name, from))
+      if (inherits(value, "wrong")) {
+        problems[name] <- value
+        next
+      }
+    } else {
+      value <- get(name, from)
+    }
     converted <- TABLE[[verb]][[name]](value)
     if (inherits(converted, "wrong")) {
       problems[name] <- paste0("`", name, "` must be ", converted, ", not ", shown(value), ".")

@@ -13,9 +13,10 @@
 #' @param seed Same seed, same result. `NULL`: drawn from R's random numbers, so that [set.seed()] makes it repeatable.
 #' @param M Number of completed data sets. More than one let [analyze()] tell what the missing values cost in precision.
 #'
-#' @return `data`, completed: of the same class, with the same rows, columns and columns' classes. Observed values are
-#'   never changed, and imputed ones are always among those observed in their column. With `M > 1`, a data.table of
-#'   `M * nrow(data)` rows with key `M`, its first column.
+#' @return `data`, completed: the same rows and columns, in their order and with their classes. A data.table for a
+#'   data.table, keyed as it was if no column of its key had holes; a plain data.frame for anything else, tibbles too,
+#'   without row names. Observed values are never changed, and imputed ones are always among those observed in their
+#'   column. With `M > 1`, a data.table of `M * nrow(data)` rows with key `M`, its first column.
 #' @inherit train references
 #' @export
 #' @examplesIf fusionpy::fusionpy_config()$available
@@ -25,7 +26,6 @@
 #' colSums(is.na(completed))
 impute <- function(data, weight = NULL, ignore = NULL, cores = parallel::detectCores(logical = FALSE) - 1L,
                    seed = NULL, M = 1) {
-  if (missing(cores)) cores <- max(1L, cores, na.rm = TRUE)
   arguments <- take("impute", environment())
   needed <- setdiff(names_of(data), ignore)
   reply <- ask("impute", arguments, list(data = send(data, needed)))

@@ -1,14 +1,16 @@
 # What comes back, in the form that the reference gives it.
 
-# `data`'s retained columns, just as they are, behind column M.
-carry_along <- function(fused, data, retain, M) {
+# `data`'s retained columns, just as they are, behind column M; rows of an implicate in the order of `rows`.
+carry_along <- function(fused, data, retain, M, key, rows) {
   retain <- unique(retain)
-  if (length(retain)) {
-    rows <- rep(seq_len(nrow(data)), M)
-    kept <- columns_of(data, retain)[rows]
-    fused <- data.table(fused[, "M"], kept, fused[, -"M"])
+  places <- rep(if (is.null(rows)) seq_len(nrow(data)) else rows, M)
+  if (!is.null(rows)) {
+    moved <- places + rep((seq_len(M) - 1) * nrow(data), each = nrow(data))
+    fused <- fused[moved]
   }
-  keyed_on_m(fused)
+  if (length(retain)) fused <- data.table(fused[, "M"], columns_of(data, retain)[places], fused[, -"M"])
+  setattr(fused, "sorted", c("M", key))
+  fused[]
 }
 
 # Some columns of any kind of frame, not copied, as a data.table. Those that are not there are left out.
@@ -24,14 +26,12 @@ keyed_on_m <- function(table) {
   table[]
 }
 
-# Observed values stay; the others are those that Python drew.
+# Observed values stay; the others are those that Python drew. A data.table stays one, with its key if no column of that
+# had holes; of any other kind of frame a plain data.frame is left, as in the original.
 fill_holes <- function(data, drawn, M) {
   n <- nrow(data)
-  if (M > 1) {
-    data <- data.table(M = rep(seq_len(M), each = n), as.data.table(data)[rep(seq_len(n), M)])
-  } else if (inherits(data, "data.table")) {
-    data <- data.table::copy(data)
-  }
+  data <- if (inherits(data, "data.table")) data.table::copy(data) else plain_frame(data)
+  if (M > 1) data <- data.table(M = rep(seq_len(M), each = n), as.data.table(data)[rep(seq_len(n), M)])
   for (name in names(drawn)) {
     holes <- which(is.na(data[[name]]))
     column <- data[[name]]
@@ -39,6 +39,14 @@ fill_holes <- function(data, drawn, M) {
     if (inherits(data, "data.table")) data.table::set(data, j = name, value = column) else data[[name]] <- column
   }
   if (M > 1) keyed_on_m(data) else if (inherits(data, "data.table")) data[] else data
+}
+
+# The same columns as a data.frame, without row names and what else a frame may carry.
+plain_frame <- function(data) {
+  n <- nrow(data)
+  columns <- as.list(data)
+  attributes(columns) <- list(names = names(data), class = "data.frame", row.names = .set_row_names(n))
+  columns
 }
 
 names_of <- function(data) {

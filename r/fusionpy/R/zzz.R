@@ -7,6 +7,8 @@ the <- new.env(parent = emptyenv())
 the$garbage <- 0
 
 .onLoad <- function(libname, pkgname) {
+  set_cores()
+  bind_recs(topenv())
   python <- preferred_python()
   if (!is.null(python) && !reticulate::py_available()) reticulate::use_python(python, required = TRUE)
 }

@@ -1,14 +1,22 @@
 test_that("it exports what fusionpy exports", {
   expect_setequal(getNamespaceExports("fusionModel"), getNamespaceExports("fusionpy"))
-  for (name in getNamespaceExports("fusionpy")) {
+  for (name in setdiff(getNamespaceExports("fusionpy"), "recs")) { # which is opened when it is looked at
     expect_identical(getExportedValue("fusionModel", name), getExportedValue("fusionpy", name), info = name)
   }
 })
 
 test_that("it has every function that scripts call by the original's name", {
   verbs <- c("train", "fuse", "validate", "plot_valid", "analyze", "prepXY", "impute", "importance", "monotonic",
-             "read_fsd")
+             "read_fsd", "lookup", "recs")
   expect_true(all(verbs %in% getNamespaceExports("fusionModel")))
+})
+
+test_that("`recs` is the same, opened when it is used", {
+  for (package in c("fusionModel", "fusionpy")) expect_true(bindingIsActive("recs", as.environment(asNamespace(package)))
+                                                            || bindingIsActive("recs", parent.env(asNamespace(package))))
+  on.exit(options(before))
+  before <- options(fusionModel.recs = data.frame(weight = 1:3))
+  expect_identical(fusionModel::recs, data.frame(weight = 1:3))
 })
 
 test_that("it passes for the version that fusionData asks for", {

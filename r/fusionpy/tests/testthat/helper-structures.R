@@ -179,3 +179,19 @@ record <- function(call) {
   if (inherits(answer, "error")) said["error"] <- list(answer) else said[c("value", "visible")] <- answer
   said
 }
+
+# A CSV file with the classes that a schema tells.
+as_typed <- function(file, schema) {
+  frame <- utils::read.csv(gzfile(file), check.names = FALSE, colClasses = "character", na.strings = "")
+  told <- jsonlite::read_json(schema, simplifyVector = TRUE)
+  for (name in names(frame)) {
+    value <- frame[[name]]
+    about <- told[[name]]
+    frame[[name]] <- if (about$kind %in% c("ordered", "nominal")) {
+      factor(value, about$levels, ordered = about$kind == "ordered")
+    } else if (about$kind == "logical") {
+      value %in% c("TRUE", "True", "true", "1")
+    } else if (about$storage == "integer") as.integer(value) else as.numeric(value)
+  }
+  frame
+}

@@ -40,3 +40,12 @@ calls.CALLS['fail'] = lambda arguments, frames, model: 1 / 0
 ")
   ask("echo", list(), list(data = send(data, needed)))$frame
 }
+
+# Sessions of their own, in which the package is loaded anew: what the code printed.
+session <- function(..., env = character()) {
+  script <- tempfile(fileext = ".R")
+  writeLines(c(sprintf(".libPaths(%s)", paste(deparse(.libPaths()), collapse = "")), ...), script)
+  rscript <- file.path(R.home("bin"), "Rscript")
+  env <- c(env, if (!any(startsWith(env, "FUSIONPY_CACHE"))) paste0("FUSIONPY_CACHE=", tempfile("cache")))
+  suppressWarnings(system2(rscript, c("--vanilla", shQuote(script)), stdout = TRUE, stderr = TRUE, env = env))
+}

@@ -76,6 +76,49 @@ test_that("a production pipeline in fusionData's style runs as it is", {
   expect_false(anyNA(found$est))
 })
 
+test_that("a recipient's own key goes along, through the file, into joins", {
+  skip_without_python()
+  folder <- tempfile("pipeline")
+  recipient <- recipients(400)
+  recipient[, `:=`(acs_year = rep(2019:2015, each = 80), acs_hid = sprintf("%d_%04d", rep(1:8, 50), 400:1))]
+  data.table::setkeyv(recipient, c("acs_year", "acs_hid"))
+
+  # As in production: the folder is not there yet, the key is what is retained, draws go to disk.
+  fsd <- fuse(data = recipient, fsn = model(), fsd = file.path(folder, "2019", "H_fused.fsd"), M = 4,
+              retain = data.table::key(recipient), margin = 4)
+  sim <- read_fsd(fsd, M = Inf)
+  expect_identical(data.table::key(sim), c("M", "acs_year", "acs_hid"))
+  expect_identical(sim[, list(acs_year, acs_hid)], recipient[rep(1:400, 4), list(acs_year, acs_hid)])
+
+  # Records by their identifiers, of one implicate and one year.
+  ids <- recipient$acs_hid[recipient$acs_year == 2019L][c(7, 3, 50)]
+  found <- sim[.(1L, 2019L, ids), nomatch = NULL]
+  expect_identical(found$acs_hid, ids)
+  expect_identical(found$electricity, sim$electricity[match(ids, sim$acs_hid)])
+  expect_identical(nrow(sim[.(2L)]), 400L)
+  expect_identical(nrow(sim[.(1L, 2019L, "nobody"), nomatch = NULL]), 0L)
+
+  # Joins by key, both ways, and an update by reference, give what a look-up row by row gives.
+  by <- data.table::key(recipient)
+  joined <- merge(sim, recipient[, c(by, "tenure", "weight"), with = FALSE], by = by)
+  expect_identical(nrow(joined), 1600L)
+  sim[recipient, on = by, tenure := i.tenure]
+  expect_identical(as.character(sim$tenure), as.character(rep(recipient$tenure, 4)))
+  one <- read_fsd(fsd, columns = c(by, "solar", "gas_bill"))
+  expect_identical(data.table::key(one), by)
+  kept <- recipient[one]
+  expect_identical(kept$i.gas_bill, NULL)
+  expect_identical(kept$gas_bill, one$gas_bill)
+  expect_identical(kept$acs_hid, recipient$acs_hid)
+
+  # What is wanted of a list of households, without reading the rest.
+  some <- read_fsd(fsd, M = Inf, df = recipient[c(9, 2, 380), by, with = FALSE])
+  expect_identical(data.table::key(some), c("M", by))
+  expect_identical(nrow(some), 12L)
+  expect_identical(some[.(3L, recipient$acs_year[9], recipient$acs_hid[9])]$electricity,
+                   sim[.(3L, recipient$acs_year[9], recipient$acs_hid[9])]$electricity)
+})
+
 test_that("models of R's own fusionModel fuse here", {
   skip_without_python()
   shared <- Sys.getenv("FUSIONPY_SHARED", "/work/shared")

@@ -1,0 +1,2 @@
+# Opened when it is used: see ?recs.
+delayedAssign("recs", fusionpy::recs)
