@@ -49,7 +49,7 @@ MAGIC = (
 )
 NOT_LOOKED_UP = 3  # exit code of dependencies.py --audit
 R_PACKAGES = ("fusionpy", "fusionModel")
-R_NEEDS = ("cli", "data.table", "jsonlite", "knitr", "reticulate", "rmarkdown")
+R_NEEDS = ("cli", "data.table", "ggplot2", "jsonlite", "knitr", "reticulate", "rmarkdown", "tibble")
 
 
 class Refusal(Exception):  # noqa: N818  (what it says is no fault of this program)

@@ -27,7 +27,7 @@ except ImportError:  # Windows
 __all__ = ["R_PACKAGES", "Runner", "alone", "r_is_there"]
 
 HERE = Path(__file__).parent
-R_PACKAGES = ("data.table", "evaluate", "jsonlite", "reticulate", "cli")
+R_PACKAGES = ("data.table", "evaluate", "ggplot2", "jsonlite", "reticulate", "cli", "tibble")
 WITHOUT_R = """
 !!! warning "Not run"
 

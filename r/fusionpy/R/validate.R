@@ -90,8 +90,8 @@ tell_compared <- function(reply, valid) {
 print.validate <- function(x, ...) {
   table <- if (is.data.frame(x)) x else x[["data"]]
   if (is_comparison(table)) {
-    cli::cat_line(sprintf("Validation of %d variables in %d subsets", length(unique(table[["y"]])),
-                          length(unique(table[["id"]]))))
+    cli::cat_line(sprintf("Validation of %d variables in %d subsets%s", length(unique(table[["y"]])),
+                          length(unique(table[["id"]])), if (is.data.frame(x)) "; medians over them:" else ""))
   }
   if (is.data.frame(x)) {
     if (is_comparison(x) && nrow(x)) print(medians_of(x), row.names = FALSE, digits = 3)
