@@ -18,7 +18,7 @@ from fusionpy.model import FusionModel, Step
 
 __all__ = ["Coding", "Predictions", "members_of", "prepare_predictions"]
 
-WORTHWHILE = 3_000  # rows per member from which compiling its forests takes less time than it saves
+WORTHWHILE = 1_000  # rows per member from which compiling its forests takes less time than it saves
 FINAL = -1  # number of the member that is fitted on all donors
 
 

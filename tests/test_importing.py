@@ -49,3 +49,23 @@ def test_estimates_need_no_lightgbm():
     fusionpy.analyze({"mean": "a"}, implicates)
     """
     assert brought_by(script) == {"pandas"}
+
+
+def test_fusing_with_an_archive_needs_no_lightgbm(tmp_path):
+    donor = fusionpy.datasets.load_donor().head(300)
+    y = ["insulation", "electricity"]
+    fusionpy.train(
+        donor,
+        y,
+        ["region", "rooms"],
+        fsn=tmp_path / "m.fsn",
+        refits=2,
+        hyper={"num_iterations": 5},
+        quiet=True,
+    )
+    script = f"""
+    import fusionpy
+    recipient = fusionpy.datasets.load_recipient().head(1000)
+    fusionpy.fuse(recipient, {str(tmp_path / "m.fsn")!r}, M=2, quiet=True)
+    """
+    assert brought_by(script) == {"pandas"}

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from fusionpy.engines.rewriting import OWN, Unit, restate
 from fusionpy.errors import FusionError
 
 if TYPE_CHECKING:
-    from lightgbm import Booster
+    import lightgbm
+
+    Booster: TypeAlias = "lightgbm.Booster | Written"
 else:
     Booster = Any  # others name it in annotations only
 
@@ -35,6 +37,7 @@ __all__ = [
     "Problem",
     "Target",
     "Tuning",
+    "Written",
     "add",
     "fit",
     "one_thread",
@@ -443,6 +446,8 @@ def text(booster: Booster, rounds: int = -1) -> str:
 
     Of `text`, `parse` gives back the same predictions, bit for bit.
     """
+    if isinstance(booster, Written) and rounds == -1:
+        return booster.text
     with one_thread():
         return str(booster.model_to_string(num_iteration=rounds))
 
@@ -462,7 +467,34 @@ def add(base: Booster, booster: Booster) -> Booster:
     return parse(rewriting.add(text(base), text(booster)))
 
 
-def parse(model: str) -> Booster:
+class Written:
+    """A model as its text, which is all that is needed to compile or to keep it.
+
+    LightGBM reads it, and gives what is asked of a ``lightgbm.Booster``, when something else is.
+
+    Attributes
+    ----------
+    text : str
+        As `text` writes it, and checked.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.text = model
+        self._booster: lightgbm.Booster | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._booster is None:
+            try:
+                self._booster = parse(self.text)
+            except ValueError as error:
+                told = "Make the archive again, or ask for it where it comes from."
+                raise FusionError("LightGBM cannot read a model.", [str(error)], told) from None
+        return getattr(self._booster, name)
+
+
+def parse(model: str) -> lightgbm.Booster:
     """Read a model from LightGBM text. It holds numbers only: nothing in it is executed.
 
     Raises

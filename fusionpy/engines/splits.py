@@ -47,9 +47,11 @@ def split_totals(booster: Booster) -> NDArray[np.float64]:
         "split_gain": [],
         "internal_count": [],
     }
-    for name, values in _ARRAYS.findall(text(booster)):
+    model = text(booster)
+    for name, values in _ARRAYS.findall(model):
         found[name].append(np.array(values.split(), dtype=np.float64))
-    totals = np.zeros((booster.num_feature(), 3))
+    n_features = int(model.partition("\nmax_feature_idx=")[2].partition("\n")[0]) + 1
+    totals = np.zeros((n_features, 3))
     if not found["split_feature"]:  # trees of a single leaf
         return totals
     feature, gain, count = (np.concatenate(arrays) for arrays in found.values())

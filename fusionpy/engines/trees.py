@@ -9,7 +9,7 @@ import numpy as np
 from numba import config
 from numpy.typing import NDArray
 
-from fusionpy.engines.boosting import Booster, one_thread
+from fusionpy.engines.boosting import Booster, Written, one_thread
 from fusionpy.kernels.codes import BY_SET, Trees
 
 __all__ = ["trees_of"]
@@ -53,8 +53,11 @@ def trees_of(booster: Booster) -> Trees:
     >>> bool((found[:, 0] == booster.predict(x)).all())
     True
     """
-    with one_thread():
-        text = str(booster.model_to_string())
+    if isinstance(booster, Written):
+        text = booster.text
+    else:
+        with one_thread():
+            text = str(booster.model_to_string())
     head, _, rest = text.partition("\n\n")
     body = rest[: rest.find("end of trees")]
     lines = dict(line.partition("=")[::2] for line in head.split("\n"))

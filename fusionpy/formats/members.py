@@ -131,7 +131,7 @@ class Members:
         try:
             model = content.decode()
             check_model_text(model, n_features, target.objective, target.n_classes)
-            return boosting.parse(model)
+            return boosting.Written(model)
         except UnicodeDecodeError:
             raise damaged(f"{quoted(name)} is not a model of LightGBM: it is not text") from None
         except ValueError as error:

@@ -4,7 +4,7 @@
 
 Trains by ``method="fusionModel"`` on RECS 2015's example (five fusion variables, 13 predictors, 2,843 donors)
 and fuses ten implicates of the other 2,843 households; with `--small`, or without ../shared, on the package's
-samples. Needs R with reticulate and data.table; r/fusionpy is installed in a folder that is deleted at the end.
+samples. Needs R with reticulate and data.table; r/fusionpy is installed in a folder that is deleted then.
 The row "R alone" is what it costs in R to load reticulate and start Python, before fusionpy is imported.
 """
 
