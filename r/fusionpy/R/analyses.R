@@ -116,6 +116,13 @@ gather_formulas <- function(from, dots) {
     if (!identical(defaults[[name]], quote(expr = ))) assign(name, eval(defaults[[name]]), from)
   }
   from$x <- c(found, unname(dots))
+  twofold <- Filter(function(name) !eval(call("missing", as.name(name)), from) && !is.null(get(name, from)) &&
+                      !inherits(get(name, from), "formula"), c("implicates", "static"))
+  if (length(twofold)) {
+    given <- paste0("`", twofold, "`", collapse = ", ")
+    refuse_call(paste0("`data` stands in the place of `implicates` and `static`; there is ", given, ", too."),
+                "Give one frame with all columns, or `implicates` and `static`.")
+  }
   data <- from$data
   if (is.data.frame(data) && !("M" %in% names(data))) data <- setDT(c(list(M = rep(1L, nrow(data))), as.list(data)))
   if (is.null(from$weight) && "weight" %in% names(data)) from$weight <- "weight"
@@ -129,7 +136,11 @@ check_dots <- function(dots, has_data) {
   named <- if (is.null(names(dots))) character() else Filter(nzchar, names(dots))
   if (has_data && !length(named) && all(vapply(dots, inherits, NA, "formula"))) return(invisible())
   shown <- if (length(named)) paste0("`", named, "`", collapse = ", ") else "more than it has, without names"
-  hint <- "Formulas may follow one another where `data` is given; see `?fusionpy::analyze`."
-  raise("argument", "`analyze()` cannot start.", paste0("It has no such arguments: ", shown, "."), hint,
-        verb = list(call = sys.call(-1), formals = names(formals(analyze))))
+  refuse_call(paste0("It has no such arguments: ", shown, "."),
+              "Formulas may follow one another where `data` is given; see `?fusionpy::analyze`.")
+}
+
+refuse_call <- function(problem, hint) {
+  verb <- list(call = sys.call(-2), formals = names(formals(analyze)))
+  raise("argument", "`analyze()` cannot start.", problem, hint, verb)
 }

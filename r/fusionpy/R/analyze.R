@@ -61,7 +61,7 @@
 #' @param detailed Whether to add `n_eff` (effective sample size), `se`, `df`, `lower`, `upper` and `fmi` (fraction of
 #'   missing information), and `n_donors` if estimates are rectified.
 #' @param layout `"fusionModel"` or `"fusionacs"`: whose table is wanted. `NULL`: the latter with `data`.
-#' @param data Long data, instead of `implicates` and `static`; analyses are then formulas.
+#' @param data Long data, instead of `implicates` and `static`; analyses are then formulas. It may come first, unnamed.
 #' @param ... With `data`: formulas.
 #'
 #' @return A data.table of one row for each group, variable, level and statistic: the columns of `by`; `N`, the group's rows in
@@ -88,8 +88,9 @@ analyze <- function(x, implicates, static = NULL, weight = NULL, rep_weights = N
                     detailed = FALSE, layout = NULL, data = NULL, ...) {
   began <- Sys.time()
   by <- settle_by(tryCatch(list(given = by), error = identity), substitute(by))
-  check_dots(list(...), !missing(data))
-  if (!missing(data)) gather_formulas(environment(), list(...))
+  if (is.null(data) && !missing(x) && is.data.frame(x)) data <- x
+  check_dots(list(...), !is.null(data))
+  if (!is.null(data)) gather_formulas(environment(), list(...))
   if (is.null(layout)) layout <- "fusionModel"
   arguments <- take("analyze", environment())
   asked <- columns_asked(analyses_of(x))

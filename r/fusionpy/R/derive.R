@@ -16,7 +16,10 @@ derive <- function(implicates, static, fun, asked, by, weight, rep_weights) {
   columns <- columns[names(columns) %in% c(asked$names, unlist(by))]
   rows <- order(implicates[["M"]])
   kept <- setdiff(names(implicates), names(columns))
-  sorted <- lapply(stats::setNames(nm = kept), function(name) implicates[[name]][rows])
+  needed <- c("M", asked$names, unlist(by), weight, rep_weights)
+  sorted <- lapply(stats::setNames(nm = kept), function(name) {
+    if (name %in% needed) implicates[[name]][rows] else implicates[[name]] # which is not sent
+  })
   left <- setdiff(names(static), names(columns))
   list(implicates = setDT(c(sorted, columns)), static = if (length(left)) columns_of(static, left))
 }

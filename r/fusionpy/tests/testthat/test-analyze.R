@@ -31,6 +31,12 @@ test_that("data.table's syntax works inside fun, and what fun changes is its own
     expect_equal(found$est, per_head, info = way)
     expect_identical(list(fused, static), before, info = way)
   }
+  if (requireNamespace("dplyr", quietly = TRUE)) {
+    tidy <- as_typed("function(d) d |> dplyr::mutate(z = electricity / hh_size) |> dplyr::select(z)")
+    expect_equal(of(list(mean = "z"), fused, fun = tidy)$est, per_head)
+    grouped <- as_typed("function(d) dplyr::transmute(tibble::as_tibble(d), M, z = electricity / hh_size, urban)")
+    expect_equal(of(list(mean = "z"), fused, fun = grouped)$est, per_head)
+  }
   w <- as_typed("function(d) d[, .(z = electricity - weighted.mean(electricity, W))]")
   for (weight in list(NULL, "weight")) {
     found <- of(list(mean = "z"), fused, fun = w, weight = weight)
@@ -212,6 +218,14 @@ test_that("a call as fusionACS has it, of long data with a weight per row and im
                                           layout = "fusionacs")))
   detailed <- quietly(analyze(data = long, ~ mean(electricity), detailed = TRUE))
   expect_identical(names(detailed)[-(1:7)], c("cv", "N", "se", "df", "lower", "upper", "fmi"))
+  expect_identical(quietly(analyze(long, avg ~ mean(electricity), by = tenure)),
+                   quietly(analyze(data = long, avg ~ mean(electricity), by = "tenure")))
+  wrong_calls <- list(function() analyze(data = long, ~ mean(electricity), implicates = long), function() analyze(long),
+                      function() analyze(long, list(mean = "electricity")), function() analyze(data = long, ~ mean(electricity), 5),
+                      function() analyze(data = long, ~ mean(electricity), static = recipients()))
+  for (call in wrong_calls) expect_error(call(), class = "fusionpy_argument_error")
+  problem <- tryCatch(analyze(~ mean(electricity), long, wieght = "a"), error = identity)
+  expect_identical(as.character(problem$call[[1]]), "analyze")
   # One record each, as the public pseudo-sample has it: no margins.
   single <- quietly(analyze(data = long[long$M == 1, -"M"], ~ mean(electricity)))
   expect_equal(single$est, with(long[long$M == 1], weighted.mean(electricity, weight)))
