@@ -454,6 +454,8 @@ def _solo_pools(
     ptiles = percentiles(options.nquantiles)
     expected = unscaled[:, 0], unscaled[:, 1:]
     size = choose_pool_sizes(near, label, weight, *expected, ptiles, low, options.tolerant, sample.spread)
+    if options.method == "fusionModel" and len(ptiles) == 1:  # which has no spread then, and takes all
+        size[:] = near.shape[1]
     start = np.concatenate([[0], np.cumsum(size)]).astype(np.intp)
     member = np.concatenate([near[c, :k] for c, k in enumerate(size)])
     total = np.add.reduceat(weight[member], start[:-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,7 +14,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Listener", "Ticker", "announce", "heard_by", "track"]
+__all__ = ["Listener", "Ticker", "announce", "heard_by", "note", "track"]
 
 LINE_EVERY = 15.0  # seconds between the lines of a log
 
@@ -56,6 +57,22 @@ def announce(message: str, quiet: bool) -> None:
         listener.announce(message)
     else:
         print(message, file=sys.stderr)
+
+
+def note(message: str, category: type[Warning], stacklevel: int) -> None:
+    """Tell what must not go unheard: to a listener as a line, else as a warning.
+
+    Parameters
+    ----------
+    message : str
+    category : type of Warning
+    stacklevel : int
+        As `warnings.warn` has it, counted from here.
+    """
+    if (listener := _listener.get()) is not None:
+        listener.announce(message)
+    else:
+        warnings.warn(message, category, stacklevel=stacklevel)
 
 
 @contextmanager

@@ -135,7 +135,8 @@ def learn_ranges(schema: Schema, x: Array) -> dict[str, Range]:
             codes = np.unique(values).astype(np.intp).tolist()
             found[variable.name] = Range(absent=tuple(sorted(set(range(variable.n_classes)) - set(codes))))
         else:
-            found[variable.name] = range_of(values)
+            finite = values[np.isfinite(values)]
+            found |= {variable.name: range_of(finite)} if len(finite) else {}
     return found
 
 

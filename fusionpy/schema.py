@@ -240,7 +240,13 @@ class Schema:
 
     @classmethod
     def learn(
-        cls, table: Table, x: Sequence[str], y: Sequence[str], problems: Problems | None = None
+        cls,
+        table: Table,
+        x: Sequence[str],
+        y: Sequence[str],
+        problems: Problems | None = None,
+        *,
+        boosted: bool = False,
     ) -> Schema:
         """Learn the columns of a donor survey.
 
@@ -251,6 +257,9 @@ class Schema:
             Predictors and fusion variables.
         problems : Problems, optional
             What has been found wrong with the table already, to be raised together with what is found here.
+        boosted : bool
+            Whether it is for trees, which need not know how far away an infinite predictor is, and give a
+            fusion variable of one value back as it is.
 
         Returns
         -------
@@ -275,7 +284,7 @@ class Schema:
         found: list[tuple[str, str, str]] = []
         for name in (*x, *y):
             role = "fusion variable" if name in y else "predictor"
-            variable, wrong = _check_donor_column(table, name, role)
+            variable, wrong = _check_donor_column(table, name, role, boosted)
             found += [(role, name, problem) for problem in wrong]
             if variable is not None:
                 learned[name] = variable
@@ -401,7 +410,9 @@ def _check_name(name: str, role: str) -> list[str]:
     return []
 
 
-def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | None, list[str]]:
+def _check_donor_column(
+    table: Table, name: str, role: str, boosted: bool
+) -> tuple[Variable | None, list[str]]:
     """Learn one donor column and say all that is wrong with it."""
     problems = _check_name(name, role)
     if name not in table.names:
@@ -417,7 +428,7 @@ def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | 
         return None, [*problems, variable]
     values = _codes(variable, array)
     n_missing = int(np.isnan(values).sum())
-    problems += _check_numbers(variable, array, values)
+    problems += _check_numbers(variable, array, values, infinite=boosted and role == "predictor")
     if variable.kind == "continuous" and not problems:
         variable = replace(variable, exponent=telling_exponent(values))
     if n_missing == len(values):
@@ -431,7 +442,7 @@ def _check_donor_column(table: Table, name: str, role: str) -> tuple[Variable | 
                 problem += " (was 'None' or 'NA' an answer, lost when the file was read?)"
             problems.append(problem)
         seen = np.unique(values[~np.isnan(values)])
-        if len(seen) == 1 and not _looks_constant(array):
+        if len(seen) == 1 and not boosted and not _looks_constant(array):
             problems.append("the same value for every donor; there is nothing to learn")
         elif variable.kind == "continuous" and np.abs(seen[np.isfinite(seen)]).max(initial=0) > _MOST:
             problems.append(f"values beyond {_MOST:g}, which no model can be made of")
@@ -456,12 +467,15 @@ def _odd_texts(levels: Sequence[str]) -> str | None:
     return None
 
 
-def _check_numbers(variable: Variable, array: pa.Array, values: NDArray[np.float64]) -> list[str]:
-    """Refuse numbers that floating point cannot hold."""
+def _check_numbers(
+    variable: Variable, array: pa.Array, values: NDArray[np.float64], *, infinite: bool
+) -> list[str]:
+    """Refuse numbers that floating point cannot hold, and infinite ones unless they may be there."""
     if variable.kind != "continuous":
         return []
     problems = []
-    if n_infinite := int(np.isinf(values).sum()):
+    n_infinite = 0 if infinite else int(np.isinf(values).sum())
+    if n_infinite:
         problems.append(f"{counted(n_infinite, 'infinite value')}, which cannot be used")
     if pa.types.is_integer(array.type) and not _is_exact(array):
         problems.append("whole numbers beyond 2**53, too long to be kept exactly (an identifier?)")
@@ -519,7 +533,7 @@ def _mismatch(variable: Variable, array: pa.Array) -> str | None:
         values = _codes(variable, array)
         if np.isnan(values).all():
             return EMPTY
-        return next(iter(_check_numbers(variable, array, values)), None)
+        return next(iter(_check_numbers(variable, array, values, infinite=True)), None)
     if variable.kind == "logical":
         return (
             None if pa.types.is_boolean(array.type) else f"must be {_wanted(variable)}, not {describe(array)}"

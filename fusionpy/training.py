@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,12 +36,12 @@ from fusionpy.errors import (
 from fusionpy.formats.archive import library_versions, write_fsn
 from fusionpy.formats.aside import check_writable, shown_path
 from fusionpy.frames import Table, as_table
-from fusionpy.kernels.scaling import integerize_weights
+from fusionpy.kernels.scaling import integerize_weights, is_inflated
 from fusionpy.kinds import is_code_like
 from fusionpy.learning import count_models, learn_steps, refit_counts
 from fusionpy.model import METHODS, FusionModel, Known, Options, Plan
 from fusionpy.planning import check_roles, plan_steps
-from fusionpy.progress import announce, track
+from fusionpy.progress import announce, note, track
 from fusionpy.ranges import learn_ranges
 from fusionpy.rules import Rule, check_donors, orient, read_rules
 from fusionpy.schema import RECODE, UNFIT, Schema, weight_column
@@ -236,15 +238,15 @@ def train(
     _check_rows(table)
     unfit = Problems(SchemaError, UNFIT, RECODE)
     weights, replicates = _weights(table, weight, replicate_weights, unfit)
-    schema = Schema.learn(table, predictors, outcomes, unfit)
+    schema = Schema.learn(table, predictors, outcomes, unfit, boosted=True)
     used = np.flatnonzero(weights > 0)
     weights = weights[used] / weights[used].mean()
     matrix = schema.encode(table, schema.names)[used]
-    _check_enough(schema, matrix, options)
+    _check_enough(schema, matrix)
     _note_codes(schema, matrix, quiet)
     _check_rules(rules, schema, matrix)
     plans = [plan for plan in plans if not plan.derived]
-    options = _settle(options, len(used), replicates is not None)
+    options = _settle(options, schema, matrix, replicates is not None)
 
     counts = refit_counts(len(used), options.refits, seed, None if replicates is None else replicates[used])
     draw_weight = integerize_weights(weights).astype(np.float64) if options.integer_weights else weights
@@ -308,45 +310,72 @@ def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **gi
         elif not _is_share(nfolds):
             wanted = "a whole number of folds (2 or more), or a share of donors between 0 and 1"
             problems.add(f"`nfolds` must be {wanted}, not {shown(nfolds)}.")
-    for name, low in (("nquantiles", 2), ("nclusters", 0), ("refits", 0), ("patience", 1)):
+    if isinstance(nclusters := given["nclusters"], float) and nclusters >= 0:  # as R does
+        given["nclusters"] = 0 if nclusters == float("inf") else math.ceil(nclusters)
+    for name, low in (("nquantiles", 1), ("nclusters", 0), ("refits", 0), ("patience", 1)):
         value = given[name]
-        if name == "nclusters" and isinstance(value, float) and value == float("inf"):
-            settled[name] = 0
-        elif value is not None and check_whole(problems, name, value, low):
+        if value is not None and check_whole(problems, name, value, low):
             settled[name] = int(value)
     for name in ("crossfit", "redraw", "rank_scale", "untie", "calibrate", "tolerant"):
         settled[name] = given[name]
         if given[name] is not None and not isinstance(given[name], bool):
             problems.add(f"`{name}` must be True or False, not {shown(given[name])}.")
     if (krange := given["krange"]) is not None:
-        pair = list(krange) if isinstance(krange, list | tuple | np.ndarray) else []
-        if len(pair) == 2 and all(is_whole(k, 1) for k in pair) and pair[0] <= pair[1] <= 10**9:
-            settled["krange"] = (int(pair[0]), int(pair[1]))
-        else:
-            wanted = "two whole numbers, the least and the most donors of a pool, such as (10, 500)"
-            problems.add(f"`krange` must be {wanted}, not {shown(krange)}.")
-    settled["hyper"] = None if hyper is None else {**known.hyper, **_settle_hyper(hyper, problems)}
+        settled["krange"] = _settle_krange(krange, 5 if method == "fusionModel" else 1, problems)
+    settled["hyper"] = None if hyper is None else _settle_hyper(hyper, known.hyper, problems)
     return known.having(**settled)
 
 
-def _settle_hyper(hyper: Any, problems: Problems) -> dict[str, Any]:
-    many, wrong = check_hyper(hyper)
-    for problem in wrong:
+def _settle_krange(krange: Any, low: int, problems: Problems) -> tuple[int, int] | None:
+    """Take two sizes of pools in any order; of fractions what lies between them."""
+    pair = sorted(krange) if isinstance(krange, list | tuple | np.ndarray) and _are_sizes(krange, low) else []
+    if len(pair) != 2:
+        wanted = "two whole numbers, the least and the most donors of a pool, such as (10, 500)"
+        least = f"; with method 'fusionModel' both of at least {low}" if low > 1 else ""
+        problems.add(f"`krange` must be {wanted}{least}, not {shown(krange)}.")
+        return None
+    whole = math.ceil(pair[0]), max(math.ceil(pair[0]), math.floor(pair[1]))
+    if [*whole] != [*pair]:
+        note(f"`krange` is taken as {whole}: a pool has a whole number of donors.", FusionWarning, 5)
+    return whole
+
+
+def _are_sizes(krange: Any, low: int) -> bool:
+    numbers = all(isinstance(k, Real) and not isinstance(k, bool) for k in krange)
+    return numbers and all(low <= k <= 10**9 for k in krange)
+
+
+def _settle_hyper(hyper: Any, usual: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """Lay what is given before the method's own, in the order of the caller: so rows of the grid vary."""
+    found = check_hyper(hyper, usual)
+    for problem in found.problems:
         problems.add(problem)
-    for name, values in many.items():
+    for text in found.idle:
+        note(text, FusionWarning, 5)
+    for text in found.replacing:
+        warnings.warn(text, FusionWarning, stacklevel=4)
+    for name, values in found.values.items():
         if name in ONE_VALUE and len(values) > 1:
-            message = f"`hyper` entry '{name}' takes one value only: the first, {values[0]}, is used."
-            warnings.warn(message, FusionWarning, stacklevel=4)
+            text = f"`hyper` entry '{name}' takes one value only: the first, {values[0]}, is used."
+            note(text, FusionWarning, 5)
             del values[1:]
-    return {name: values if len(values) > 1 else values[0] for name, values in many.items()}
+    given = {name: values if len(values) > 1 else values[0] for name, values in found.values.items()}
+    return {**given, **{name: value for name, value in usual.items() if name not in given}}
 
 
 def _is_share(value: object) -> bool:
     return isinstance(value, float) and 0 < value < 1
 
 
-def _settle(options: Options, n: int, has_design: bool) -> Options:
+def _settle(options: Options, schema: Schema, matrix: NDArray[np.float64], has_design: bool) -> Options:
     """Settle what depends on the data, or on other choices."""
+    n = len(matrix)
+    y = [matrix[:, schema.names.index(variable.name)] for variable in schema.y if not variable.is_categorical]
+    fewest = min([n, *(int((values != 0).sum()) for values in y if is_inflated(values))])
+    if options.nfolds > fewest:  # of the rows that some model is fitted on: no fold is empty
+        text = f"`nfolds`: {fewest} folds, as a model has no more donors, instead of {options.nfolds}."
+        note(text, FusionWarning, 4)
+        options = options.having(nfolds=fewest)
     if "min_data_in_leaf" not in options.hyper or options.hyper["min_data_in_leaf"] is None:
         options = options.having(hyper={**options.hyper, "min_data_in_leaf": max(20, round(0.001 * n))})
     # With a split there are no fold models, so only refits can leave donors out.
@@ -392,31 +421,30 @@ def _weights(
     return full, ratio
 
 
-def _check_enough(schema: Schema, matrix: NDArray[np.float64], options: Options) -> None:
+def _check_enough(schema: Schema, matrix: NDArray[np.float64]) -> None:
     """Refuse donors too few, or too alike, to learn from."""
     hint = "Pass more donors of positive weight, or leave these variables out of `y`."
     problems = Problems(SchemaError, UNFIT, hint)
-    n, n_folds = len(matrix), int(options.nfolds)
-    if n < max(FEWEST_DONORS, n_folds):
-        needed = f"at least {max(FEWEST_DONORS, n_folds)} are needed"
-        folds = f" for {n_folds} folds" if n_folds > FEWEST_DONORS else ""
-        problems.add(f"{counted(n, 'donor')} of positive weight; {needed}{folds}.")
+    if (n := len(matrix)) < FEWEST_DONORS:
+        problems.add(f"{counted(n, 'donor')} of positive weight; at least {FEWEST_DONORS} are needed.")
         problems.stop()
-    found = []
+    found, constant = [], []
     for variable in schema.y:
         values = matrix[:, schema.names.index(variable.name)]
         n_nonzero = int((values != 0).sum())
-        fewest = max(FEWEST_NONZERO, n_folds)
-        if (values == values[0]).all():
-            problem = "all donors of positive weight have the same value; there is nothing to learn"
-            found.append((variable.name, problem))
-        elif variable.kind == "continuous" and n_nonzero < fewest:
-            folds = f" for {n_folds} folds" if n_folds > FEWEST_NONZERO else ""
-            problem = f"only {counted(n_nonzero, 'value')} other than 0; at least {fewest} are needed{folds}"
+        if variable.is_categorical and variable.n_classes < 2:
+            found.append((variable.name, "one level only; there is nothing to learn"))
+        elif (values == values[0]).all():
+            constant.append(variable.name)
+        elif variable.kind == "continuous" and n_nonzero < FEWEST_NONZERO:
+            problem = f"only {counted(n_nonzero, 'value')} other than 0; at least {FEWEST_NONZERO} are needed"
             found.append((variable.name, problem))
     for problem in grouped(("fusion variable", name, problem) for name, problem in found):
         problems.add(problem)
     problems.stop()
+    if constant:
+        told = "all donors of positive weight have the same value, and so will all recipients"
+        warnings.warn(f"{few(constant, '`')}: {told}.", FusionWarning, stacklevel=3)
 
 
 def _note_codes(schema: Schema, matrix: NDArray[np.float64], quiet: bool) -> None:

@@ -139,6 +139,8 @@ HYPERS = (
     {"num_iterations": 4},
     {"boosting": "dart", "num_iterations": 9},
     {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6},
+    {"boosting": "rf", "data_sample_strategy": "goss"},
+    {"boosting": "dart", "num_iterations": 12, "data_sample_strategy": "goss", "learning_rate": 0.5},
     {"data_sample_strategy": "goss", "learning_rate": 0.5},
     {"bagging_freq": 2, "bagging_fraction": 0.7, "feature_fraction": 0.6, "extra_trees": True},
     {"min_data_in_leaf": 100, "max_bin": 12, "min_data_in_bin": 9},
@@ -214,6 +216,9 @@ def by_hand(problem, grid, folds, patience, seed, counts):
         rounds = int(np.argmin(losses)) + 1
         tried.append((losses[rounds - 1], rounds, hyper, found["cvbooster"].boosters))
     _, rounds, hyper, boosters = min(tried, key=lambda each: each[0])
+    if hyper.get("boosting") == "dart":  # later rounds have changed the trees of earlier ones
+        found = lgb.cv(told(hyper, seed), fresh(), rounds, folds=folds, return_cvbooster=True)
+        boosters = found["cvbooster"].boosters
     models = [boosting.parse(model.model_to_string(num_iteration=rounds)) for model in boosters]
     for number, count in enumerate(counts):
         data, rows = fresh(), np.flatnonzero(count)

@@ -29,6 +29,7 @@ else:
     Booster = Any  # others name it in annotations only
 
 __all__ = [
+    "BOOSTINGS",
     "HYPERPARAMETERS",
     "ONE_VALUE",
     "Bins",
@@ -45,6 +46,7 @@ __all__ = [
     "parse",
     "predict",
     "refusals_told",
+    "settled",
     "text",
     "version",
 ]
@@ -63,8 +65,18 @@ HYPERPARAMETERS = (
         "path_smooth",
     ),
     *("top_rate", "other_rate", "drop_rate", "skip_drop", "cat_l2", "cat_smooth", "max_cat_to_onehot"),
+    *("max_delta_step", "max_drop", "uniform_drop", "xgboost_dart_mode"),
     *("min_data_per_group", *ONE_VALUE),
 )
+# What LightGBM takes for "boosting", and what it makes of it.
+BOOSTINGS = {
+    "gbdt": "gbdt",
+    "dart": "dart",
+    "rf": "rf",
+    "goss": "gbdt",
+    "gbrt": "gbdt",
+    "random_forest": "rf",
+}
 _METRIC = {
     "binary": "binary_logloss",
     "multiclass": "multi_logloss",
@@ -342,10 +354,28 @@ def version() -> str:
     return str(lgb.__version__)
 
 
+def settled(hyper: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the entries that LightGBM is to be told of, as it has them since version 4.
+
+    Boosting "goss", as older versions had it, is gradient boosting with that sampling.
+
+    Examples
+    --------
+    >>> settled({"boosting": "goss", "num_leaves": 4, "nonsense": 3})
+    {'boosting': 'gbdt', 'num_leaves': 4, 'data_sample_strategy': 'goss'}
+    """
+    found = {name: value for name, value in hyper.items() if name in HYPERPARAMETERS}
+    if "boosting" in found:
+        found["boosting"] = BOOSTINGS[found["boosting"]]
+    if hyper.get("boosting") == "goss":
+        found["data_sample_strategy"] = "goss"
+    return found
+
+
 def parameters(problem: Problem, hyper: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Everything that LightGBM is told of one fit."""
     target = problem.target
-    params = {k: v for k, v in hyper.items() if k != "num_iterations"}
+    params = {k: v for k, v in settled(hyper).items() if k != "num_iterations"}
     params |= {
         "objective": target.objective,
         "metric": _METRIC[target.objective],

@@ -17,6 +17,7 @@ from fusionpy.engines.boosting import (
     parameters,
     parse,
     refusals_told,
+    settled,
     text,
 )
 from fusionpy.engines.rewriting import restate
@@ -27,7 +28,7 @@ _ROUNDS = 2500  # of boosting at most, where no hyperparameter says so
 
 
 def expand_grid(hyper: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every combination of the entries that hold several values.
+    """Every combination of the entries that hold several values; the first entry varies fastest, as in R.
 
     Examples
     --------
@@ -35,7 +36,8 @@ def expand_grid(hyper: Mapping[str, Any]) -> list[dict[str, Any]]:
     [{'num_leaves': 16, 'max_depth': 5}, {'num_leaves': 32, 'max_depth': 5}]
     """
     many = {k: list(v) if isinstance(v, list | tuple) else [v] for k, v in hyper.items()}
-    return [dict(zip(many, values, strict=True)) for values in product(*many.values())]
+    rows = product(*reversed(many.values()))
+    return [dict(zip(many, reversed(values), strict=True)) for values in rows]
 
 
 class Search:
@@ -85,10 +87,14 @@ class Search:
 
     def _begin(self) -> None:
         """Turn to the next candidate."""
-        hyper = self._grid[len(self._rows)]
+        self._turn_to(len(self._rows))
+
+    def _turn_to(self, number: int) -> None:
+        """Begin with a candidate, from its first round."""
+        self._hyper = hyper = self._grid[number]
         self._most = int(hyper.get("num_iterations", _ROUNDS))
-        # Rounds of dart change earlier trees, so that LightGBM never stops it early.
-        self._endless = hyper.get("boosting") == "dart"
+        # Rounds of dart change earlier trees, so that LightGBM never stops it early, nor can they be cut off.
+        self._endless = settled(hyper).get("boosting") == "dart"
         self._horizon = self._most if self._endless else min(self._patience + 1, self._most)
         self._losses: list[list[float]] = [[] for _ in self._folds]
         self._means: list[float] = []  # of the rounds that all folds have had
@@ -127,8 +133,7 @@ class Search:
     def _start(self, train: NDArray[np.intp], valid: NDArray[np.intp]) -> Booster:
         import lightgbm as lgb
 
-        hyper = self._grid[len(self._rows)]
-        params = {**parameters(self._problem, hyper, self._seed), "num_iterations": self._most}
+        params = {**parameters(self._problem, self._hyper, self._seed), "num_iterations": self._most}
         booster = lgb.Booster(params, self._problem.subset(train, params))
         booster.add_valid(self._problem.subset(valid, params), "valid")
         return booster
@@ -141,6 +146,8 @@ class Search:
         bool
             Whether all candidates are done.
         """
+        if self.tuning is not None:  # the chosen candidate's folds have been boosted again
+            return True
         means = self._means
         for number in range(len(means), self._horizon):
             means.append(float(np.mean([losses[number] for losses in self._losses])))
@@ -154,8 +161,7 @@ class Search:
         if len(self._rows) < len(self._grid):
             self._begin()
             return False
-        self._choose()
-        return True
+        return self._choose()
 
     def _judge(self, means: list[float]) -> None:
         """Note what a candidate achieved, and keep its models if none before it was as good."""
@@ -168,14 +174,19 @@ class Search:
         self._rows.append({**hyper, "best_score": loss, "best_iter": rounds, "final_model": False})
         self._models = []
 
-    def _choose(self) -> None:
+    def _choose(self) -> bool:
+        """Settle what was found; tell whether the folds' models are there: those of dart must be redone."""
         assert self._best is not None
         loss, rounds, number, models = self._best
         chosen = dict(self._grid[number])
-        for row in self._rows:
-            row["final_model"] = all(row[k] == v for k, v in chosen.items())
+        self._rows[number]["final_model"] = True
         self.tuning = Tuning(chosen, rounds, loss, self._rows)
-        self._models = list(models)
+        self._turn_to(number)
+        if not self._endless or rounds == self._most:
+            self._models = list(models)
+            return True
+        self._horizon = rounds
+        return False
 
     def predict(self, fold: int, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Predict with the model of a fold.

@@ -102,7 +102,7 @@ class Members:
             raise damaged(f"{quoted(name)} claims to hold {n_rows:,} rows: no model of its size has as many")
 
     def table(self, name: str, columns: Sequence[str], missing: bool = False) -> dict[str, NDArray[Any]]:
-        """Read a table that has these columns, of finite numbers, or missing ones if that is allowed."""
+        """Read a table that has these columns, of finite numbers, or any ones if `missing` allows them."""
         content = self.read(name)
         try:
             file = pq.ParquetFile(io.BytesIO(content))
@@ -121,7 +121,7 @@ class Members:
         if any(array.null_count for array in numbers.values()):
             raise damaged(f"{quoted(name)} does not hold plain numbers")
         values = {column: array.to_numpy(zero_copy_only=False) for column, array in numbers.items()}
-        if not all((np.isfinite(each) | (missing & np.isnan(each))).all() for each in values.values()):
+        if not missing and not all(np.isfinite(each).all() for each in values.values()):
             raise damaged(f"{quoted(name)} holds numbers that are missing or infinite")
         return values
 
