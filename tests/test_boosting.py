@@ -148,8 +148,8 @@ HYPERS = (
 
 
 def trees(model):
-    """A model's text without how the data were to be read, which changes no number."""
-    return re.sub(r"\[force_(col|row)_wise: [01]\]\n", "", boosting.text(model))
+    """A model's text without how data were to be read, and the most rounds asked: they change no number."""
+    return re.sub(r"\[(force_(col|row)_wise|num_iterations): \d+\]\n", "", boosting.text(model))
 
 
 def posed(rng, objective, *, weighted, monotone, n=160, n_columns=5):

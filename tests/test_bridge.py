@@ -15,6 +15,7 @@ import fusionpy
 from fusionpy.bridge import Job, calls
 from fusionpy.bridge.columns import Packed, read_frame
 from fusionpy.bridge.words import in_r
+from fusionpy.engines import boosting
 from fusionpy.errors import ArchiveError, ArgumentError, FusionError, FusionWarning, OutputError, SchemaError
 from fusionpy.formats.fst_types import KINDS, field_of
 from fusionpy.progress import announce, heard_by, track
@@ -444,11 +445,45 @@ def test_train(donor, tmp_path):
         "seed": 1,
     }
     job, reply = finished("train", arguments, {"data": packed_frame(donor, buffers)}, buffers)
-    assert reply["value"] == {"path": str(tmp_path / "m.fsn")}
     model = fusionpy.read_fsn(tmp_path / "m.fsn")
+    assert reply["value"]["path"] == str(tmp_path / "m.fsn")
+    assert reply["value"]["steps"] == [{"variables": ["solar"]}, {"variables": ["vehicles", "electricity"]}]
+    assert reply["value"]["seconds"] == model.seconds
     assert [step.variables for step in model.steps] == [("solar",), ("vehicles", "electricity")]
-    assert model.options.hyper["data_sample_strategy"] == "goss"
+    parameters = boosting.text(model.steps[0].final["solar_m"])
+    assert "[boosting: gbdt]" in parameters
+    assert "[data_sample_strategy: goss]" in parameters
     assert job.model is None
+
+
+def test_train_tells_pools_and_notes(donor, tmp_path):
+    buffers = []
+    arguments = {
+        "y": ["electricity"],
+        "x": X,
+        "fsn": str(tmp_path / "m.fsn"),
+        "hyper": {"num_iterations": 4, "nonsense": 3, "max_bin": [63, 31], "objective": "huber"},
+        "nfolds": 2,
+        "refits": 0,
+        "seed": 1,
+    }
+    frames = {"data": packed_frame(donor, buffers)}
+    job = Job(json.dumps({"verb": "train", "arguments": arguments, "frames": frames}), buffers)
+    said = []
+    while True:
+        state = json.loads(job.wait(1))
+        said += [each["text"] for each in state["said"] if "text" in each]
+        if state["done"]:
+            break
+    assert any("'nonsense' has no effect" in text for text in said)
+    assert any("'max_bin' takes one value only: the first, 63," in text for text in said)
+    reply = json.loads(job.reply())
+    assert [text for text in reply["warnings"] if "'objective' has no effect" in text] == reply["warnings"]
+    pools = fusionpy.read_fsn(tmp_path / "m.fsn").steps[0].pools
+    step = reply["value"]["steps"][0]
+    assert step["r2"] == pools.r2
+    assert step["sizes"][0] == pools.sizes.min()
+    assert step["sizes"][2:4] == [np.median(pools.sizes), pools.sizes.mean()]
 
 
 def test_fuse_is_that_of_python(donor, fsn):

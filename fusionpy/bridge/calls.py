@@ -24,7 +24,7 @@ from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.rescue import rescued
 from fusionpy.formats.stored import holds_fst, open_stored
 from fusionpy.frames import as_table
-from fusionpy.model import FusionModel
+from fusionpy.model import FusionModel, Step
 from fusionpy.progress import announce
 
 __all__ = ["CALLS", "Answer"]
@@ -84,21 +84,25 @@ def _fetch_recs_example(arguments: Arguments, frames: Frames, model: FusionModel
 
 
 def _train(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    hyper = arguments.pop("hyper")
     try:
-        fusionpy.train(frames["data"], **arguments, hyper=_settle_hyper(hyper))
+        model = fusionpy.train(frames["data"], **arguments)
     except OutputError as error:
         if (trained := error.model) is None:
             raise
         raise rescued(error, lambda path: put_model(trained, path), ".fsn") from None
-    return Answer({"path": _absolute(arguments["fsn"])})
+    steps = [_told_step(step) for step in model.steps]
+    return Answer({"path": _absolute(arguments["fsn"]), "steps": steps, "seconds": model.seconds})
 
 
-def _settle_hyper(hyper: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Ask for gradient-based sampling as LightGBM does since version 4: scripts may have the old way."""
-    if hyper is None or hyper.get("boosting") != "goss":
-        return hyper
-    return {**hyper, "boosting": "gbdt", "data_sample_strategy": "goss"}
+def _told_step(step: Step) -> dict[str, Any]:
+    """Tell what R shows of a step: its variables; of a single continuous one its pools' fit and sizes."""
+    told: dict[str, Any] = {"variables": list(step.variables)}
+    if step.pools is not None and not step.is_block:
+        sizes = step.pools.sizes
+        low, first, middle, third, high = np.quantile(sizes, [0, 0.25, 0.5, 0.75, 1]).tolist()
+        told["r2"] = None if np.isnan(step.pools.r2) else step.pools.r2
+        told["sizes"] = [low, first, middle, float(sizes.mean()), third, high]
+    return told
 
 
 def _fuse(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:

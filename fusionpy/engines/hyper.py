@@ -37,11 +37,10 @@ _CLASHING = (
     *("top_rate", "other_rate"),
 )
 _STOPPING = ("early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change")
+_THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 _ELSEWHERE = {  # what sets them instead
     **dict.fromkeys(("seed", "random_seed", "random_state"), "`seed` of `train()` is the one that counts"),
-    **dict.fromkeys(
-        ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs"), "`cores` of `train()` says it"
-    ),
+    **dict.fromkeys(_THREADS, "`cores` of `train()` says it"),
 }
 _OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
 _ALIASES = {
@@ -77,7 +76,8 @@ class Entries:
     Attributes
     ----------
     values : dict of str to list
-        The values of every entry, as plain Python numbers. Those without effect are among them.
+        The values of every entry, as plain Python numbers. Those without effect are among them, but for numbers
+        of threads: the table of what was tried tells them, as R's does.
     problems : list of str
         What is wrong.
     idle : list of str
@@ -135,10 +135,11 @@ def check_hyper(hyper: object, usual: Mapping[str, Any]) -> Entries:
         elif fault:
             found.problems.append(f"`hyper` entry '{given}' must be {fault}, not {shown(value)}.")
         else:
-            found.values[name] = values
-        if idle and isinstance(given, str) and name in found.values:
-            told = found.replacing if name in _OBJECTIVE else found.idle
-            told.append(f"`hyper` entry {few([name])} has no effect: {_why(name)}.")
+            if name not in _THREADS:
+                found.values[name] = values
+            if idle:
+                told = found.replacing if name in _OBJECTIVE else found.idle
+                told.append(f"`hyper` entry {few([name])} has no effect: {_why(name)}.")
     if not found.problems:
         found.problems.extend(_clashes(found.values, usual))
     return found

@@ -273,7 +273,7 @@ def _read_known(members: Members, place: str, schema: Schema, n_donors: int) -> 
         raise damaged(f"{quoted(place)} is not of its {n_donors:,} donors")
     x, y, expected = np.split(values, np.cumsum([sizes["x"], sizes["y"]]), axis=1)
     if np.isinf(y).any() or np.isinf(expected).any():  # of the predictors trees may use infinite ones
-        raise damaged(f"{quoted(KNOWN)} holds numbers that are infinite")
+        raise damaged(f"{quoted(place)} holds numbers that are infinite")
     # Codes are looked up in the levels without a check.
     for variable, column in zip((*schema.x, *schema.y), np.hstack([x, y]).T, strict=True):
         codes = column[~np.isnan(column)]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fusionpy.engines.boosting import Tuning
+from fusionpy.engines.boosting import ONE_VALUE, Tuning
 from fusionpy.errors import few, repeated
 from fusionpy.formats.fst import pack_fst
 from fusionpy.formats.r_archive import R_DONORS
@@ -40,17 +40,6 @@ COMPRESS = 50  # as R writes `donor.fst`
 MOST_NAME = 255  # bytes of a file's name, nearly everywhere
 VERSIONS = {"fusionModel": "2.4.0", "R": "4.2.2"}  # whose layout it is
 _MOST_INTEGER = 2**31 - 1
-_FIRST = (  # of a grid's columns, in R's order
-    *(
-        "boosting",
-        "data_sample_strategy",
-        "num_leaves",
-        "feature_fraction",
-        "num_iterations",
-        "learning_rate",
-    ),
-    *("max_depth", "num_threads"),
-)
 _FOUND = ("best_score", "best_iter", "final_model")
 
 
@@ -229,7 +218,7 @@ def _padded(pools: Pools) -> NDArray[np.int32]:
 
 
 def _grids(step: Step) -> RValue:
-    """Make the data frames of what was tried; of a block R keeps its last variable's only."""
+    """Make the data frames of what was tried, columns in the caller's order; of a block R keeps its last variable's only."""
     last = step.variables[-1]
     mine = [target for target in step.targets if target.variable == last]
     return r_list({target.kind: _grid(step.tuning[target.name]) for target in mine})
@@ -239,8 +228,8 @@ def _grid(tuning: Tuning) -> RValue:
     rows = tuning.grid or [
         {**tuning.params, "best_score": tuning.loss, "best_iter": tuning.rounds, "final_model": True}
     ]
-    tried = {name for row in rows for name in row} - {*_FIRST, *_FOUND}
-    names = [*(name for name in _FIRST if name in rows[0]), *sorted(tried), *_FOUND]
+    tried = dict.fromkeys(name for row in rows for name in row if name not in (*_FOUND, *ONE_VALUE))
+    names = [*tried, *_FOUND]
     columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
     return data_frame(columns, len(rows))
 

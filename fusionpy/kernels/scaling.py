@@ -387,7 +387,7 @@ def telling_exponent(values: NDArray[np.float64]) -> int:
     Parameters
     ----------
     values : (n,) float64
-        NaN where missing.
+        NaN where missing; infinite ones are passed over.
 
     Returns
     -------
@@ -403,9 +403,9 @@ def telling_exponent(values: NDArray[np.float64]) -> int:
     >>> telling_exponent(np.array([1.0, 3.0, np.nan])), telling_exponent(np.array([1e-40, 3.0]))
     (0, 958)
     """
-    size = np.abs(values)
-    largest = np.nanmax(size, initial=0.0)
-    if largest > VAST or np.nanmin(size, initial=np.inf, where=size > 0) < TINY:
+    size = np.abs(values[np.isfinite(values)])
+    largest = size.max(initial=0.0)
+    if largest > VAST or size.min(initial=np.inf, where=size > 0) < TINY:
         return HIGH - int(np.frexp(largest)[1])
     return 0
 

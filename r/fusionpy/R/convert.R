@@ -51,12 +51,23 @@ optional <- function(convert) {
   function(value) if (is.null(value)) NULL else convert(value)
 }
 
-# LightGBM's parameters: of each one value, or several for a grid.
+# The archive to write: what `fuse()` and others take by its name.
+model_path <- function(value) {
+  found <- path(value)
+  if (inherits(found, "wrong") || endsWith(found, ".fsn")) found else wrong("a path that ends with '.fsn'")
+}
+
+# LightGBM's parameters: of each one value, or several for a grid. Entries without a name get one, as in the original:
+# Python says that they have no effect.
 hyperparameters <- function(value) {
-  wanted <- wrong("a named list of LightGBM's parameters, of numbers, strings, TRUE or FALSE")
-  if (!is.list(value) && !is.atomic(value) || !is_named(value)) return(wanted)
-  each <- lapply(as.list(value), hyperparameter)
-  if (any(vapply(each, inherits, NA, "wrong"))) wanted else as_object(each)
+  wanted <- wrong("a list of LightGBM's parameters, each named once, of numbers, strings, TRUE or FALSE")
+  if (!is.list(value) || (is.data.frame(value) && nrow(value) != 1)) return(wanted)
+  value <- as.list(value)
+  given <- if (is.null(names(value))) rep("", length(value)) else names(value)
+  unnamed <- which(is.na(given) | !nzchar(given))
+  names(value) <- replace(given, unnamed, paste0("Var", unnamed, recycle0 = TRUE))
+  each <- lapply(value, hyperparameter)
+  if (anyDuplicated(names(value)) || any(vapply(each, inherits, NA, "wrong"))) wanted else as_object(each)
 }
 
 hyperparameter <- function(value) {
@@ -72,6 +83,28 @@ directions <- function(value) {
   if (!is.list(value) || !is_named(value)) return(wanted)
   each <- lapply(value, function(signs) if (is_named(signs)) lapply(as.list(signs), number) else wanted)
   if (any(vapply(each, function(signs) any(vapply(signs, inherits, NA, "wrong")), NA))) wanted else as_object(each)
+}
+
+# The method that the option `fusionpy.method` has for a whole script may be one that a verb does not know.
+screening_method <- function(value) {
+  if (identical(value, "2024") && identical(getOption("fusionpy.method"), "2024")) value <- "default"
+  string(value)
+}
+
+# How analyze() pools implicates, unless it is told.
+usual_pooling <- function() {
+  if (identical(getOption("fusionpy.method"), "fusionModel")) "rubin" else "barnard-rubin"
+}
+
+METHODS <- c("default", "2024", "fusionModel")
+
+# What is wrong with the option, if something is.
+wrong_option <- function(verb) {
+  value <- getOption("fusionpy.method")
+  if (!verb %in% c("train", "prepXY", "analyze") || is.null(value)) return(character())
+  if (is.character(value) && length(value) == 1 && value %in% METHODS) return(character())
+  paste0("Option `fusionpy.method` must be one of ", paste0("'", METHODS, "'", collapse = ", "), ", not ",
+         shown(value), ".")
 }
 
 number_or_string <- function(value) {
@@ -92,7 +125,7 @@ is_named <- function(value) {
 
 TABLE <- list(
   train = list(
-    y = steps, x = steps, fsn = path, weight = optional(string), nfolds = optional(number),
+    y = steps, x = steps, fsn = model_path, weight = optional(string), nfolds = optional(number),
     nquantiles = optional(number), nclusters = optional(number), krange = optional(numbers),
     hyper = optional(hyperparameters), cores = number, seed = seed, method = string, refits = optional(number),
     replicate_weights = optional(strings), bounds = optional(strings), identities = optional(strings),
@@ -105,7 +138,7 @@ TABLE <- list(
   ),
   prepXY = list(
     y = steps, x = strings, weight = optional(string), cor_thresh = number, lasso_thresh = number, xmax = number,
-    xforce = optional(strings), fraction = number, cores = number, seed = seed, method = string
+    xforce = optional(strings), fraction = number, cores = number, seed = seed, method = screening_method
   ),
   analyze = list(
     x = statistics, weight = optional(string), rep_weights = optional(strings), by = optional(groupings),
@@ -132,7 +165,7 @@ MAY_BE_NULL <- c("static", "df")
 # Take a verb's arguments from where it is called, as JSON will have them, or tell all that is wrong with them.
 take <- function(verb, from, call = sys.call(-1)) {
   context <- list(name = verb, call = call, formals = setdiff(names(formals(get(verb))), "..."))
-  problems <- missing_arguments(context, from)
+  problems <- c(missing_arguments(context, from), wrong_option(verb))
   arguments <- list()
   for (name in setdiff(names(TABLE[[verb]]), names(problems))) {
     if (name == "cores" && eval(quote(missing(cores)), from)) {

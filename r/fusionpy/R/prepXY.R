@@ -31,8 +31,8 @@
 #'                x = c("region", "rooms", "income", "dwelling"), weight = "weight")
 #' prep$y
 prepXY <- function(data, y, x, weight = NULL, cor_thresh = 0.05, lasso_thresh = 0.95, xmax = 100, xforce = NULL,
-                   fraction = 1, cores = 1, seed = NULL, method = NULL) {
-  if (is.null(method)) method <- if (identical(getOption("fusionpy.method"), "fusionModel")) "fusionModel" else "default"
+                   fraction = 1, cores = 1, seed = NULL,
+                   method = getOption("fusionpy.method", "default")) {
   arguments <- take("prepXY", environment())
   needed <- c(unlist(y), unlist(x), weight)
   reply <- ask("prepXY", arguments, list(data = send(data, needed)))

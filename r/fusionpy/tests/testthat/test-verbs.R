@@ -10,16 +10,6 @@ test_that("train() returns its file's path invisibly, and does not change the da
   expect_identical(data, before)
 })
 
-test_that("train() has the method's own defaults for what is not given", {
-  skip_without_python()
-  told <- function(...) names_of_models(quietly(train(donors(), "electricity", X, fsn = tempfile(fileext = ".fsn"),
-                                                        hyper = FAST, refits = 0, ...)))
-  names_of_models <- function(file) unique(importance(file)$detailed$model)
-  expect_setequal(told(), c("m", "q1", "q2", "q3"))
-  expect_setequal(told(nquantiles = 2), c("m", "q1", "q2"))
-  expect_setequal(told(method = "fusionModel"), c("m", "q1", "q2"))
-})
-
 test_that("train() notes that fork has no effect", {
   skip_without_python()
   file <- tempfile(fileext = ".fsn")
