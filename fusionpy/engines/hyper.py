@@ -76,8 +76,8 @@ class Entries:
     Attributes
     ----------
     values : dict of str to list
-        The values of every entry, as plain Python numbers. Those without effect are among them, but for numbers
-        of threads: the table of what was tried tells them, as R's does.
+        The values of every entry, as plain Python numbers. Those without effect are among them, but for
+        numbers of threads: the table of what was tried tells them, as R's does.
     problems : list of str
         What is wrong.
     idle : list of str

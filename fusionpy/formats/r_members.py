@@ -218,7 +218,10 @@ def _padded(pools: Pools) -> NDArray[np.int32]:
 
 
 def _grids(step: Step) -> RValue:
-    """Make the data frames of what was tried, columns in the caller's order; of a block R keeps its last variable's only."""
+    """Make the data frames of what was tried; of a block R keeps its last variable's only.
+
+    Columns are in the caller's order.
+    """
     last = step.variables[-1]
     mine = [target for target in step.targets if target.variable == last]
     return r_list({target.kind: _grid(step.tuning[target.name]) for target in mine})

@@ -66,8 +66,8 @@ test_that("hyperparameters are single, or several for a grid", {
                    "\"extra_trees\":true,\"max_depth\":[4,5]}")
   crosses(hyperparameters, hyper, wanted)
   crosses(hyperparameters, list(), "{}")
-  crosses(hyperparameters, c(num_leaves = 16), "{\"num_leaves\":16}")
-  for (value in list(list(1), "a", list(a = NULL), list(a = NA), list(a = factor(1)), list(a = mean))) {
+  crosses(hyperparameters, list(8, num_leaves = 16), "{\"Var1\":8,\"num_leaves\":16}")
+  for (value in list(c(num_leaves = 16), "a", list(a = NULL), list(a = NA), list(a = factor(1)), list(a = mean))) {
     refused(hyperparameters, value)
   }
 })
