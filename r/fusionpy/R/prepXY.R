@@ -18,7 +18,7 @@
 #' @param cores Number of threads. The result does not depend on it.
 #' @param seed Of the sample of rows. `NULL`: drawn from R's random numbers, so that [set.seed()] makes it repeatable.
 #' @param method `"default"`, or `"fusionModel"` for what version 2.4.0 of that package answers, down to the order of
-#'   the predictors. `NULL`: `"fusionModel"` if `options(fusionpy.method = "fusionModel")` says so, else `"default"`.
+#'   the predictors. The option `fusionpy.method` sets it for a whole script; see [train()].
 #'
 #' @return A list of `y` (a list of steps, in order) and `x` (a list of the predictors of each step, which may be
 #'   earlier fusion variables), to be passed to [train()], with attributes `xpredictors` (the predictors that are
