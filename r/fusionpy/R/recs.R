@@ -84,10 +84,12 @@ refuse_recs <- function(problem) {
               "or the environment variable FUSIONPY_RECS. See `?fusionpy::recs`. `load_donor()` is a survey to try with."))
 }
 
-# Whether it is not used but met by a tool that goes through all that a package has: library(), which looks for names
-# that are there twice, and the checks of R CMD check.
+# Whether it is not used but met by what goes through all that a package has: library(), which looks for names that are
+# there twice; listings of environments; R CMD INSTALL and R CMD check.
 is_looked_at <- function() {
-  tools <- c("checkConflicts", "checkUsageEnv", "checkUsageNamespace", ".check_package_datasets")
+  if (nzchar(Sys.getenv("R_PACKAGE_DIR"))) return(TRUE) # in R CMD INSTALL
+  tools <- c("checkConflicts", "checkUsageEnv", "checkUsageNamespace", ".check_package_datasets", "codocData",
+             "as.list.environment", "eapply", "mget")
   for (call in sys.calls()) {
     name <- if (is.call(call[[1]])) call[[1]][[length(call[[1]])]] else call[[1]]
     if (is.name(name) && as.character(name) %in% tools) return(TRUE)

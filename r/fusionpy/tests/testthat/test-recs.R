@@ -121,6 +121,16 @@ test_that("loading, attaching, listing and masking open nothing", {
   expect_identical(utils::tail(said, 1), "1 TRUE FALSE")
 })
 
+test_that("what goes through a package's names opens nothing", {
+  local_recs(option = tempfile())
+  space <- asNamespace("fusionpy")
+  expect_null(as.list(space)$recs)
+  expect_null(eapply(space, identity)$recs)
+  expect_null(mget(c("recs", "fuse"), envir = space)$recs)
+  skip_if_not_installed("codetools")
+  expect_no_error(utils::capture.output(codetools::checkUsageNamespace("fusionpy")))
+})
+
 test_that("a script sees it after library(fusionModel), with data(recs) or without", {
   skip_without_python()
   skip_if_not_installed("fusionModel")
