@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionpy.errors import ArgumentError
 from fusionpy.kernels.clusters import Index, index_points, nearest_one
 from fusionpy.kernels.draws import calibrate, draw_by_totals, draw_classes, nearest_within, running_totals
 from fusionpy.kernels.scaling import quantile_columns, scale_sorted
@@ -131,6 +132,10 @@ def _urn(model: FusionModel, step: Step, kblock: int, predictions: Predictions) 
     pools = step.pools
     if pools is None:
         return None
+    if step.is_block and pools.sizes.min() < min(kblock, model.n_donors):
+        kept = int(pools.sizes.min())
+        problem = f"`kblock` is {kblock}, but the model keeps {kept} donors for each centre of a block."
+        raise ArgumentError("Blocks cannot be drawn.", [problem], f"Pass `kblock={kept}` at most.")
     start, member = _members(pools, kblock if step.is_block else None)
     donors = model.donors[:, [model.donor_columns.index(variable) for variable in step.variables]]
     coding = predictions.coding

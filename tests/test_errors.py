@@ -524,7 +524,23 @@ ARCHIVE: dict[str, Case] = {
     "R type at odds": lambda b: b.r_archive(
         lambda m: m | {"ytype": character(["binary"] * 4, m["ytype"].names)}
     ),
-    "R rows at odds": lambda b: b.r_archive(lambda m: m | {"nobs": integer([7])}),
+    "R rows at odds": lambda b: b.r_archive(lambda m: m | {"nobs": integer([700])}),
+    "R folders too many": lambda b: b.r_archive(**{"ours/x.json": b""}),
+    "R folders named alike": lambda b: b.r_archive(
+        **{
+            "9/kind_m.txt": b.members["1/kind_m.txt"],
+            "2/income_m.txt": None,
+            "2/income_q1.txt": None,
+            "2/income_q2.txt": None,
+            "2/income_q3.txt": None,
+        }
+    ),
+    "R model missing": lambda b: b.r_archive(**{"1/kind_m.txt": None, "1/kind_x.txt": b""}),
+    "R model of zeros missing": lambda b: b.r_archive(**{"3/rent_z.txt": None}),
+    "R model of zeros too many": lambda b: b.r_archive(**{"2/income_z.txt": b.members["3/rent_z.txt"]}),
+    "R steps in one more folder": lambda b: b.open(
+        zip_of([(f"m/{name}", content) for name, content in b.members.items()])
+    ),
     "R steps too few": lambda b: b.r_archive(lambda m: m | {"kcenters": r_list([])}),
     "R neighbours too large": lambda b: b.r_archive(
         lambda m: m | {"kneighbors": r_list([None, matrix(np.full((3, 2), 10**6, np.int32)), None])}

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pandas.testing import assert_frame_equal
 from test_archive import FAST, METHODS, SURVEY, X, Y, read_members
@@ -314,7 +315,6 @@ def test_no_donors_make_fuse_fail(members, tmp_path):
         "fewer": table.slice(1),
         "without weights": table.drop_columns(["W"]),
         "without a variable": table.drop_columns(["rent"]),
-        "another variable": table.append_column("age", table["rent"]),
         "text": table.set_column(0, "income", [["a"] * table.num_rows]),
         "gaps": table.set_column(0, "income", [[None, *map(float, rows[1:])]]),
         "infinite": table.set_column(0, "income", [[float("inf"), *map(float, rows[1:])]]),
@@ -326,6 +326,24 @@ def test_no_donors_make_fuse_fail(members, tmp_path):
         with pytest.raises(ArchiveError):
             read_members(content, tmp_path / "given.fsn")
         assert name
+
+
+def test_what_r_passes_over_does_no_harm(one, members, tmp_path):
+    """Columns that are no fusion variables, more donors than were trained on, files of no step."""
+    table = read_fst(members["donor.fst"])
+    more = pa.concat_tables(
+        [table.append_column("age", [["a"] * len(table)]), table.slice(0, 2)], promote_options="default"
+    )
+    edited = {
+        "donor.fst": pack_fst(more),
+        "zzz.rds": b"x",
+        "manifest.json": b'{"name": "theirs"}',
+        "1/a.json": b"",
+    }
+    again = read_members(members | edited, tmp_path / "given.fsn")
+    arguments = {"M": 2, "seed": 5, "quiet": True}
+    expected = fusionpy.fuse(recipient(), read_members(members, tmp_path / "r.fsn"), **arguments)
+    assert_frame_equal(fusionpy.fuse(recipient(), again, **arguments), expected)
 
 
 def test_garbled_members(members, tmp_path):

@@ -29,6 +29,7 @@ from fusionpy.engines.boosting import Booster, Target
 from fusionpy.errors import ArchiveError, ArgumentError, shown
 from fusionpy.formats.aside import check_writable, shown_path, written_aside
 from fusionpy.formats.manifest import (
+    FORMAT,
     MANIFEST,
     PoolsEntry,
     StepEntry,
@@ -224,9 +225,13 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
 
 
 def _read(members: Members) -> FusionModel:
-    ours = MANIFEST in members.names or any(map(is_ours, members.names))
-    if METADATA in members.names and not ours:
+    if METADATA in members.names and not _has_ours(members):
         return read_r_archive(members)
+    if MANIFEST not in members.names and not _has_ours(members):
+        problem = (
+            f"It has neither a {MANIFEST}, as fusionpy writes, nor a {METADATA}, as R's fusionModel does."
+        )
+        raise ArchiveError("", [problem])
     manifest = read_manifest(members.read(MANIFEST), len(members.names), members.size)
     places = Places(len(manifest.steps), manifest.version)
     donor = members.table(places.table("donor"), [*manifest.donor_columns, "W.."])
@@ -262,6 +267,13 @@ def _read(members: Members) -> FusionModel:
         manifest.rules,
         ranges,
     )
+
+
+def _has_ours(members: Members) -> bool:
+    """Tell whether anything in an archive is ours; a manifest of somebody else's is passed over, as by R."""
+    if any(map(is_ours, members.names)):
+        return True
+    return MANIFEST in members.names and FORMAT.encode() in members.read(MANIFEST)
 
 
 def _read_known(members: Members, place: str, schema: Schema, n_donors: int) -> Known:

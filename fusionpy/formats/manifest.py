@@ -24,6 +24,7 @@ from fusionpy.rules import Rule, orient, parse_rule, unfit
 from fusionpy.schema import Schema, Variable, is_number
 
 __all__ = [
+    "FORMAT",
     "MANIFEST",
     "Manifest",
     "PoolsEntry",

@@ -40,7 +40,7 @@ _TREE = re.compile(
 )
 _NUMBERS = re.compile(r"[-+.0-9a-z \n]*")
 _TAIL = re.compile(
-    r"end of trees\n\nfeature_importances:\n(?:[^\x00-\x1f\x7f=]+=[0-9]+\n)*+"
+    r"end of trees\n(?:\nfeature_importances:\n(?:[^\x00-\x1f\x7f=]+=[0-9]+\n)*+)?"  # for people to read
     r"(?:\nparameters:\n(?:\[[a-z0-9_]+: [^\x00-\x1f\x7f:\"\\]*\]\n)*+\nend of parameters\n)?"
     r"(?:\npandas_categorical:null\n?)?"
 )

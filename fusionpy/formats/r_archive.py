@@ -6,7 +6,8 @@ evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
@@ -23,6 +24,7 @@ from fusionpy.formats.model_text import MOST_VALUE
 from fusionpy.formats.r_entries import METADATA, Entry
 from fusionpy.formats.rds import Damaged, NotPlain, read_rds
 from fusionpy.formats.rds_values import NA_INTEGER, RValue
+from fusionpy.kernels.scaling import percentiles
 from fusionpy.model import BLOCK_POOL, METHODS, FusionModel, Options, Pools, Step
 from fusionpy.schema import Kind, Schema, Variable
 
@@ -38,6 +40,8 @@ _KINDS: dict[tuple[str, ...], tuple[Kind, str]] = {
     ("ordered", "factor"): ("ordered", "string"),
 }
 _SECONDS = {"secs": 1, "mins": 60, "hours": 3600, "days": 86_400, "weeks": 604_800}
+_BY_STEP = ("xpreds", "ycenter", "yscale", "kcenters", "kneighbors")
+_TOLD_BY_STEP = ("cluster_mean_r2", "hyper_results")  # of how the model was made
 _FOUND = ("best_score", "best_iter", "final_model")  # of a grid's columns, those that tuning found
 
 
@@ -63,6 +67,12 @@ def read_r_archive(members: Members) -> FusionModel:
     Notes
     -----
     R keeps the tuning of a block's last variable only; of its other models the loss is NaN.
+
+    What R itself passes over, when it opens an archive, does no harm here either: what folders are called,
+    files of no step, columns of `donor.fst` that are no fusion variables, and entries of the metadata that
+    only tell how the model was made. R takes the i-th folder, in the text order of their names, for step i;
+    here a step's folder is the one that has the models of its variables, which is the same wherever R's way
+    works.
     """
     try:
         root = Entry(read_rds(members.read(METADATA), members.size))
@@ -76,15 +86,15 @@ def read_r_archive(members: Members) -> FusionModel:
     schema = Schema(tuple(x.values()), tuple(y[name] for names in variables for name in names))
     if not x or len(set(schema.names)) < len(schema.names) or "M" in y:
         raise damaged("its variables have impossible names")
-    types = _types(root["ytype"])
-    if types != {name: variable.model_type for name, variable in y.items()}:
-        raise damaged(f"{METADATA}/ytype does not fit the classes of its variables")
-    ptiles = root["ptiles"].numbers()
-    if not len(ptiles) or not ((ptiles > 0) & (ptiles < 1)).all() or (np.diff(ptiles) <= 0).any():
-        raise damaged(f"{METADATA}/ptiles must be rising shares between 0 and 1")
-    donors, weight = _donors(members, schema, _whole(root["nobs"]))
+    _check_types(root["ytype"], y)
+    pooled = {
+        name for names in variables for name in names if len(names) > 1 or not schema[name].is_categorical
+    }
+    donors, weight = _donors(members, schema, pooled)
+    if (n := _rows(root.get("nobs"))) > len(weight):
+        raise damaged(f"{quoted(R_DONORS)} holds {len(weight):,} donors, not {n:,}")
+    ptiles = _ptiles(root, pooled)
     steps = _steps(members, root, schema, variables, ptiles, donors, len(weight))
-    timing = root["timing"]
     return FusionModel(
         schema,
         steps,
@@ -94,8 +104,8 @@ def read_r_archive(members: Members) -> FusionModel:
         tuple(donors),
         weight,
         np.empty((0, len(weight))),
-        _seconds(timing),
-        _versions(root["version"]),
+        _seconds(root.get("timing")),
+        _versions(root.get("version")),
     )
 
 
@@ -127,35 +137,52 @@ def _order(entry: Entry, y: Mapping[str, Variable]) -> list[tuple[str, ...]]:
     return steps
 
 
-def _types(entry: Entry) -> dict[str, str]:
+def _check_types(entry: Entry, y: Mapping[str, Variable]) -> None:
+    """Types must be those that follow from the classes; without names, in any order."""
     found = entry.texts()
     names = entry.value.names if entry.value is not None else None
-    entry.must(names is not None and len(names) == len(found), "text with names")
-    return {str(name): text for name, text in zip(names or (), found, strict=True)}
+    wanted = {name: variable.model_type for name, variable in y.items()}
+    fits = sorted(found) == sorted(wanted.values())
+    if names is not None:
+        fits = fits and dict(zip(names, found, strict=False)) == wanted
+    if not fits:
+        raise damaged(f"{METADATA}/ytype does not fit the classes of its variables")
 
 
-def _whole(entry: Entry) -> int:
+def _ptiles(root: Entry, pooled: Collection[str]) -> NDArray[np.float64]:
+    """Percentiles of the quantile models; where R's list of them is missing, as many as there are models."""
+    entry = root.get("ptiles")
+    if entry.is_null:
+        centres = [each.value.names for each in root["ycenter"].each() if each.value is not None]
+        columns = [str(name).rpartition("_") for names in centres for name in names or ()]
+        kinds = {kind for y, _, kind in columns if y in pooled}
+        number = sum(kind[:1] == "q" and kind[1:].isdigit() for kind in kinds)
+        return percentiles(number or METHODS["fusionModel"].nquantiles)
     found = entry.numbers()
-    entry.must(
-        len(found) == 1 and 1 <= found[0] < 2**31 and found[0] == np.floor(found[0]), "a number of rows"
-    )
+    if not len(found) or not ((found > 0) & (found < 1)).all() or (np.diff(found) <= 0).any():
+        raise damaged(f"{METADATA}/ptiles must be rising shares between 0 and 1")
+    return found
+
+
+def _rows(entry: Entry) -> int:
+    """Read how many donors the model was trained on; 0 if that is not told."""
+    found = np.zeros(1) if entry.is_null else entry.numbers()
+    entry.must(len(found) == 1 and bool(0 <= found[0] < 2**31), "a number of rows")
     return int(found[0])
 
 
 def _donors(
-    members: Members, schema: Schema, n_donors: int
+    members: Members, schema: Schema, pooled: Collection[str]
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    """Read donors' values of the fusion variables, and their weights."""
+    """Read donors' values of the fusion variables that are taken from donors, and their weights."""
     content = members.read(R_DONORS)
     try:
         file = open_fst(content)
-        members.count_cells(R_DONORS, file.n_rows, len(file.names))
-        if file.n_rows != n_donors or len(set(file.names)) < len(file.names) or "W" not in file.names:
-            raise damaged(f"{quoted(R_DONORS)} does not hold {n_donors:,} donors with weights `W`")
-        strange = [name for name in file.names if name not in {"W", *(v.name for v in schema.y)}]
-        if strange:
-            raise damaged(f"{quoted(R_DONORS)} holds {few(strange)}, which are no fusion variables")
-        table = file.read()
+        wanted = [name for name in file.names if name in pooled or name == "W"]
+        members.count_cells(R_DONORS, file.n_rows, len(wanted))
+        if not file.n_rows or len(set(wanted)) < len(wanted) or "W" not in wanted:
+            raise damaged(f"{quoted(R_DONORS)} does not hold donors with weights `W`")
+        table = file.read(wanted)
     except ArgumentError as error:
         why = error.problems[0].rstrip(".") if error.problems else "unknown"
         raise damaged(f"{quoted(R_DONORS)} cannot be read ({why[0].lower()}{why[1:]})") from None
@@ -187,24 +214,14 @@ def _steps(
 ) -> tuple[Step, ...]:
     """Read every step: its models, and its pools."""
     n_steps = len(variables)
-    entries = {
-        key: root[key].steps(n_steps)
-        for key in (
-            "xpreds",
-            "ycenter",
-            "yscale",
-            "kcenters",
-            "kneighbors",
-            "cluster_mean_r2",
-            "hyper_results",
-        )
-    }
-    width = len(str(n_steps))
+    entries = {key: root[key].steps(n_steps) for key in _BY_STEP}
+    entries |= {key: root.get(key).steps(n_steps, optional=True) for key in _TOLD_BY_STEP}
+    folders = _folders(members, variables)
     known = [variable.name for variable in schema.x]
     steps = []
     for number, names in enumerate(variables):
         entry = {key: every[number] for key, every in entries.items()}
-        folder = f"{number + 1:0{width}d}"
+        folder = folders[number]
         predictors = entry["xpreds"].names_among(known)
         targets = tuple(
             target for name in names for target in _targets(members, folder, schema[name], ptiles)
@@ -222,10 +239,35 @@ def _steps(
             if absent := [name for name in names if name not in donors]:
                 raise damaged(f"{quoted(R_DONORS)} lacks {few(absent)}")
             pools = _pools(entry, [t for t in targets if not (solo and t.kind == "z")], solo, n_donors)
-        tuning = _tunings(entry["hyper_results"], targets, names[-1], final)
+        tuning = _tunings(entry["hyper_results"], targets, names[-1], final, f"{folder}/{names[-1]}_z.txt")
         steps.append(Step(names, predictors, targets, final, (), {}, pools, tuning))
         known += names
     return tuple(steps)
+
+
+def _folders(members: Members, variables: Sequence[tuple[str, ...]]) -> list[str]:
+    """Find the folder of each step: the one that has the models of its variables."""
+    models: dict[str, set[str]] = {}
+    for name in members.names:
+        folder, _, file = name.rpartition("/")
+        if folder and file:
+            models.setdefault(folder, set()).add(file)
+    if len(models) != len(variables):
+        told = f"{len(models):,} folders that hold files, {few(sorted(models))}"
+        raise damaged(f"it has {told}, for {len(variables):,} steps")
+    by_file: dict[str, list[str]] = {}
+    for folder, files in models.items():
+        for file in files:
+            by_file.setdefault(file, []).append(folder)
+    found = []
+    for number, names in enumerate(variables, 1):
+        files = {f"{name}_m.txt" for name in names}
+        having = [folder for folder in by_file.get(f"{names[0]}_m.txt", []) if files <= models[folder]]
+        if len(having) != 1:
+            many = "several folders have" if having else "no folder has"
+            raise damaged(f"{many} all models of step {number} ({few(sorted(files))})")
+        found += having
+    return found
 
 
 def _targets(members: Members, folder: str, variable: Variable, ptiles: NDArray[np.float64]) -> list[Target]:
@@ -264,7 +306,7 @@ def _pools(entry: Mapping[str, Entry], targets: Sequence[Target], solo: bool, n_
         raise damaged(f"{entry['kcenters'].place} are not of the models' expectations")
     if not len(centres) or not (np.abs(centres) <= MOST_SCALED).all():
         raise damaged(f"{entry['kcenters'].place} are impossible")
-    donor = entry["kneighbors"].matrix("integer", "a matrix of whole numbers")
+    donor = entry["kneighbors"].whole_matrix()
     given = donor != NA_INTEGER
     size = given.sum(axis=1)
     padded = np.array_equal(given, np.arange(donor.shape[1]) < size[:, None])
@@ -282,10 +324,13 @@ def _pools(entry: Mapping[str, Entry], targets: Sequence[Target], solo: bool, n_
 
 
 def _tunings(
-    entry: Entry, targets: Sequence[Target], last: str, final: Mapping[str, Booster]
+    entry: Entry, targets: Sequence[Target], last: str, final: Mapping[str, Booster], zero: str
 ) -> dict[str, Tuning]:
     """Read what was tried for each model; of a block R keeps its last variable's."""
     grids = {} if entry.is_null else entry.named()
+    kinds = {target.kind for target in targets if target.variable == last}
+    if grids and ("z" in grids) != ("z" in kinds):  # whether zeros are drawn is told by this file alone
+        raise damaged(f"{quoted(zero)} is {'missing' if 'z' in grids else 'too many'} by {entry.place}")
     found = {}
     for target in targets:
         rounds = final[target.name].current_iteration()
@@ -334,7 +379,7 @@ def _column(entry: Entry) -> list[Any]:
 def _options(root: Entry, steps: Sequence[Step], n_quantiles: int) -> Options:
     """Tell how the model was trained, as far as the archive says."""
     known = METHODS["fusionModel"]
-    call = root["call"].value
+    call = root.get("call").value
     given = _constants(call)
     sizes = [s.pools.sizes for s in steps if s.pools is not None and not s.is_block]
     krange: Any = known.krange
@@ -396,6 +441,8 @@ def _constant(value: RValue | None) -> float | None:
 
 
 def _seconds(entry: Entry) -> float:
+    if entry.is_null:
+        return 0.0
     found = entry.numbers()
     units = entry.value.attributes.get("units") if entry.value is not None else None
     unit = str(units.values[0]) if isinstance(units, RValue) and len(units) == 1 else "secs"
@@ -404,12 +451,22 @@ def _seconds(entry: Entry) -> float:
 
 
 def _versions(entry: Entry) -> dict[str, str]:
-    """Versions of fusionModel and R, and of the fusionpy that reads."""
+    """Versions of fusionModel and R, as far as they are told, and of the fusionpy that reads."""
+    whole = entry.value is not None and entry.value.kind == "list" and entry.value.names is not None
     found = {}
-    for name, each in entry.named().items():
-        parts = each.each()
-        each.must(len(parts) == 1, "a version")
-        numbers = parts[0].numbers()
-        each.must(len(numbers) < 10 and bool(((numbers >= 0) & (numbers < 1e9)).all()), "a version")
-        found[name] = ".".join(str(int(number)) for number in numbers)
+    for name, each in (entry.named() if whole else {}).items():
+        if each.value is not None and each.value.kind == "character":
+            text = ".".join(each.texts()[:1])
+        else:
+            text = _dotted(each)
+        if re.fullmatch(r"[0-9]{1,9}(?:[.-][0-9]{1,9}){0,9}", text):
+            found[name] = text.replace("-", ".")
     return {**found, "fusionpy": metadata.version("fusionpy")}
+
+
+def _dotted(entry: Entry) -> str:
+    parts = entry.each()
+    entry.must(len(parts) == 1, "a version")
+    numbers = parts[0].numbers()
+    entry.must(len(numbers) < 10 and bool(((numbers >= 0) & (numbers < 1e9)).all()), "a version")
+    return ".".join(str(int(number)) for number in numbers)

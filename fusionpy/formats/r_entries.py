@@ -46,13 +46,20 @@ class Entry:
             raise damaged(f"{self.place} has no entry '{key}'")
         return Entry(found[key], f"{self.place}{'/' if self.place == METADATA else '$'}{key}")
 
+    def get(self, key: str) -> Entry:
+        """Take an entry that R does without; NULL if it is not there."""
+        found = self.of_kind(("list",), "a list").entries()
+        return self[key] if key in found else Entry(None, f"{self.place}/{key}")
+
     def each(self) -> list[Entry]:
         """Read a list."""
         found = self.of_kind(("list",), "a list")
         return [Entry(value, f"{self.place}[[{number}]]") for number, value in enumerate(found.values, 1)]
 
-    def steps(self, n_steps: int) -> list[Entry]:
-        """Read a list with an element for each step."""
+    def steps(self, n_steps: int, optional: bool = False) -> list[Entry]:
+        """Read a list with an element for each step; NULL for all, if that is allowed."""
+        if optional and self.is_null:
+            return [self] * n_steps
         found = self.each()
         self.must(len(found) == n_steps, f"a list of {n_steps} steps")
         return found
@@ -94,6 +101,16 @@ class Entry:
         sides = found.dim
         self.must(len(sides) == 2 and min(sides) >= 0 and sides[0] * sides[1] == len(found), wanted)
         return np.asarray(found.values).reshape(sides, order="F")
+
+    def whole_matrix(self) -> NDArray[np.int32]:
+        """Read a matrix of whole numbers, which R may keep as any; `NA_INTEGER` where one is missing."""
+        wanted = "a matrix of whole numbers"
+        if self.value is not None and self.value.kind == "integer":
+            return self.matrix("integer", wanted)
+        found = self.matrix("double", wanted)
+        given = np.where(np.isnan(found), 0, found)
+        self.must(bool(((given == np.round(given)) & (np.abs(given) < 2**31)).all()), wanted)
+        return np.where(np.isnan(found), NA_INTEGER, given).astype(np.int32)
 
     def columns(self) -> tuple[str, ...] | None:
         """Names of a matrix's columns, if they have any."""
