@@ -15,7 +15,7 @@ Y_TITLES <- c(est = "Median absolute percent error", vad = "Median value added",
 CAPTIONS <- c(est = "Lower is better.", vad = "1 is best; 0 no better than the whole sample's mean.",
               moe = "Above 1: simulated estimates are the less certain.")
 
-utils::globalVariables(c("SHR", "VAR"))
+utils::globalVariables(c("SHR", "VAR", "y"))
 
 # est, vad and moe of all variables, then a list of them for each. `points`: share, y and metrics of every estimate;
 # `smooth`: the curves.
