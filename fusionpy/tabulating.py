@@ -184,7 +184,7 @@ def _as_formulas(
 ) -> dict[str, list[str | None]]:
     """Name estimates as fusionACS does: sides of a formula, short types."""
     asked = [data.estimand for data in kept]
-    names = [each.name or f"{each.type}_{each.label}" for each in asked]
+    names = [each.name or f"{each.call.partition('(')[0]}_{each.label}" for each in asked]
     return {
         "lhs": [names[e] for e, _, _ in rows],
         "rhs": [asked[e].call for e, _, _ in rows],

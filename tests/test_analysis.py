@@ -1312,6 +1312,8 @@ def test_formulas_as_fusionacs_has_them():
 def test_layout_of_fusionacs():
     """Its columns as its documentation shows them; rows in the order of the analyses, then of the groups."""
     x = ["avg ~ mean(kwh)", "~ median(kwh)", "~ mean(fuel)", "n ~ count(solar)"]
+    (short,) = analyze("prop(fuel)", layout="fusionacs")["lhs"].unique()
+    assert short == "prop_fuel"
     found = analyze(x, by=["rooms", ["region", "town"]], layout="fusionacs", pooling="fusionacs")
     columns = [
         "lhs",
