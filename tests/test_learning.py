@@ -129,8 +129,10 @@ def test_ctrl_c_ends_it_within_a_round(donor, monkeypatch):
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("refits", [0, 3])
-def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monkeypatch, refits):
+@pytest.mark.parametrize(
+    ("refits", "kind"), [(0, "gbdt"), (3, "gbdt"), (0, "dart"), (3, "dart"), (0, "rf"), (3, "rf")]
+)
+def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monkeypatch, refits, kind):
     seen, base = {}, {}
     finish = learning._finish
 
@@ -152,7 +154,13 @@ def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monk
         return over
 
     monkeypatch.setattr(learning.Search, "settle", noted)
-    fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, refits=refits, cores=2)
+    given = {**GIVEN, "hyper": {**HYPER, "boosting": kind}}
+    model = fusionpy.train(donor, Y, ["a", "b", "c"], **given, refits=refits, cores=2)
+    if kind != "gbdt":  # some are cut before the last round, so that trees of dart have to be redone
+        assert (
+            min(tuning.rounds for step in model.steps for tuning in step.tuning.values())
+            < HYPER["num_iterations"]
+        )
     assert set(seen) == set(folds)
     assert len(seen) == 19
     for name, (work, fit, predicted) in seen.items():

@@ -89,7 +89,11 @@ OBJECTIVES = st.sampled_from(
     [
         {"objective": "regression"},
         {"objective": "regression", "boosting": "dart"},
+        {"objective": "multiclass", "boosting": "dart", "data_sample_strategy": "goss", "drop_rate": 0.5},
+        {"objective": "quantile", "alpha": 0.2, "boosting": "dart", "xgboost_dart_mode": True},
         {"objective": "regression", "data_sample_strategy": "goss"},
+        {"objective": "binary", "boosting": "rf", "data_sample_strategy": "goss"},
+        {"objective": "quantile", "alpha": 0.2, "boosting": "rf", "feature_fraction": 0.8},
         {"objective": "binary"},
         {"objective": "multiclass"},
         {"objective": "quantile", "alpha": 0.2},
