@@ -152,7 +152,7 @@ def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
 
 def _is_untied(work: Work, variable: str, label: NDArray[np.float64]) -> bool:
     """Whether equal values of a continuous variable are to be spread apart."""
-    varies = label.min() < label.max()
+    varies = bool(label.min() < label.max())
     return work.options.untie and varies and not work.schema[variable].is_categorical and is_tied(label)
 
 
