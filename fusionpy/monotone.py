@@ -24,7 +24,9 @@ from fusionpy.schema import describe, is_number
 __all__ = ["monotonic"]
 
 Array = NDArray[np.float64]
-FEWEST = 10  # points that a smooth is to be made of
+FEWEST = 2  # points that a smooth is to be made of
+FEW, FIXED_SPAN = 40, 0.3  # with fewer points the span is fixed: Friedman advises one of .2 to .4
+SHORTEST_WINDOW = 5
 DISTORTED = 0.05  # share of a value by which sorting may move it, and share of the values that it may
 MOST = 1e100  # of any value: squares stay finite
 
@@ -70,13 +72,15 @@ def monotonic(
         What `y` is to be a function of: a numpy array, a list, a pandas or polars Series, or a pyarrow Array.
     y : (n,) array, Series or Array
     w : (n,) array, Series or Array, optional
-        Survey weights, not negative. Records of zero weight get values, but have no say in them.
+        Survey weights, not negative. Records of zero weight get values, but have no say in them, except that
+        they count among the points of a window. Where the weight is missing they do not either.
     preserve : bool
         Keep the weighted mean of `y`: by a factor, or by a shift if `expend` is False and a `y` is negative.
+        Where `expend` has set a floor under results, their mean may be higher.
     expend : bool
         `y` is what is spent on `x`. Neither is negative; nothing is spent where `x` is 0, and something where
-        it is not: a `y` of 0 there counts as the least positive one, and no result is less than that (before
-        the mean is put right).
+        it is not: a `y` of 0 there counts as the least positive one, and no result is less than that, before
+        and after the mean is put right.
     fast : bool
         The smooth is sorted. False: if that moves more than 5 % of its values by more than 5 %, a monotone
         spline is fitted instead.
@@ -99,13 +103,13 @@ def monotonic(
     Raises
     ------
     ArgumentError
-        If arguments are wrong or do not fit each other; if `expend` is True, an `x` is 0 and `y` falls as
-        `x` rises.
+        If arguments are wrong or do not fit each other.
 
     Warns
     -----
     FusionWarning
-        If the mean cannot be kept, as all results are 0.
+        For what `expend` changes in `y`; for missing weights; if `expend` is True, an `x` is 0 and `y` falls
+        as `x` rises; if the mean cannot be kept, as all results are 0.
 
     Notes
     -----
@@ -113,7 +117,7 @@ def monotonic(
     correlation with `x` is not negative, and is sorted accordingly, which takes no estimate farther from
     a monotone truth (Chernozhukov, Fernández-Val and Galichon 2009, *Biometrika* 96:559). Between its points
     the function is a line. With `expend` the records whose `x` is 0 enter the smooth as one point, the first
-    of them.
+    of them. Fewer than 40 points are smoothed by running lines of a fixed span, .3, as Friedman advises.
 
     Examples
     --------
@@ -130,6 +134,7 @@ def monotonic(
     across, up, weight = _check_vectors(x, y, w, expend, problems)
     problems.stop()
     rows = _points(across.values, weight, expend)
+    weight = np.nan_to_num(weight)  # from here on those of missing weight have none
     if len(rows) > nmax:
         rows = _thinned(rows, across.values, up.values, int(nmax), seed)
         if not seed_given:
@@ -138,10 +143,10 @@ def monotonic(
     at, level = _curve(across.values[rows], spent[rows], weight[rows], expend, fast)
     fitted = _follow(across.values, at, level)
     if expend:
-        floor = spent[spent > 0].min(initial=math.inf)
-        fitted = np.where(across.values > 0, np.maximum(fitted, floor if floor < math.inf else 0.0), 0.0)
+        fitted = _with_floor(fitted, across.values, spent)
     if preserve:
         fitted = _keep_mean(fitted, up.values, weight, expend)
+        fitted = _with_floor(fitted, across.values, spent) if expend else fitted
     answer = up.like(fitted)
     if not plot:
         return answer
@@ -183,6 +188,9 @@ def _check_vectors(x: Any, y: Any, w: Any, expend: bool, problems: Problems) -> 
     problems.stop()
     assert across is not None
     assert up is not None
+    if weights is not None and (n_missing := int(np.isnan(weights.values).sum())):
+        message = f"`w` has {counted(n_missing, 'missing value')}; such records have no say."
+        warnings.warn(message, FusionWarning, stacklevel=3)
     return across, up, np.ones(len(up.values)) if weights is None else weights.values
 
 
@@ -199,7 +207,7 @@ def _vector(value: Any, argument: str, problems: Problems) -> Vector | None:
         problems.add(f"`{argument}` must hold numbers, not {kind}.")
         return None
     values = to_floats(array)
-    if n_missing := int(np.isnan(values).sum()):
+    if argument != "w" and (n_missing := int(np.isnan(values).sum())):
         problems.add(f"`{argument}` has {counted(n_missing, 'missing value')}; drop or impute these records.")
         return None
     if (np.abs(values) > MOST).any():
@@ -256,11 +264,11 @@ def _as_arrow(value: Any) -> tuple[pa.Array, str | None, Any, Callable[[pa.Array
 
 
 def _points(x: Array, weight: Array, expend: bool) -> NDArray[np.intp]:
-    """Rows that the smooth is made of: of positive weight; with `expend` one only where x is 0."""
-    used = np.flatnonzero(weight > 0)
+    """Rows that the smooth is made of: of known weight; with `expend` one only where x is 0."""
+    used = np.flatnonzero(~np.isnan(weight))
     if not expend:
         return used
-    nothing = used[x[used] == 0]
+    nothing = used[(x[used] == 0) & (weight[used] > 0)]
     return np.sort(np.concatenate([nothing[:1], used[x[used] > 0]]))
 
 
@@ -274,28 +282,55 @@ def _thinned(rows: NDArray[np.intp], x: Array, y: Array, n: int, seed: int) -> N
 
 
 def _as_spending(x: Array, y: Array) -> Array:
-    """Let nothing be spent where x is 0, and something where it is not."""
+    """Let nothing be spent where x is 0, and something where it is not; what that changes is told."""
+    for changed, message in (
+        (y[x == 0] > 0, "`y` is not 0 at some `x` of 0: it counts as 0 there (`expend`)."),
+        (
+            y[x > 0] == 0,
+            "`y` is 0 at some `x` above 0: it counts as the least positive `y` there (`expend`).",
+        ),
+    ):
+        if changed.any():
+            warnings.warn(message, FusionWarning, stacklevel=3)
     positive = y[y > 0]
     raised = np.maximum(y, positive.min()) if len(positive) else y
     return np.where(x > 0, raised, 0.0)
 
 
-def _curve(x: Array, y: Array, weight: Array, expend: bool, fast: bool) -> tuple[Array, Array]:
-    """Smooth, and make it monotone: ascending places, and the function there.
+def _with_floor(fitted: Array, x: Array, spent: Array) -> Array:
+    """Let nothing be fitted where x is 0, and no less than the least positive spending where it is not."""
+    positive = spent[spent > 0]
+    return np.where(x > 0, np.maximum(fitted, positive.min() if len(positive) else 0.0), 0.0)
 
-    Raises
-    ------
-    ArgumentError
-        If it is to fall, and to be 0 at the beginning.
-    """
-    at, smooth = supersmooth(x, y, weight / weight.mean())
+
+def _weighed(x: Array, y: Array, weight: Array) -> NDArray[np.bool_]:
+    """Tell the points to smooth: all, but those of weight 0 if a window, or an x of several, has no more."""
+    weightless = weight == 0
+    if not weightless.any():
+        return np.ones(len(x), dtype=np.bool_)
+    order = np.lexsort((y, x))
+    runs = np.convolve(weightless[order], np.ones(SHORTEST_WINDOW), "valid")
+    place = np.unique(x, return_inverse=True)[1].reshape(-1)
+    alone = (np.bincount(place, weight) == 0) & (np.bincount(place) > 1)
+    if alone.any() or runs.max() >= SHORTEST_WINDOW:
+        return np.asarray(weight > 0)
+    return np.ones(len(x), dtype=np.bool_)
+
+
+def _curve(x: Array, y: Array, weight: Array, expend: bool, fast: bool) -> tuple[Array, Array]:
+    """Smooth, and make it monotone: ascending places, and the function there."""
+    points = _weighed(x, y, weight)
+    x, y, weight = x[points], y[points], weight[points]
+    at, smooth = supersmooth(x, y, weight / weight.mean(), span=FIXED_SPAN if len(x) < FEW else None)
     if len(at) < 2:
         return at, smooth
     sign = 1.0 if ((at - at.mean()) * (smooth - smooth.mean())).sum() >= 0 else -1.0
     if expend and sign < 0 and at[0] == 0:
-        problem = "`y` falls as `x` rises, yet nothing is spent where `x` is 0."
-        hint = "Pass `expend=False`, or leave out the records whose `x` is 0."
-        raise ArgumentError("No monotone function of `x` is near `y`.", [problem], hint)
+        message = (
+            "`y` falls as `x` rises, yet nothing is spent where `x` is 0: "
+            "the function falls from the least `x` above 0 on."
+        )
+        warnings.warn(message, FusionWarning, stacklevel=3)
     level = sign * np.sort(sign * smooth)
     if not fast:
         is_moved = np.abs(level - smooth) > DISTORTED * np.abs(smooth)

@@ -11,6 +11,8 @@ _WORDS = [
     (r"See `help\(fusionpy\.(\w+)\)`( for what it takes)?", r"See `?fusionpy::\1`"),
     (r"\bprep_xy\b", "prepXY"),
     (r"\bTrue or False\b", "TRUE or FALSE"),
+    (r"`(\w+)=False`", r"`\1 = FALSE`"),
+    (r"`(\w+)` is True\b", r"`\1` is TRUE"),
     (r"\bNone\b", "NULL"),
     (r"\bnumbers, categories, text and booleans\b", "numbers, factors, characters and logicals"),
     (

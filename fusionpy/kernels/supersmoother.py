@@ -10,11 +10,12 @@ __all__ = ["SPANS", "running_lines", "supersmooth"]
 
 Array = NDArray[np.float64]
 
-SPANS = (0.05, 0.2, 0.5)
+# Four-byte numbers in R, whose smooth is so repeated to its last digits.
+SPANS = (float(np.float32(0.05)), float(np.float32(0.2)), 0.5)
 """Shares of the points on which the tweeter, the midrange and the woofer put a line."""
 
-_NARROW = 1e-3  # of the spread of x: a window no wider gets a level, not a line
-_LEAST = 1e-7  # of the ratio of errors that `bass` raises to a power
+_NARROW = float(np.float32(1e-3))  # of the spread of x: a window no wider gets a level, not a line
+_LEAST = float(np.float32(1e-7))  # of the ratio of errors that `bass` raises to a power
 
 
 @njit(cache=True, nogil=True)
@@ -27,7 +28,7 @@ def running_lines(x, y, w, span, narrow):  # type: ignore[no-untyped-def]
         Ascending.
     y : (n,) float64
     w : (n,) float64
-        Positive weights.
+        Weights, not negative; no window, and no x of several points, may have zeros only.
     span : float
         Share of the points that make a window; at least 5 points do, or all if there are fewer.
     narrow : float
@@ -60,6 +61,9 @@ def running_lines(x, y, w, span, narrow):  # type: ignore[no-untyped-def]
         # Near the ends the window keeps its 2 half + 1 points.
         until = min(n, max(j + half, 2 * half) + 1)
         while behind < until:
+            if w[behind] == 0:
+                behind += 1
+                continue
             before = total
             total += w[behind]
             dx, dy = x[behind] - mean_x, y[behind] - mean_y
@@ -70,6 +74,9 @@ def running_lines(x, y, w, span, narrow):  # type: ignore[no-untyped-def]
             sxy += share * dy
             behind += 1
         while first < min(j - half, n - 2 * half - 1):
+            if w[first] == 0:
+                first += 1
+                continue
             before = total
             total -= w[first]
             dx, dy = x[first] - mean_x, y[first] - mean_y
@@ -120,7 +127,9 @@ def _middle_width(x):  # type: ignore[no-untyped-def]
     return x[high - 1] - x[low - 1]
 
 
-def supersmooth(x: Array, y: Array, w: Array, bass: float = 0.0) -> tuple[Array, Array]:
+def supersmooth(
+    x: Array, y: Array, w: Array, bass: float = 0.0, span: float | None = None
+) -> tuple[Array, Array]:
     r"""Smooth by running lines, each of the span that foresees its neighbourhood best.
 
     Parameters
@@ -128,9 +137,11 @@ def supersmooth(x: Array, y: Array, w: Array, bass: float = 0.0) -> tuple[Array,
     x, y : (n,) float64
         In any order.
     w : (n,) float64
-        Positive weights.
+        Weights, not negative; no window, and no x of several points, may have zeros only.
     bass : float
         From 0 to 10: how much to favour the largest span; 0 not at all.
+    span : float, optional
+        Of running lines that are to do by themselves. Missing: the best ones.
 
     Returns
     -------
@@ -148,8 +159,8 @@ def supersmooth(x: Array, y: Array, w: Array, bass: float = 0.0) -> tuple[Array,
     With `bass` the best span moves to the woofer by :math:`(e_{best} / e_{woofer})^{10 - bass}` of the
     distance.
 
-    Points of the same x come in the order of their y, as in R, and then of their weight: that decides which
-    of them are in a window.
+    Points of the same x come in the order of their y, and of the same y as they were given, as in R: that
+    decides which of them are in a window.
 
     Examples
     --------
@@ -159,19 +170,22 @@ def supersmooth(x: Array, y: Array, w: Array, bass: float = 0.0) -> tuple[Array,
     >>> distinct.tolist(), fitted.round(12).tolist()
     ([0.0, 1.0, 2.0], [1.0, 3.0, 5.0])
     """
-    order = np.lexsort((w, y, x))
+    order = np.lexsort((y, x))
     ascending = x[order]
     is_first = np.r_[True, ascending[1:] > ascending[:-1]][: len(x)]
-    return ascending[is_first], _variable_span(ascending, y[order], w[order], float(bass))[is_first]
+    smooth = _smooth(ascending, y[order], w[order], float(bass), -1.0 if span is None else float(span))
+    return ascending[is_first], smooth[is_first]
 
 
 @njit(cache=True, nogil=True)
-def _variable_span(x, y, w, bass):  # type: ignore[no-untyped-def]
+def _smooth(x, y, w, bass, span):  # type: ignore[no-untyped-def]
     """(n,) The smooth at ascending x."""
     n = len(x)
     if n == 0 or x[n - 1] <= x[0]:
         return np.full(n, (w * y).sum() / w.sum() if n else 0.0)
     narrow = _NARROW * _middle_width(x)
+    if span > 0:
+        return running_lines(x, y, w, span, narrow)[0]
     fits, errors = np.empty((3, n)), np.empty((3, n))
     for s in range(3):
         fits[s], left_out = running_lines(x, y, w, SPANS[s], narrow)
@@ -186,8 +200,8 @@ def _variable_span(x, y, w, bass):  # type: ignore[no-untyped-def]
     best = running_lines(x, best, w, SPANS[1], narrow)[0]
     mixed = np.empty(n)
     for j in range(n):
-        span = min(max(best[j], SPANS[0]), SPANS[2])
-        near = 0 if span < SPANS[1] else 1
-        share = (span - SPANS[near]) / (SPANS[near + 1] - SPANS[near])
+        here = min(max(best[j], SPANS[0]), SPANS[2])
+        near = 0 if here < SPANS[1] else 1
+        share = (here - SPANS[near]) / (SPANS[near + 1] - SPANS[near])
         mixed[j] = (1 - share) * fits[near, j] + share * fits[near + 1, j]
     return running_lines(x, mixed, w, SPANS[0], narrow)[0]

@@ -30,6 +30,16 @@ shown("fuse", peak(fused <- fuse(data, arguments[1], seed = 1, retain = "hid")),
 stopifnot(nrow(fused) == n)
 rm(fused)
 
+# Small calls by group, as of fusionData's scripts: 40 groups of 50 records, two calls each.
+groups <- data.table(group = rep(1:40, each = 50), x = pmax(0, round(rnorm(2000, 50, 40))))
+groups[, `:=`(y = x * 3 + rexp(2000) * (x > 0), w = runif(2000) + 0.1)]
+small <- function() groups[, `:=`(a = monotonic(x, y, w), b = monotonic(x, y)), by = "group"]
+suppressWarnings(small())
+shown("monotonic, 80 calls by group, 100 times", peak(for (k in 1:100) suppressWarnings(small())), groups)
+x <- round(rgamma(n, 2) * 20, 1)
+y <- x * 3 + rexp(n)
+shown("monotonic, one call", peak(suppressWarnings(monotonic(x, y, nmax = Inf, expend = FALSE))), data.frame(x, y))
+
 # Both ways, without any work: 60 columns of every kind.
 reticulate::py_run_string("
 from fusionpy.bridge import calls

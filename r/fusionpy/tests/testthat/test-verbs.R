@@ -194,22 +194,6 @@ test_that("importance() gives the reference's two tables", {
   expect_true("permutation" %in% names(importance(model(), data = held, seed = 1)$summary))
 })
 
-test_that("monotonic() gives a vector like y", {
-  skip_without_python()
-  x <- c(0, 10, 20, 30, 40)
-  fitted <- monotonic(x, c(a = 5, b = 18, c = 42, d = 57, e = 83))
-  expect_named(fitted, letters[1:5])
-  expect_equal(mean(fitted), 41)
-  expect_false(is.unsorted(fitted))
-  expect_type(monotonic(x, c(5L, 18L, 42L, 57L, 83L)), "integer")
-  expect_identical(monotonic(x, x, w = 1:5, nmax = Inf, preserve = FALSE, fast = FALSE)[1], 0)
-  expect_error(monotonic(x, c(1, NA, 2, 3, 4)), "missing", class = "fusionpy_argument_error")
-  expect_error(monotonic(x, letters[1:5]), "numbers", class = "fusionpy_argument_error")
-  grDevices::pdf(NULL)
-  on.exit(grDevices::dev.off())
-  expect_length(monotonic(x, x, plot = TRUE), 5)
-})
-
 test_that("validate() reads files, and leaves out what cannot be compared", {
   skip_without_python()
   data <- as.data.frame(donors())
