@@ -70,7 +70,8 @@ def pool(
     With U the mean within variance, B the variance between, :math:`T = U + (1 + 1/M) B`,
     :math:`r = (1 + 1/M) B / U` and :math:`\lambda = r / (1 + r)`:
 
-    * ``rubin`` (Rubin 1987): :math:`\nu = (M - 1) / \lambda^2`;
+    * ``rubin`` (Rubin 1987): :math:`\nu = (M - 1) / \lambda^2`. As in the reference, M counts implicates
+      without an estimate, too, though U and B are of the others; in the other rules it does not;
     * ``barnard-rubin`` (Barnard and Rubin 1999, *Biometrika* 86:948): :math:`1 / (1 / \nu + 1 / \nu_o)` with
       :math:`\nu_o = (\nu_c + 1) / (\nu_c + 3) \, \nu_c (1 - \lambda)`, :math:`\nu_c` the complete data's;
     * ``fusionacs`` (reference, section 5): :math:`(M - 1)(1 + U/B)^2 / [1 / (M - 1) + \sum v_m^2 / (M B)^2]`
