@@ -85,14 +85,17 @@ refuse_recs <- function(problem) {
 }
 
 # Whether it is not used but met by what goes through all that a package has: library(), which looks for names that are
-# there twice; listings of environments; R CMD INSTALL and R CMD check.
+# there twice; listings of environments; R CMD INSTALL; the checks of packages tools and codetools.
 is_looked_at <- function() {
   if (nzchar(Sys.getenv("R_PACKAGE_DIR"))) return(TRUE) # in R CMD INSTALL
-  tools <- c("checkConflicts", "checkUsageEnv", "checkUsageNamespace", ".check_package_datasets", "codocData",
-             "as.list.environment", "eapply", "mget")
-  for (call in sys.calls()) {
-    name <- if (is.call(call[[1]])) call[[1]][[length(call[[1]])]] else call[[1]]
-    if (is.name(name) && as.character(name) %in% tools) return(TRUE)
+  lists <- c("checkConflicts", "as.list.environment", "eapply", "mget")
+  for (frame in rev(seq_len(max(0, sys.nframe() - 3)))) { # who asked: before the binding, open_recs() and this
+    name <- as.list(sys.call(frame))[[1]]
+    if (is.name(name) && as.character(name) %in% lists) return(TRUE)
+    from <- topenv(environment(sys.function(frame)))
+    if (!identical(from, .BaseNamespaceEnv)) {
+      return(isNamespace(from) && getNamespaceName(from) %in% c("tools", "codetools"))
+    }
   }
   FALSE
 }

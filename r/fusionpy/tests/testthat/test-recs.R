@@ -128,7 +128,10 @@ test_that("what goes through a package's names opens nothing", {
   expect_null(eapply(space, identity)$recs)
   expect_null(mget(c("recs", "fuse"), envir = space)$recs)
   skip_if_not_installed("codetools")
-  expect_no_error(utils::capture.output(codetools::checkUsageNamespace("fusionpy")))
+  expect_no_error(utils::capture.output(codetools::checkUsagePackage("fusionpy", all = FALSE)))
+  expect_no_error(tools::checkFF("fusionpy"))
+  expect_error(get("recs", space), "cannot be read") # but who uses it is told
+  expect_error(lapply("recs", get, envir = space), "cannot be read")
 })
 
 test_that("a script sees it after library(fusionModel), with data(recs) or without", {
