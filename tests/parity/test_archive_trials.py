@@ -14,20 +14,16 @@ import io
 import json
 import lzma
 import struct
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import original
 import pandas as pd
 import pyarrow as pa
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import original
 from test_archive import FAST
 from test_original import BLOCK, MANY, RECIPIENTS, TINY, X, as_text, strip
 
