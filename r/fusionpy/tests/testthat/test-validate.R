@@ -103,7 +103,7 @@ test_that("figures are called and labelled as the original's, and print", {
   plots <- given()$v1$plots
   expect_named(plots, names(described$plot_labels))
   check <- function(plot, told, name) {
-    mapped <- vapply(plot$mapping, rlang::as_label, "")
+    mapped <- vapply(plot$mapping, ggplot2::as_label, "")
     expect_identical(mapped[c("x", "y")], c(x = told$x, y = told$y), info = name)
     expect_identical(plot$labels$title, told$title, info = name)
     expect_identical(plot$labels$subtitle, told$subtitle, info = name)
