@@ -96,22 +96,25 @@ def train(
         name earlier fusion variables. With one list, each step also uses the fusion variables of the
         steps before it. Missing values are allowed.
     fsn : path, optional
-        Write the model to this `.fsn` archive too.
+        Write the model to this `.fsn` archive too. Folders that are not there are made; a file that is there
+        is replaced.
     weight : str, optional
         Column of survey weights. Missing: all are 1. Negative ones count as 0; donors of weight 0 play no
         part.
     nfolds : float, optional
-        Cross-validation folds (at least 2), or, between 0 and 1, the share of donors that trains against the
-        rest. Default 5.
+        Cross-validation folds (at least 2; no more than a model has donors are used), or, between 0 and 1,
+        the share of donors that trains against the rest. Default 5.
     nquantiles : int, optional
-        Conditional percentiles, equally spaced: 3 (the default) gives 1/6, 1/2, 5/6; method "fusionModel"
-        has 2.
+        Conditional percentiles, equally spaced: 3 (the default) gives 1/6, 1/2, 5/6, 1 the median; method
+        "fusionModel" has 2.
     nclusters : int, optional
         Clusters of conditional expectations; 0 for none. Default 2000; method "2024": 0.
     krange : (int, int), optional
-        Least and most donors in a pool. Default (10, 500).
+        Least and most donors in a pool, in any order. Default (10, 500).
     hyper : mapping, optional
-        LightGBM's hyperparameters; a list of values makes a grid to choose from by cross-validation.
+        LightGBM's hyperparameters. Lists of values make a grid of all combinations, the entry named first
+        varying fastest, from which cross-validation chooses for each model by itself; of equals it takes the
+        first. Boosting "goss" is gradient boosting with that sampling.
     cores : int
         Threads. The result does not depend on it.
     seed : int, optional
@@ -176,7 +179,8 @@ def train(
     Warns
     -----
     FusionWarning
-        For negative weights, text columns, and hyperparameters that take one value only.
+        For negative weights, text columns, fusion variables of one value, and hyperparameters that have no
+        effect or take one value only.
 
     Notes
     -----
