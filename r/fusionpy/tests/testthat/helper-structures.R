@@ -135,6 +135,7 @@ column_differences <- function(column, described, where) {
 head_differences <- function(value, head, tolerance, where) {
   if (!is.list(head)) head <- list(head)
   mine <- if (is.data.frame(value)) lapply(utils::head(as.data.frame(value), length(head[[1]])), identity) else list(value)
+  if (is.data.frame(value)) mine <- mine[names(head)]
   same <- mapply(function(mine, theirs) {
     mine <- utils::head(if (is.factor(mine)) as.character(mine) else mine, length(theirs))
     theirs <- as_text(lapply(theirs, function(each) if (is.null(each)) NA else each))
@@ -142,7 +143,7 @@ head_differences <- function(value, head, tolerance, where) {
     if (is.logical(mine)) theirs <- as.logical(theirs)
     if (is.numeric(mine)) theirs <- as.numeric(theirs)
     isTRUE(all.equal(as.vector(mine), as.vector(theirs), tolerance = tolerance)) || all(is.na(mine) & is.na(theirs))
-  }, mine, head[seq_along(mine)])
+  }, mine, head)
   names <- if (is.null(names(mine))) "value" else names(mine)
   paste0(where, "$", names[!same], ": first values are ", vapply(mine[!same], told, ""), ", not ",
          vapply(head[!same], told, ""), recycle0 = TRUE)

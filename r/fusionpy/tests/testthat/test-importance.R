@@ -27,7 +27,8 @@ test_that("importance() has the original's structure in every call that it was t
   skip_without_shared()
   for (name in calls_of("importance")) {
     described <- structures("importance")[[name]]
-    found <- record(importance(archive_of(name)))
+    file <- record(archive_of(name))$value
+    found <- record(importance(file))
     expect_identical(is.null(found$error), is.null(described$error), info = name)
     if (!is.null(described$error)) {
       expect_s3_class(found$error, "fusionpy_error")

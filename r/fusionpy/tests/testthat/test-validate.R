@@ -50,7 +50,8 @@ size_of <- function(file) {
 # The original's curves have fewer points where it drops subsets (differences.yaml), and the curve's first heights are
 # of another smoother; everything else of them is held against it.
 without_curves <- function(described) {
-  for (part in c("smooth", "perf")) described$elements[[part]]$head <- NULL
+  described$elements$smooth$head <- described$elements$smooth$head[c("metric", "q", "CAT", "VAR")]
+  described$elements$perf$head <- described$elements$perf$head["y"]
   described$elements$smooth$dim <- NULL
   described
 }
