@@ -121,9 +121,9 @@ def monotonic(
 
     Examples
     --------
-    >>> therms, bill = [0, 10, 20, 30, 40], [5.0, 18.0, 42.0, 57.0, 83.0]
+    >>> therms, bill = [0, 10, 20, 30, 40], [0.0, 18.0, 42.0, 57.0, 83.0]
     >>> monotonic(therms, bill).round(2).tolist()
-    [0.0, 19.89, 40.8, 61.7, 82.61]
+    [0.0, 19.4, 39.8, 60.2, 80.6]
     """
     problems = Problems(
         ArgumentError, "`monotonic()` cannot start.", "See `help(fusionpy.monotonic)` for what it takes."
@@ -321,7 +321,8 @@ def _curve(x: Array, y: Array, weight: Array, expend: bool, fast: bool) -> tuple
     """Smooth, and make it monotone: ascending places, and the function there."""
     points = _weighed(x, y, weight)
     x, y, weight = x[points], y[points], weight[points]
-    at, smooth = supersmooth(x, y, weight / weight.mean(), span=FIXED_SPAN if len(x) < FEW else None)
+    mean = float(weight.astype(np.longdouble).mean())  # as R takes it: last bits may decide between spans
+    at, smooth = supersmooth(x, y, weight / mean, span=FIXED_SPAN if len(x) < FEW else None)
     if len(at) < 2:
         return at, smooth
     sign = 1.0 if ((at - at.mean()) * (smooth - smooth.mean())).sum() >= 0 else -1.0

@@ -145,8 +145,8 @@ def glmnet_gram(matrix: Array, weight: Array, rows: Index | None = None) -> Gram
     Examples
     --------
     >>> x, w = np.array([[1.0, 3.0], [2.0, 1.0], [9.0, 9.0]]), np.array([1.0, 1.0, 0.0])
-    >>> glmnet_gram(x, w).correlation.round(12).tolist() == weighted_gram(x, w).correlation.tolist()
-    True
+    >>> glmnet_gram(x, w).correlation.round(12).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
     """
     part, mass = (matrix, weight) if rows is None else (matrix[rows], weight[rows])
     mean, sd, correlation = _sums_by_fours(np.asfortranarray(part), mass)

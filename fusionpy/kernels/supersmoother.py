@@ -43,7 +43,8 @@ def running_lines(x, y, w, span, narrow):  # type: ignore[no-untyped-def]
 
     Notes
     -----
-    Sums are updated as the window moves (Friedman 1984, section 2); at the ends it stays where it is. The
+    Sums are updated as the window moves (Friedman 1984, section 2), in an order that leaves R's last bits, as
+    they decide between spans where residuals are all but 0; at the ends the window stays where it is. The
     left-out residual is :math:`|r| / (1 - w (1 / \sum w + (x - \bar x)^2 / S_{xx}))`.
 
     Examples
@@ -55,40 +56,19 @@ def running_lines(x, y, w, span, narrow):  # type: ignore[no-untyped-def]
     n = len(x)
     half = max(int(0.5 * span * n + 0.5 + 1e-9), 2)  # halves go up, whatever rounding made of them
     fitted, left_out = np.empty(n), np.zeros(n)
-    total = mean_x = mean_y = sxx = sxy = 0.0
-    first, behind = 0, 0  # the window is [first, behind)
+    window = (0.0, 0.0, 0.0, 0.0, 0.0)
+    first, behind = 0, min(2 * half + 1, n)  # the window is [first, behind)
+    for k in range(behind):
+        window = _take_in(window, x[k], y[k], w[k])
     for j in range(n):
-        # Near the ends the window keeps its 2 half + 1 points.
-        until = min(n, max(j + half, 2 * half) + 1)
-        while behind < until:
-            if w[behind] == 0:
-                behind += 1
-                continue
-            before = total
-            total += w[behind]
-            dx, dy = x[behind] - mean_x, y[behind] - mean_y
-            mean_x += w[behind] * dx / total
-            mean_y += w[behind] * dy / total
-            share = w[behind] * before / total * dx
-            sxx += share * dx
-            sxy += share * dy
-            behind += 1
-        while first < min(j - half, n - 2 * half - 1):
-            if w[first] == 0:
-                first += 1
-                continue
-            before = total
-            total -= w[first]
-            dx, dy = x[first] - mean_x, y[first] - mean_y
-            mean_x -= w[first] * dx / total
-            mean_y -= w[first] * dy / total
-            share = w[first] * before / total * dx
-            sxx -= share * dx
-            sxy -= share * dy
-            first += 1
+        if j > half and behind < n:  # near the ends it stays where it is
+            window = _take_out(window, x[first], y[first], w[first])
+            window = _take_in(window, x[behind], y[behind], w[behind])
+            first, behind = first + 1, behind + 1
+        total, mean_x, mean_y, sxx, sxy = window
         has_slope = sxx > narrow * narrow
         gap = x[j] - mean_x
-        fitted[j] = mean_y + (sxy / sxx * gap if has_slope else 0.0)
+        fitted[j] = (sxy / sxx * gap if has_slope else 0.0) + mean_y
         pull = w[j] * (1 / total + (gap * gap / sxx if has_slope else 0.0))
         if pull < 1:
             left_out[j] = abs(y[j] - fitted[j]) / (1 - pull)
@@ -96,6 +76,31 @@ def running_lines(x, y, w, span, narrow):  # type: ignore[no-untyped-def]
             left_out[j] = left_out[j - 1]
     _level_ties(x, w, fitted)
     return fitted, left_out
+
+
+@njit(cache=True, nogil=True)
+def _take_in(window, x, y, w):  # type: ignore[no-untyped-def]
+    """Add a point to a window's weight, means, and sums of squares and products."""
+    before, mean_x, mean_y, sxx, sxy = window
+    total = before + w
+    if total > 0:
+        mean_x = (before * mean_x + w * x) / total
+        mean_y = (before * mean_y + w * y) / total
+    pull = total * w * (x - mean_x) / before if before > 0 else 0.0
+    return total, mean_x, mean_y, sxx + pull * (x - mean_x), sxy + pull * (y - mean_y)
+
+
+@njit(cache=True, nogil=True)
+def _take_out(window, x, y, w):  # type: ignore[no-untyped-def]
+    """Take a point out of them."""
+    before, mean_x, mean_y, sxx, sxy = window
+    total = before - w
+    pull = before * w * (x - mean_x) / total if total > 0 else 0.0
+    sxx, sxy = sxx - pull * (x - mean_x), sxy - pull * (y - mean_y)
+    if total > 0:
+        mean_x = (before * mean_x - w * x) / total
+        mean_y = (before * mean_y - w * y) / total
+    return total, mean_x, mean_y, sxx, sxy
 
 
 @njit(cache=True, nogil=True)
@@ -201,7 +206,7 @@ def _smooth(x, y, w, bass, span):  # type: ignore[no-untyped-def]
     mixed = np.empty(n)
     for j in range(n):
         here = min(max(best[j], SPANS[0]), SPANS[2])
-        near = 0 if here < SPANS[1] else 1
-        share = (here - SPANS[near]) / (SPANS[near + 1] - SPANS[near])
-        mixed[j] = (1 - share) * fits[near, j] + share * fits[near + 1, j]
+        near = 0 if here < SPANS[1] else 2
+        share = (here - SPANS[1]) / (SPANS[near] - SPANS[1])
+        mixed[j] = (1 - share) * fits[1, j] + share * fits[near, j]
     return running_lines(x, mixed, w, SPANS[0], narrow)[0]

@@ -24,11 +24,11 @@
 #'
 #' @section Speed:
 #' It is R's own [stats::supsmu()] that smooths, so that calls by group, of data.table for instance, cost little. Python
-#' is asked where `x` and `y` are no plain vectors, where there are more than `nmax` points, for `plot`, and for the
-#' spline of `fast = FALSE`.
+#' is asked where `x` and `y` are no plain vectors, where there are more than `nmax` points (or 100,000), for `plot`,
+#' and for the spline of `fast = FALSE`.
 #' @export
 #' @examples
-#' monotonic(x = c(0, 10, 20, 30, 40), y = c(5, 18, 42, 57, 83))
+#' monotonic(x = c(0, 10, 20, 30, 40), y = c(0, 18, 42, 57, 83))
 monotonic <- function(x, y, w = NULL, preserve = TRUE, expend = TRUE, fast = TRUE, nmax = 5000, plot = FALSE,
                       seed = NULL) {
   if (!missing(x) && !missing(y) && are_plain(x, y, w) && are_flags(preserve, expend, fast, plot) && !plot) {
@@ -55,6 +55,7 @@ monotonic <- function(x, y, w = NULL, preserve = TRUE, expend = TRUE, fast = TRU
 FEW_POINTS <- 40 # below, a fixed span
 FIXED_SPAN <- 0.3
 SHORTEST_WINDOW <- 5
+MOST_HERE <- 1e5 # records; with more Python is quicker
 LARGEST <- 1e100 # of any value: squares stay finite
 DISTORTED <- 0.05 # share of a value by which sorting may move it, and share of the values that it may
 NOTHING_AT_ZERO <- "No `x` is 0: the point (0, 0) is not among those that are smoothed."
@@ -97,7 +98,7 @@ monotonic_here <- function(x, y, w, preserve, expend, fast, nmax) {
     used <- used[!is.na(used)]
   }
   n <- if (is.null(used)) length(x) else length(used)
-  if (!is.numeric(nmax) || length(nmax) != 1 || !isTRUE(n <= nmax && nmax >= 2)) return(NULL)
+  if (!is.numeric(nmax) || length(nmax) != 1 || !isTRUE(n <= min(nmax, MOST_HERE) && nmax >= 2)) return(NULL)
   curve <- if (is.null(used)) rising_smooth(x, spent, weight) else rising_smooth(x[used], spent[used], weight[used])
   if (!fast && mean(abs(curve$level - curve$y) > DISTORTED * abs(curve$y)) > DISTORTED) return(NULL)
   if (expend && !curve$rises && curve$x[1] == 0) said <- c(said, FALLS)
