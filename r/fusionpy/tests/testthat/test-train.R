@@ -268,3 +268,33 @@ test_that("hyper is a list, of vectors too; what is no list is refused", {
   expect_wrong(list(num_leaves = NULL))
   expect_wrong(list(num_leaves = NA))
 })
+
+test_that("train() keeps the rules that structures.json has for it", {
+  skip_without_python()
+  skip_without_shared()
+  rules <- structures("train")[["_rules"]]
+  expect_match(rules$value, "absolute")
+  expect_match(rules$messages, "2 lines per such step")
+  d <- recs_donors()[1:200, ]
+  frames <- list(data.frame = d, data.table = data.table::as.data.table(d))
+  if (requireNamespace("tibble", quietly = TRUE)) frames$tibble <- tibble::as_tibble(d)
+  before <- setwd(tempdir())
+  on.exit(setwd(before))
+  for (kind in names(frames)) {
+    expect_match(rules$input, kind)
+    data <- frames[[kind]]
+    kept <- data.table::copy(data)
+    said <- record(train(data, list("electricity", "insulation", c("propane", "aircon"), "square_feet"),
+                         c("income", "age"), fsn = "relative.fsn", weight = "weight", hyper = FAST, nfolds = 0.8,
+                         method = "fusionModel", seed = 1))
+    expect_null(said$error)
+    expect_identical(said$visible, rules$visible)
+    expect_identical(said$value, file.path(normalizePath(tempdir()), "relative.fsn"))
+    expect_identical(said$warnings, character())
+    expect_length(said$printed, 2 * 2) # two steps of a single continuous variable
+    expect_length(grep("^.*R-squared", said$messages), 2)
+    expect_length(grep("Step [1-4] of 4", said$messages), 4)
+    expect_identical(data, kept)
+    expect_identical(names(data), names(kept))
+  }
+})
