@@ -275,6 +275,28 @@ def test_models_equal_those_of_lightgbms_own_loop(
         assert np.array_equal(search.predict(f, x), boosting.predict(models[f], x))
 
 
+def test_folds_of_dart_are_boosted_for_the_chosen_rounds_only(problem):
+    """Later rounds scale the trees of earlier ones: what is cut off a longer run is no model of its own."""
+    hyper = {**HYPER, "boosting": "dart", "num_iterations": 40, "drop_rate": 0.5, "skip_drop": 0.0}
+    hyper["learning_rate"] = 0.9
+    search = Search(problem, [hyper], folds(400, 3), patience=2, seed=1)
+    longest = []
+    over = False
+    while not over:
+        for f in range(3):
+            search.boost(f)
+        longest = longest or list(search._models)
+        over = search.settle()
+    rounds = search.tuning.rounds
+    assert rounds < 40
+    x = problem.bins.matrix[:, problem.bins.columns]
+    for f, (train, _) in enumerate(folds(400, 3)):
+        params = {**boosting.parameters(problem, hyper, 1), "num_iterations": rounds}
+        alone = lgb.train(params, problem.subset(train, params))
+        assert np.array_equal(search.predict(f, x)[:, 0], alone.predict(x, num_threads=1))
+        assert not np.allclose(search.predict(f, x)[:, 0], longest[f].predict(x, num_iteration=rounds))
+
+
 def test_folds_boosted_at_the_same_time_give_the_same(problem):
     tuning, models = searching.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     search = Search(problem, [HYPER], folds(400, 4), patience=3, seed=1)
