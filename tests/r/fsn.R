@@ -31,7 +31,10 @@ stopifnot(vapply(c(m$xclass, m$yclass), function(k) any(vapply(classes, identica
 factors <- function(k) names(Filter(function(v) "factor" %in% v, k))
 stopifnot(setequal(names(m$xlevels), factors(m$xclass)), setequal(names(m$ylevels), factors(m$yclass)))
 
+# R takes every folder that holds a file for a step, sorted as text: only the steps' may be there.
 folders <- formatC(seq_len(steps), width = nchar(steps), flag = "0")
+held <- unique(dirname(list.files(args[1], recursive = TRUE, all.files = TRUE)))
+stopifnot(identical(sort(setdiff(held, ".")), folders))
 known <- x
 for (i in seq_len(steps)) {
   vars <- m$ylist[[i]]

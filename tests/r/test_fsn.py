@@ -75,6 +75,17 @@ def test_our_archives(method, number, tmp_path):
     assert theirs.iloc[:, 0].nunique() > 10
 
 
+def test_folders_of_many_steps(tmp_path):
+    """Ten folders and more sort as text in the order of their numbers."""
+    path = tmp_path / "model.fsn"
+    frame = pd.concat(
+        [SURVEY, SURVEY[["income"] * 11].set_axis([f"y{j}" for j in range(11)], axis=1)], axis=1
+    )
+    fusionpy.train(frame, [f"y{j}" for j in range(11)], X, **{**FAST, "nfolds": 0.7}, refits=0, fsn=path)
+    theirs, mine = look(path, tmp_path, 9)
+    pd.testing.assert_frame_equal(theirs, mine, check_exact=False, rtol=1e-12)
+
+
 @pytest.mark.parametrize(("name", "number"), [("readme", 3), ("block", 3)])
 def test_archives_of_r(shared, name, number, tmp_path):
     theirs, mine = look(shared / f"reference/models/{name}.fsn", tmp_path, number)
