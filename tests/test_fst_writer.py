@@ -373,7 +373,8 @@ def test_nothing_is_left_of_a_file_that_was_not_completed(tmp_path):
 
 
 def test_no_room_is_told(tmp_path):
-    target = tmp_path / "none" / "a.fst"
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "a.fst"
     with (
         pytest.raises(OutputError, match="could not be written"),
         FstWriter(target, pa.schema({"a": pa.int32()})),

@@ -45,7 +45,8 @@ KEPT <- "what was kept"
 save_original <- function(lib.loc) {
   folder <- tryCatch(find.package("fusionModel", lib.loc), error = function(e) NULL)
   if (is.null(folder)) refuse_recs(paste0("No fusionModel is installed in '", lib.loc, "'."))
-  if ("fusionpy" %in% trimws(strsplit(paste(utils::packageDescription("fusionModel", lib.loc)$Imports), "[,(]")[[1]])) {
+  imports <- utils::packageDescription("fusionModel", lib.loc)$Imports
+  if ("fusionpy" %in% trimws(unlist(strsplit(as.character(imports), "[,(]")))) {
     refuse_recs(paste0("The fusionModel in '", lib.loc, "' is the facade of fusionpy, which has no data."))
   }
   held <- new.env()

@@ -88,6 +88,28 @@ test_that("fetch_recs_example() keeps a file that it was given, and refuses anot
   expect_error(fetch_recs_example(lib.loc = tempfile()), "No fusionModel", class = "fusionpy_data_error")
 })
 
+test_that("fetch_recs_example() takes the data out of an installed original, and runs no code of it", {
+  skip_without_python()
+  local_recs()
+  library <- tempfile("library")
+  source <- file.path(tempfile("source"), "fusionModel")
+  for (folder in c(library, file.path(source, c("R", "data")))) dir.create(folder, recursive = TRUE)
+  writeLines(c("Package: fusionModel", "Version: 2.4.0", "Title: A", "Description: A.", "License: GPL-3", "Author: A",
+               "Maintainer: A <a@example.org>", "LazyData: true"), file.path(source, "DESCRIPTION"))
+  writeLines("", file.path(source, "NAMESPACE"))
+  writeLines(".onLoad <- function(libname, pkgname) stop('executed')", file.path(source, "R", "a.R"))
+  file.copy(saved(likeness()), file.path(source, "data", "recs.rda"))
+  command <- c("CMD", "INSTALL", "--no-test-load", "--no-docs", paste0("--library=", library), source)
+  system2(file.path(R.home("bin"), "R"), command, stdout = FALSE, stderr = FALSE)
+  skip_if_not(dir.exists(file.path(library, "fusionModel", "data")), "An R that can install packages:")
+  expect_identical(quietly(fetch_recs_example(lib.loc = library)), likeness())
+  the$recs <- NULL
+  expect_identical(fusionpy::recs, likeness())
+  facade <- dirname(find.package("fusionModel", quiet = TRUE))
+  skip_if_not(length(facade) == 1, "The facade:")
+  expect_error(fetch_recs_example(lib.loc = facade), "facade", class = "fusionpy_data_error")
+})
+
 test_that("nothing in a file is executed", {
   skip_without_python()
   file <- tempfile(fileext = ".rda")

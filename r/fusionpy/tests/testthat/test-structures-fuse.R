@@ -43,6 +43,7 @@ test_that("every call of fuse() and read_fsd() gives what it gives in the origin
   on.exit(setwd(home))
   stage <- stage(folder)
   group <- structures("fuse_read_fsd")
+  before <- lapply(mget(c("rec", "k1", "k2"), envir = stage), data.table::copy)
   expect_true(all(names(OTHERWISE) %in% names(group)))
   for (name in calls_of("fuse_read_fsd")) {
     told <- group[[name]]
@@ -74,4 +75,5 @@ test_that("every call of fuse() and read_fsd() gives what it gives in the origin
       expect_identical(names(read_fsd(mine$value)), told$file_columns, info = said)
     }
   }
+  expect_identical(mget(names(before), envir = stage), before) # the caller's data are left alone
 })
