@@ -35,10 +35,10 @@ groups <- data.table(group = rep(1:40, each = 50), x = pmax(0, round(rnorm(2000,
 groups[, `:=`(y = x * 3 + rexp(2000) * (x > 0), w = runif(2000) + 0.1)]
 small <- function() groups[, `:=`(a = monotonic(x, y, w), b = monotonic(x, y)), by = "group"]
 suppressWarnings(small())
-shown("monotonic, 80 calls by group, 100 times", peak(for (k in 1:100) suppressWarnings(small())), groups)
+shown("monotonic: 8000 calls by group", peak(for (k in 1:100) suppressWarnings(small())), groups)
 x <- round(rgamma(n, 2) * 20, 1)
 y <- x * 3 + rexp(n)
-shown("monotonic, one call", peak(suppressWarnings(monotonic(x, y, nmax = Inf, expend = FALSE))), data.frame(x, y))
+shown("monotonic: one call", peak(suppressWarnings(monotonic(x, y, nmax = Inf, expend = FALSE))), data.frame(x, y))
 
 # Both ways, without any work: 60 columns of every kind.
 reticulate::py_run_string("
