@@ -118,7 +118,16 @@ def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
         "ranges": {name: _range(each) for name, each in model.ranges.items()},
         "not_for_r": list(obstacles),
     }
-    return json.dumps(content, indent=1, sort_keys=True)
+    return json.dumps(_sorted(content), indent=1)
+
+
+def _sorted(value: Any) -> Any:
+    """Sort the keys of all objects; but hyperparameters stay in the caller's order, which R is told."""
+    if isinstance(value, dict):
+        return {
+            key: value[key] if key in ("grid", "params") else _sorted(value[key]) for key in sorted(value)
+        }
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
 
 
 def _variable(variable: Variable) -> dict[str, Any]:
