@@ -258,8 +258,7 @@ class Schema:
         problems : Problems, optional
             What has been found wrong with the table already, to be raised together with what is found here.
         boosted : bool
-            Whether it is for trees, which need not know how far away an infinite predictor is, and give a
-            fusion variable of one value back as it is.
+            Whether it is for trees, which need not know how far away an infinite predictor is.
 
         Returns
         -------
@@ -442,9 +441,7 @@ def _check_donor_column(
                 problem += " (was 'None' or 'NA' an answer, lost when the file was read?)"
             problems.append(problem)
         seen = np.unique(values[~np.isnan(values)])
-        if len(seen) == 1 and not boosted and not _looks_constant(array):
-            problems.append("the same value for every donor; there is nothing to learn")
-        elif variable.kind == "continuous" and np.abs(seen[np.isfinite(seen)]).max(initial=0) > _MOST:
+        if variable.kind == "continuous" and np.abs(seen[np.isfinite(seen)]).max(initial=0) > _MOST:
             problems.append(f"values beyond {_MOST:g}, which no model can be made of")
     if variable.n_classes > _MANY_LEVELS and (variable.text or role == "fusion variable"):
         what = "texts" if variable.text else "levels"
@@ -480,14 +477,6 @@ def _check_numbers(
     if pa.types.is_integer(array.type) and not _is_exact(array):
         problems.append("whole numbers beyond 2**53, too long to be kept exactly (an identifier?)")
     return problems
-
-
-def _looks_constant(array: pa.Array) -> bool:
-    """Tell whether whole numbers are the same in floating point alone."""
-    if not pa.types.is_integer(array.type):
-        return False
-    ends = pc.min_max(array).as_py()
-    return bool(ends["min"] != ends["max"])
 
 
 def _is_exact(array: pa.Array) -> bool:

@@ -89,7 +89,7 @@ def read_donors(
     weights = _weights(table, weight, problems)
     rows = _sample(weights, fraction, seed)
     part = table if len(rows) == table.n_rows else replace(table, frame=table.frame[rows], n_rows=len(rows))
-    # What never varies is left out before the schema is learned, which would refuse it.
+    # What never varies is left out before the schema is learned.
     flat = [name for name in (*x, *y) if _is_flat(part, name, name in x)]
     kept_x, kept_y = ([name for name in names if name not in flat] for names in (x, y))
     if not kept_x:
