@@ -124,9 +124,8 @@ def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
 def _sorted(value: Any) -> Any:
     """Sort the keys of all objects; but hyperparameters stay in the caller's order, which R is told."""
     if isinstance(value, dict):
-        return {
-            key: value[key] if key in ("grid", "params") else _sorted(value[key]) for key in sorted(value)
-        }
+        kept = ("grid", "params", "hyper")
+        return {key: value[key] if key in kept else _sorted(value[key]) for key in sorted(value)}
     return [_sorted(each) for each in value] if isinstance(value, list) else value
 
 
