@@ -135,8 +135,8 @@ def learn_ranges(schema: Schema, x: Array) -> dict[str, Range]:
             codes = np.unique(values).astype(np.intp).tolist()
             found[variable.name] = Range(absent=tuple(sorted(set(range(variable.n_classes)) - set(codes))))
         else:
-            finite = values[np.isfinite(values)]
-            found |= {variable.name: range_of(finite)} if len(finite) else {}
+            # Of a predictor that is infinite for some donors, nothing is out of range.
+            found |= {variable.name: range_of(values)} if np.isfinite(values).all() else {}
     return found
 
 
@@ -190,7 +190,7 @@ def tally(known: Range, values: Array, weight: Array | None = None) -> Tally:
     >>> counts.n, counts.above, counts.outside
     (3.0, 1.0, 0.3333333333333333)
     """
-    there = np.isfinite(values) if weight is None else np.isfinite(values) & (weight > 0)
+    there = ~np.isnan(values) if weight is None else ~np.isnan(values) & (weight > 0)
     if not there.all():
         values, weight = values[there], None if weight is None else weight[there]
 
@@ -201,7 +201,7 @@ def tally(known: Range, values: Array, weight: Array | None = None) -> Tally:
     if math.isinf(known.low):
         return Tally(len(values), n, absent=total(np.isin(values, known.absent)) if known.absent else 0.0)
     low, high = known.bounds
-    classes = (np.abs(values[values != 0]).view(np.uint64) >> _SHIFT).astype(np.intp)
+    classes = (np.abs(values[np.isfinite(values) & (values != 0)]).view(np.uint64) >> _SHIFT).astype(np.intp)
     sizes = np.bincount(classes)
     seen = np.flatnonzero(sizes)
     return Tally(len(values), n, total(values < low), total(values > high), 0.0, seen, sizes[seen])

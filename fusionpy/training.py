@@ -316,6 +316,8 @@ def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **gi
             problems.add(f"`nfolds` must be {wanted}, not {shown(nfolds)}.")
     if isinstance(nclusters := given["nclusters"], float) and nclusters >= 0:  # as R does
         given["nclusters"] = 0 if nclusters == float("inf") else math.ceil(nclusters)
+        if given["nclusters"] != nclusters != float("inf"):
+            note(f"`nclusters` is taken as {given['nclusters']}: a whole number.", FusionWarning, 4)
     for name, low in (("nquantiles", 1), ("nclusters", 0), ("refits", 0), ("patience", 1)):
         value = given[name]
         if value is not None and check_whole(problems, name, value, low):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import fusionpy
-from fusionpy.errors import ArgumentError
+from fusionpy.errors import ArgumentError, FusionWarning
 
 X = ["region", "rooms", "income"]
 FAST = {"seed": 1, "quiet": True, "nfolds": 2, "nclusters": 10, "hyper": {"num_iterations": 3}}
@@ -59,7 +59,7 @@ VERBS = {
 COUNTS = [  # verb, argument, one that is fine, one below, and whether there is one above
     *(
         ("train", *rest)
-        for rest in (("cores", 2, 0), ("nfolds", 3, 1), ("nquantiles", 2, 1), ("refits", 2, -1))
+        for rest in (("cores", 2, 0), ("nfolds", 3, 1), ("nquantiles", 2, 0), ("refits", 2, -1))
     ),
     *(("train", *rest) for rest in (("nclusters", 9, -1), ("patience", 3, 0))),
     *(("fuse", *rest) for rest in (("M", 2, 0), ("cores", 2, 0), ("chunk", 50, 0), ("kblock", 7, 4))),
@@ -102,6 +102,8 @@ def test_whole_floats_are_counts(things, verb, name, fine, low):
 @pytest.mark.parametrize(("verb", "name", "fine", "low"), COUNTS)
 def test_other_counts_are_refused(things, verb, name, fine, low):
     wrong = [low, float(low), "2", True, fine + 0.5, float("nan"), [2]]
+    if name == "nclusters":  # as in R, where the original takes them
+        wrong.remove(fine + 0.5)
     wrong += [2**31, 1e18, 10**30] if name in BOUNDED - {"M"} or (name == "M" and verb != "read_fsd") else []
     for value in wrong:
         with pytest.raises(ArgumentError, match=rf"`{name}` must be"):
@@ -113,7 +115,14 @@ def test_pool_sizes_may_be_whole_floats(things, pair):
     same(trained(things, krange=pair), trained(things, krange=(2, 9)))
 
 
-@pytest.mark.parametrize("pair", [(2, 10**10), (0, 9), (9, 2), (2.5, 9), (2, 9, 10), 5, "29", (True, 5)])
+def test_fractions_that_the_original_takes_are_told(things):
+    with pytest.warns(FusionWarning, match="`krange` is taken as"):
+        same(trained(things, krange=(9.9, 1.5)), trained(things, krange=(2, 9)))
+    with pytest.warns(FusionWarning, match="`nclusters` is taken as 9: "):
+        same(trained(things, nclusters=8.5), trained(things, nclusters=9))
+
+
+@pytest.mark.parametrize("pair", [(2, 10**10), (0, 9), (0.5, 9), (2, 9, 10), 5, "29", (True, 5)])
 def test_other_pool_sizes_are_refused(things, pair):
     with pytest.raises(ArgumentError, match="`krange` must be two whole numbers"):
         trained(things, krange=pair)

@@ -97,6 +97,18 @@ def said(data: Any, model: Any, fsd: Any = None) -> str:
     return "".join(str(each.message) for each in caught)
 
 
+def test_infinite_recipients_are_out_of_range_unless_donors_are_infinite_too(model, recipient):
+    changed = recipient.assign(income=recipient["income"].where(recipient.index % 5 > 0, np.inf))
+    assert "`income`: 2" in said(changed, model)
+    matrix = model.schema.encode(as_table(recipient), X)
+    place = X.index("income")
+    assert "income" in learn_ranges(model.schema, matrix)
+    matrix[::7, place] = np.inf
+    assert "income" not in learn_ranges(model.schema, matrix)
+    counts = tally(Range(0, 9), np.array([1.0, np.inf, -np.inf, np.nan]))
+    assert (counts.n, counts.above, counts.below) == (3.0, 1.0, 1.0)
+
+
 @pytest.mark.parametrize("wrong", WRONG)
 def test_fuse_says_what_recipients_have_that_donors_have_not(wrong, model, recipient):
     change, words = WRONG[wrong]
