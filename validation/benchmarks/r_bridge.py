@@ -69,25 +69,30 @@ def from_r(model: Path, rows: int, library: str) -> list[dict[str, Any]]:
     return measured
 
 
+def install(library: str) -> None:
+    """Install r/fusionpy; without R the benchmark is left out."""
+    if not shutil.which("Rscript"):
+        left_out("R is not here")
+    installed = subprocess.run(
+        ["R", "CMD", "INSTALL", "--no-docs", f"--library={library}", HERE.parents[1] / "r" / "fusionpy"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if installed.returncode:
+        left_out(f"r/fusionpy cannot be installed:\n{installed.stdout}")
+
+
 def main() -> None:
     """Run both in turn, and save the table."""
     given = asked(__doc__, cores=1, rows=1_348_408)
     if given.small:
         given.rows, given.repeats = 2_000, 1
-    if not shutil.which("Rscript"):
-        left_out("R is not here")
     runs = []
     with TemporaryDirectory() as folder:
         model = Path(folder) / "model.fsn"
-        installed = subprocess.run(
-            ["R", "CMD", "INSTALL", "--no-docs", f"--library={folder}", HERE.parents[1] / "r" / "fusionpy"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if installed.returncode:
-            left_out(f"r/fusionpy cannot be installed:\n{installed.stdout}")
+        install(folder)
         piece(__file__, "make_model", {"path": str(model)})
         case = {"model": str(model), "rows": given.rows}
         for turn in range(given.repeats):

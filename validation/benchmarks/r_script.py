@@ -11,13 +11,12 @@ The row "R alone" is what it costs in R to load reticulate and start Python, bef
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import HERE, SHARED, asked, command, left_out, save, shown, summary
+from measuring import SHARED, asked, command, save, shown, summary
+from r_bridge import install
 
 RECS = SHARED / "recs2015.fst"
 PYTHON = """
@@ -63,20 +62,10 @@ def main() -> None:
     given = asked(__doc__, repeats=5)
     if given.small:
         given.repeats = 1
-    if not shutil.which("Rscript"):
-        left_out("R is not here")
     recs = RECS if RECS.exists() and not given.small else "samples"
     runs = []
     with TemporaryDirectory() as folder:
-        installed = subprocess.run(
-            ["R", "CMD", "INSTALL", "--no-docs", f"--library={folder}", HERE.parents[1] / "r" / "fusionpy"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if installed.returncode:
-            left_out(f"r/fusionpy cannot be installed:\n{installed.stdout}")
+        install(folder)
         environment = {**os.environ, "RETICULATE_PYTHON": sys.executable, "R_LIBS": folder}
         scripts = [Path(folder, name) for name in ("script.py", "script.R", "alone.R")]
         for path, code in zip(scripts, (PYTHON, R, R_ALONE), strict=True):
