@@ -42,7 +42,7 @@ def rising_spline(x: Array, y: Array, w: Array) -> tuple[Array, Array]:
     Examples
     --------
     >>> x = np.arange(8.0)
-    >>> rising_spline(x, 3 * x, np.ones(8))[1].round(3).tolist()
+    >>> (rising_spline(x, 3 * x, np.ones(8))[1].round(3) + 0).tolist()
     [0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0]
     >>> rising_spline(x, -x, np.ones(8))[1].round(3).tolist()
     [-3.5, -3.5, -3.5, -3.5, -3.5, -3.5, -3.5, -3.5]

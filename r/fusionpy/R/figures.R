@@ -7,7 +7,7 @@ STROKES <- c("solid", "52", "12", "5212")
 BREAKS <- c(0.001, 0.005, 0.01, 0.02, 0.05, seq(0.1, 1, 0.1))
 CLOSEST <- 0.08 # of the width of the axis: labels nearer to each other than this would touch
 SHOWN <- 0.98 # of the points: a few far ones would press the others together
-X_TITLE <- "Size of subset (% of population)"
+X_TITLE <- "Size of subset (percent of population)"
 SUBTITLES <- c(est = "Comparison of point estimates", vad = "Value-added relative to naive estimates",
                moe = "Comparison of relative uncertainty (MOE / estimate)")
 Y_TITLES <- c(est = "Median absolute percent error", vad = "Median value added",

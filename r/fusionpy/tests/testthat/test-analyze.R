@@ -149,7 +149,7 @@ test_that("what is not understood is refused", {
               ~ mean(electricity, rooms), ~ quantile(electricity), ~ base::mean(electricity), list(mean = 5))
   for (x in bad) expect_error(of(x, fused), class = "fusionpy_argument_error", info = told(x))
   expect_error(of(~ maen(electricity), fused), "mean", class = "fusionpy_argument_error")
-  expect_error(of(list(mean = "electricity"), fused, wieght = "w"), "`wieght`", class = "fusionpy_argument_error")
+  expect_error(of(list(mean = "electricity"), fused, weights = "w"), "`weights`", class = "fusionpy_argument_error")
   expect_error(of(list(mean = "electricity"), fused, by = 5), "`by`", class = "fusionpy_argument_error")
   expect_error(of(list(mean = "electricity"), fused, by = stop("mine")), "mine")
   expect_error(of(list(mean = "electricity"), fused, by = list(region, nowhere)), "nowhere", class = "fusionpy_schema_error")
@@ -224,7 +224,7 @@ test_that("a call as fusionACS has it, of long data with a weight per row and im
                       function() analyze(long, list(mean = "electricity")), function() analyze(data = long, ~ mean(electricity), 5),
                       function() analyze(data = long, ~ mean(electricity), static = recipients()))
   for (call in wrong_calls) expect_error(call(), class = "fusionpy_argument_error")
-  problem <- tryCatch(analyze(~ mean(electricity), long, wieght = "a"), error = identity)
+  problem <- tryCatch(analyze(~ mean(electricity), long, weights = "a"), error = identity)
   expect_identical(as.character(problem$call[[1]]), "analyze")
   # One record each, as the public pseudo-sample has it: no margins.
   single <- quietly(analyze(data = long[long$M == 1, -"M"], ~ mean(electricity)))

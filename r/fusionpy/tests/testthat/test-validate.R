@@ -215,7 +215,7 @@ test_that("a part of the table, the list and the plain list are all drawn", {
   for (wrong in list(data.frame(), v0[0], v0[, 1:3], list(a = 1), "text")) {
     expect_error(plot_valid(wrong), class = "fusionpy_argument_error")
   }
-  expect_error(plot_valid(v0, y = "electricty"), "electricty", class = "fusionpy_argument_error")
+  expect_error(plot_valid(v0, y = "electricity_"), "electricity_", class = "fusionpy_argument_error")
   expect_error(quietly(plot_valid(v0, y = "rich", path = tempfile(), device = "word")), "word",
                class = "fusionpy_argument_error")
   expect_match(record(plot_valid(some, width = 3))$messages, "no effect", all = FALSE)
