@@ -51,12 +51,12 @@ def differs(t):
     return bool(p.min() * len(p) < 0.001 or np.mean(np.minimum(np.abs(t), 100) ** 2) > 2)
 
 
-def spoilt(model, **change):
-    """Change the pools of a model."""
+def spoilt(model, *, what, by=0.02):
+    """Change the pools of a model; centres by so much."""
     make = {
         "donor": lambda p: replace(p, member=(p.member + 1) % model.n_donors),
         "scale": lambda p: replace(p, scale=1.05 * p.scale),
-        "centre": lambda p: replace(p, centre=1.02 * p.centre),
-    }[change["what"]]
+        "centre": lambda p: replace(p, centre=(1 + by) * p.centre),
+    }[what]
     steps = [s if s.pools is None else replace(s, pools=make(s.pools)) for s in model.steps]
     return replace(model, steps=tuple(steps))
