@@ -794,3 +794,17 @@ def test_no_folder_is_left_of_a_training_that_fails(tmp_path, monkeypatch, donor
     with pytest.raises(RuntimeError):
         fail()
     assert not [*(tmp_path / "kept").iterdir()]
+
+
+def test_no_folder_is_left_if_the_next_one_cannot_be_made(tmp_path, monkeypatch):
+    make = Path.mkdir
+
+    def refuse(self, *rest, **how):
+        if self.name == "newer":
+            raise PermissionError(13, "no", str(self))
+        return make(self, *rest, **how)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError), written_aside(tmp_path / "new" / "newer" / "newest" / "model.fsn"):
+        pass
+    assert not [*tmp_path.iterdir()]

@@ -103,14 +103,14 @@ def _check_folder(folder: Path, headline: str) -> None:
 def _folders_made(folder: Path) -> Iterator[None]:
     """Make the folders that are not there; if nothing comes of it, they go again."""
     absent = _absent(folder)
-    for each in absent:
-        with contextlib.suppress(FileExistsError):  # another process was quicker
-            each.mkdir()
     try:
+        for each in absent:
+            with contextlib.suppress(FileExistsError):  # another process was quicker
+                each.mkdir()
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # not empty: another's
-            for each in reversed(absent):
+        for each in reversed(absent):
+            with contextlib.suppress(OSError):  # not there yet, or not empty: another's
                 each.rmdir()
         raise
 
