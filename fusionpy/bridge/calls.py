@@ -198,10 +198,11 @@ def _has_holes(column: pa.ChunkedArray) -> bool:
 
 
 def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+    from fusionpy.importances import importance_tables
+
     fsn = arguments.pop("fsn")
     of = read_fsn(fsn) if model is None else model
-    detailed = fusionpy.importance(of, detailed=True, data=frames["data"], **arguments)
-    summary = fusionpy.importance(of, data=frames["data"], **arguments)
+    detailed, summary = importance_tables(of, data=frames["data"], **arguments)
     # The reference reads models as the archive's members come: a block's by the names of their files.
     step = {target.variable: i for i, each in enumerate(of.steps) for target in each.targets}
     member = detailed["y"] + "_" + detailed["model"] + ".txt"

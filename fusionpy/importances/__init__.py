@@ -102,13 +102,29 @@ def importance(
     >>> table["x"].to_list(), (table["permutation"] > 0).to_list()
     (['hh_size', 'urban'], [True, True])
     """
+    if not isinstance(detailed, bool):
+        raise ArgumentError(f"`detailed` must be True or False, not {shown(detailed)}.")
+    every, averages = importance_tables(
+        model, data=data, n_repeats=n_repeats, seed=seed, cores=cores, weight=weight
+    )
+    return every if detailed else averages
+
+
+def importance_tables(
+    model: FusionModel | str | os.PathLike[str],
+    *,
+    data: Any = None,
+    n_repeats: int = 5,
+    seed: int = 0,
+    cores: int = 1,
+    weight: str | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give both tables of `importance`, whose arguments these are: the detailed one, and averages."""
     if not isinstance(model, FusionModel | str | os.PathLike):
         wanted = "a FusionModel or the path of a `.fsn` archive"
         raise ArgumentError(
             f"`model` must be {wanted}, not {shown(model)}.", hint="Pass what `train()` returned, or wrote."
         )
-    if not isinstance(detailed, bool):
-        raise ArgumentError(f"`detailed` must be True or False, not {shown(detailed)}.")
     _check_permuting(data, n_repeats, seed, cores, weight)
     trained = model if isinstance(model, FusionModel) else read_fsn(model)
     held = None if data is None else read_held_out(trained, as_table(data), weight)
@@ -118,11 +134,12 @@ def importance(
         for target in step.targets
     ]
     every = pd.concat(frames, ignore_index=True)
-    table = every if detailed else summarise(every)
+    averages = summarise(every)
     if held is None:
-        return table
-    found = rises(trained, held, every, int(n_repeats), int(seed), int(cores), detailed)
-    return table.merge(found, how="left", on=["y", "model", "x"] if detailed else ["y", "x"])
+        return every, averages
+    of_models, of_variables = rises(trained, held, every, int(n_repeats), int(seed), int(cores))
+    every = every.merge(of_models, how="left", on=["y", "model", "x"])
+    return every, averages.merge(of_variables, how="left", on=["y", "x"])
 
 
 def plot_importance(table: pd.DataFrame, measure: str = "gain", *, most: int = 12) -> Any:

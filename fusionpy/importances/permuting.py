@@ -188,8 +188,7 @@ def rises(
     n_repeats: int,
     seed: int,
     cores: int,
-    detailed: bool,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Permute every predictor that a model uses.
 
     Parameters
@@ -199,13 +198,13 @@ def rises(
     used : DataFrame
         Columns `y`, `model`, `x`: which model uses which predictor.
     n_repeats, seed, cores : int
-    detailed : bool
-        Whether each of a variable's models is told, rather than their average.
 
     Returns
     -------
     DataFrame
-        Columns `y`, `model` (if detailed), `x`, `permutation`, `permutation_se`.
+        Of every model: columns `y`, `model`, `x`, `permutation`, `permutation_se`.
+    DataFrame
+        Averages of a variable's models: the same without `model`.
 
     Raises
     ------
@@ -213,6 +212,7 @@ def rises(
         If a model has fewer than two records to be judged on.
     """
     rows: list[dict[str, Any]] = []
+    averages: list[dict[str, Any]] = []
     for step in model.steps:
         for variable in step.variables:
             judged = [_judged(model, step, t, held) for t in step.targets if t.variable == variable]
@@ -228,16 +228,17 @@ def rises(
                 # Log loss has no unit, and may be next to nothing: its rise is told as it is.
                 unit = np.ones(len(rise)) if each.has_classes else before[kind]
                 share, influence = relative_rise(rise, unit, held.weight[each.rows])
-                if detailed:
-                    label = {"y": variable, "model": kind, "x": name}
-                    rows.append({**label, **_entry(share, influence, len(influence))})
-                    continue
+                label = {"y": variable, "model": kind, "x": name}
+                rows.append({**label, **_entry(share, influence, len(influence))})
                 known, spread = total.setdefault(name, (0.0, np.zeros(len(held.weight))))
                 spread[each.rows] += influence / len(judged)
                 total[name] = known + share / len(judged), spread
             n = max(len(each.rows) for each in judged)
-            rows += [{"y": variable, "x": name, **_entry(*found, n)} for name, found in total.items()]
-    keys = ["y", "model", "x"] if detailed else ["y", "x"]
+            averages += [{"y": variable, "x": name, **_entry(*found, n)} for name, found in total.items()]
+    return _framed(rows, ["y", "model", "x"]), _framed(averages, ["y", "x"])
+
+
+def _framed(rows: list[dict[str, Any]], keys: list[str]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=[*keys, *PERMUTATION])
     return frame.astype({**dict.fromkeys(keys, "str"), **dict.fromkeys(PERMUTATION, "float64")})
 
