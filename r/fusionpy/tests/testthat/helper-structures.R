@@ -181,6 +181,17 @@ record <- function(call) {
   said
 }
 
+# Whether a recorded call has a value to look at: it is refused where the original's was, and visible where that was.
+expect_answered <- function(mine, told, said) {
+  testthat::expect_identical(is.null(mine$error), is.null(told$error), info = said)
+  if (!is.null(told$error) || !is.null(mine$error)) {
+    testthat::expect_s3_class(mine$error, "fusionpy_error")
+    return(FALSE)
+  }
+  testthat::expect_identical(mine$visible, told$visible, info = said)
+  TRUE
+}
+
 # A CSV file with the classes that a schema tells.
 as_typed <- function(file, schema) {
   frame <- utils::read.csv(gzfile(file), check.names = FALSE, colClasses = "character", na.strings = "")

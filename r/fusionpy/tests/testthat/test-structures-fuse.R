@@ -57,12 +57,7 @@ test_that("every call of fuse() and read_fsd() gives what it gives in the origin
       expect_null(mine$error, info = said)
       next
     }
-    expect_identical(is.null(mine$error), is.null(told$error), info = said)
-    if (!is.null(told$error) || !is.null(mine$error)) {
-      expect_s3_class(mine$error, "fusionpy_error")
-      next
-    }
-    expect_identical(mine$visible, told$visible, info = said)
+    if (!expect_answered(mine, told, said)) next
     if (startsWith(told$call, "fuse")) expect_gt(length(mine$messages), 0)
     expect_structure(mine$value, told$result, label = said)
     if (is.character(mine$value)) {
