@@ -7,7 +7,7 @@ PYTHONS := python3.13 python3.12 python3.11 python3
 # More for pytest, as in: make test ARGS="-m slow -k coverage"
 ARGS ?=
 
-PIP_INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP_INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint .ci/constraints.txt
 
 .PHONY: help demo test check r-check docs release bench clean python
 
@@ -55,14 +55,14 @@ clean:
 	rm -rf build dist site htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find fusionpy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps say that VENV has what pyproject.toml and constraints.txt ask for. The package is installed in place, so
+# The stamps say that VENV has what pyproject.toml and .ci/constraints.txt ask for. The package is installed in place, so
 # a change of its code needs no new installation.
-$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
 	@echo "Installing fusionpy in $(VENV) (a minute or two)"
 	@$(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.installed-dev: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
 	@echo "Installing fusionpy and its tools in $(VENV) (a minute or two)"
 	@$(PIP_INSTALL) --editable '.[dev]'
 	@touch $(VENV)/.installed $@

@@ -4,8 +4,8 @@
     python .ci/dependencies.py --check    # is that what --write would write, and nothing under copyleft?
     python .ci/dependencies.py --audit    # look the installed versions up in the advisories (pip-audit)
 
-The page has what Python 3.11 on Linux installs in the versions of `constraints.txt`. A library that is not
-installed here, such as rpy2 where R is not, keeps its row.
+The page has what Python 3.11 on Linux installs in the versions of `.ci/constraints.txt`. A library that is
+not installed here, such as rpy2 where R is not, keeps its row.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ INTRODUCTION = """\
 fusionpy is under the MIT licence. What `pip install fusionpy` brings is under permissive licences throughout,
 so that any institution and any product can use it; the release script refuses anything else. Licences are
 those that each library's metadata names, versions those that Python 3.11 on Linux gets with
-`constraints.txt`. `.ci/dependencies.py` writes this page.
+`.ci/constraints.txt`. `.ci/dependencies.py` writes this page.
 """
 EXTRAS_TEXT = """\
 ## Extras
@@ -284,7 +284,7 @@ def main() -> int:
     elif new != old:
         lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""))
         print("\n".join(["docs/dependencies.md is not what is installed here (- page, + here):", *lines[2:]]))
-        print("Install the versions of constraints.txt, or run: python .ci/dependencies.py --write")
+        print("Install the versions of .ci/constraints.txt, or run: python .ci/dependencies.py --write")
         return 1
     refused = copyleft(libraries)
     if refused:

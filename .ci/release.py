@@ -144,7 +144,7 @@ def check_dependencies(rehearse: bool, strict: bool) -> None:
     done = subprocess.run([sys.executable, script, "--audit"], capture_output=True, text=True, check=False)
     found = (done.stdout + done.stderr).strip()
     if done.returncode and (strict or done.returncode != NOT_LOOKED_UP):
-        raise Refusal(f"{found}\nRaise the bounds in pyproject.toml, or renew constraints.txt.")
+        raise Refusal(f"{found}\nRaise the bounds in pyproject.toml, or renew .ci/constraints.txt.")
     say(found.replace("\n", "\n  "))
 
 
@@ -282,7 +282,7 @@ def environment(folder: Path, package: Path) -> Path:
     python = folder / "bin" / "python"
     quiet = ("--disable-pip-version-check", "--quiet", "--no-input")
     run(
-        *(python, "-m", "pip", "install", *quiet, "--constraint", ROOT / "constraints.txt", package),
+        *(python, "-m", "pip", "install", *quiet, "--constraint", HERE / "constraints.txt", package),
         where=folder,
     )
     return python

@@ -268,7 +268,7 @@ def clone(tmp_path, monkeypatch):
         "docs/a.md": "# A\n\n```r\n1\n```\n\nSee data/x.csv, $FUSIONPY_DOWNLOAD.\n",
         "fusionpy/m.py": "1\n",
     }
-    files |= {"r/fusionpy/R/f.R": "1\n", "constraints.txt": "", "data/x.csv": "1\n"}
+    files |= {"r/fusionpy/R/f.R": "1\n", ".ci/constraints.txt": "", "data/x.csv": "1\n"}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")
@@ -297,7 +297,7 @@ def test_documents_run_again_only_if_something_changed(clone, monkeypatch):
     build()
     build()
     assert len(runs) == 1
-    for changed in ("docs/a.md", "fusionpy/m.py", "r/fusionpy/R/f.R", "constraints.txt", "data/x.csv"):
+    for changed in ("docs/a.md", "fusionpy/m.py", "r/fusionpy/R/f.R", ".ci/constraints.txt", "data/x.csv"):
         before = len(runs)
         file = root / changed
         file.write_text(file.read_text("utf-8") + "\n", "utf-8")

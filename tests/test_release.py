@@ -99,12 +99,11 @@ def test_citation():
         )
     assert citation["cff-version"] == "1.2.0"
     assert citation["message"]
-    assert (
-        citation["license"]
-        == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["license"]
-    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert citation["license"] == project["license"]
     assert article["doi"] in (ROOT / "README.md").read_text("utf-8")
     assert article["doi"] in fusionpy.__doc__
+    assert article["url"] == project["urls"]["Method"]
     assert (article["journal"], article["year"], article["volume"], article["start"]) == (
         "Scientific Data",
         2024,
@@ -175,7 +174,7 @@ def test_nothing_required_is_copyleft_by_the_page():
 
 
 def pins():
-    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    lines = (ROOT / ".ci/constraints.txt").read_text("utf-8").splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -196,7 +195,7 @@ def test_the_page_is_what_is_installed(capsys, monkeypatch):
     ]
     if other or sys.version_info[:2] != (3, 11) or not {"dask", "polars", "python-glmnet"} <= set(here):
         pytest.skip(
-            f"The page is of Python 3.11 with all of constraints.txt; here differ {other[:5]} or extras."
+            f"The page is of Python 3.11 with all of .ci/constraints.txt; here differ {other[:5]} or extras."
         )
     monkeypatch.setattr(sys, "argv", ["dependencies.py", "--check"])
     assert dependencies.main() == 0, capsys.readouterr().out
@@ -422,7 +421,8 @@ def test_wheel_and_sdist(tmp_path):
         release.inspect(path, release.tracked(ROOT, "fusionpy"))
     wheel, sdist = (release.contents(path) for path in built)
     assert "fusionpy/datasets/donor.parquet" in wheel
-    assert {"pyproject.toml", "LICENSE", "CITATION.cff", "tests/test_release.py"} <= set(sdist)
+    assert {"pyproject.toml", "LICENSE", "CITATION.cff", ".ci/constraints.txt"} <= set(sdist)
+    assert {Path(__file__).relative_to(ROOT).as_posix(), ".github/SECURITY.md"} <= set(sdist)
     text = next(content for name, content in wheel.items() if name.endswith(".dist-info/METADATA")).decode()
     assert f"\nVersion: {fusionpy.__version__}\n" in text
     assert "\nLicense-Expression: MIT\n" in text

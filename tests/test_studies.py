@@ -1,8 +1,8 @@
 """The studies' committed numbers, had again: one cheap, seeded part of each.
 
 Those of coverage, holdout and RECS 2015 are to be the same to the printed digits with the library versions of
-`constraints.txt`, in which they were made; other versions may move a digit, so there the tests are skipped.
-Benchmarks measure a machine, so only the form of their tables is tested.
+`.ci/constraints.txt`, in which they were made; other versions may move a digit, so there the tests are
+skipped. Benchmarks measure a machine, so only the form of their tables is tested.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ BENCHMARKS = sorted((VALIDATION / "benchmarks").glob("*.csv"))
 
 @pytest.fixture(scope="module")
 def pinned() -> None:
-    """Skip unless the libraries that numbers depend on have the versions of `constraints.txt`."""
-    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    """Skip unless the libraries that numbers depend on have the versions of `.ci/constraints.txt`."""
+    lines = (ROOT / ".ci/constraints.txt").read_text("utf-8").splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
     here = [pin for pin in pins if pin.name in NUMERICAL and (not pin.marker or pin.marker.evaluate())]
     assert {pin.name for pin in here} == set(NUMERICAL)
     other = [pin.name for pin in here if not pin.specifier.contains(metadata.version(pin.name))]
     if other:
-        pytest.skip(f"{', '.join(other)} are not of the versions in constraints.txt: a digit may differ.")
+        pytest.skip(f"{', '.join(other)} are not of the versions in .ci/constraints.txt: a digit may differ.")
 
 
 def run(script: str, *options: str | Path) -> str:

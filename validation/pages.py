@@ -56,12 +56,8 @@ def find_row(file: Path, where: Mapping[str, str]) -> tuple[int, dict[str, str]]
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure of matplotlib as PNG and as SVG, the same bytes every time."""
+    """Write a figure of matplotlib as PNG, the same bytes every time."""
     import matplotlib.pyplot as plt
 
-    with plt.rc_context({"svg.hashsalt": "fusionpy", "svg.fonttype": "none"}):
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
-        figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})
-    svg = path.with_suffix(".svg").read_text(encoding="utf-8")  # its six digits after the point are too many
-    path.with_suffix(".svg").write_text(re.sub(r"(\.\d\d)\d+", r"\1", svg), encoding="utf-8")
+    figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})
     plt.close(figure)

@@ -125,7 +125,7 @@ class Runner:
     @functools.cached_property
     def _package(self) -> str:
         files = [*(self.root / "fusionpy").rglob("*.py"), *(self.root / "fusionpy").rglob("*.parquet")]
-        files += [self.root / "fusionpy/reporting/templates", self.root / "constraints.txt"]
+        files += [self.root / "fusionpy/reporting/templates", self.root / ".ci/constraints.txt"]
         files += [HERE / name for name in ("documents.py", "execute.py", "kernel.py", "session.R")]
         return sys.version + _digest(files)
 

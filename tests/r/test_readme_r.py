@@ -49,7 +49,7 @@ def test_from_r(tmp_path: Path) -> None:
     environment |= {
         "R_LIBS": str(tmp_path / "library"),
         "WORKON_HOME": str(tmp_path / "environments"),
-        "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+        "PIP_CONSTRAINT": str(ROOT / ".ci/constraints.txt"),
     }
     done = subprocess.run(
         ["Rscript", "--vanilla", script],

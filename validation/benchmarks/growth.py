@@ -9,7 +9,7 @@ writes `fuse` reads; it writes a Parquet file, which `analyze` reads.
 
 growth.csv has every point, growth_exponents.csv the slopes of log(cost) on log(size), by least squares, of
 CPU seconds, seconds, and the memory taken by the call; ``_last`` is the slope between the last two points,
-where fixed costs matter least. growth.png and growth.svg show them; `--draw` draws growth.csv again.
+where fixed costs matter least. growth.png shows them; `--draw` draws growth.csv again.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def draw(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "fusionpy", "font.size": 8, "pdf.fonttype": 42}
+    mpl.rcParams |= {"font.size": 8}
     import matplotlib.pyplot as plt
 
     slopes = {(entry["piece"], entry["axis"]): f" {entry['cpu']:.2f}" for entry in exponents(rows)}
@@ -241,9 +241,7 @@ def draw(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
     figure.tight_layout(rect=(0, 0.035, 1, 1), w_pad=0.6)
     for (number, cost), column in product(enumerate(("cpu", "peak_gb")), range(len(axes))):
         label(panels[number, column], [row for row in rows if row["axis"] == axes[column]], cost, slopes)
-    for ending in ("png", "svg"):
-        metadata = {"Date": None} if ending == "svg" else {}
-        figure.savefig(folder / f"growth.{ending}", dpi=150, metadata=metadata)
+    figure.savefig(folder / "growth.png", dpi=150)
 
 
 def label(

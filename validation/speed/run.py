@@ -2,8 +2,8 @@
 
     python validation/speed/run.py
 
-Measures nothing itself: `make bench` does. Reads what that left, writes summary.csv, speed.png, speed.svg,
-and the table in README.md. What R's fusionModel takes is cited, not measured here.
+Measures nothing itself: `make bench` does. Reads what that left, writes summary.csv, speed.png and the
+table in README.md. What R's fusionModel takes is cited, not measured here.
 """
 
 from __future__ import annotations
