@@ -37,6 +37,7 @@ COPYLEFT = ("glmnet", "r")  # extras that may be under it, as the page says
 PURPOSES = {
     "jinja2": "the page of `report()`",
     "lightgbm": "gradient boosting: conditional means, percentiles and class probabilities",
+    "llvmlite": "vector instructions of compiled kernels",
     "lz4": "fst files, unpacked and packed",
     "matplotlib": "figures",
     "narwhals": "tables of pandas, polars and pyarrow alike",

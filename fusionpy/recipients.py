@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -241,6 +242,7 @@ class Coded:
     ) -> None:
         self.n_rows, self.rows = n_rows, rows
         self._shape, self._dtype, self._file = shape, dtype, file
+        self._lock = Lock()  # of the file's position
         self._blocks: list[Block] = []
         self._filling: Block | None = None
         self._filled = self._done = 0
@@ -278,7 +280,7 @@ class Coded:
         codes, values = self._empty(min(self.rows, self.n_rows - start))
         position = start * (self._shape[0] * self._dtype.itemsize + self._shape[1] * 8)
         for into in (codes, values):
-            _read_into(self._file.fileno(), into, position)
+            _read_into(self._read, into, position)
             position += into.nbytes
         return codes, values
 
@@ -289,17 +291,28 @@ class Coded:
         if self._file is None:
             self._blocks.append(block)
             return
-        for part in block:
-            self._file.write(part.data if part.size else b"")
-        self._file.flush()
+        with self._lock:
+            self._file.seek(0, os.SEEK_END)
+            for part in block:
+                self._file.write(part.data if part.size else b"")
+            self._file.flush()
+
+    def _read(self, n: int, position: int) -> bytes:
+        """Read up to n bytes of the file, side by side with other threads where the system lets them."""
+        assert self._file is not None
+        if hasattr(os, "pread"):  # not on Windows
+            return os.pread(self._file.fileno(), n, position)
+        with self._lock:
+            self._file.seek(position)
+            return self._file.read(n)
 
 
-def _read_into(descriptor: int, into: NDArray[Any], position: int) -> None:
-    """Fill an array from a place in a file, without moving the file's own position."""
+def _read_into(read: Callable[[int, int], bytes], into: NDArray[Any], position: int) -> None:
+    """Fill an array from a place in a file."""
     view = into.reshape(-1).view(np.uint8)
     done = 0
     while done < len(view):
-        piece = os.pread(descriptor, min(len(view) - done, 2**26), position + done)
+        piece = read(min(len(view) - done, 2**26), position + done)
         if not piece:
             raise OSError("the temporary file has been cut short")
         view[done : done + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
