@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.categories import LOST
-from fusionpy.errors import FusionWarning, SchemaError, few, grouped, meant
+from fusionpy.errors import SchemaError, few, grouped, meant, warn
 from fusionpy.estimands import Estimand, Layout, Question, ask
 from fusionpy.estimating import (
     Answer,
@@ -336,10 +335,10 @@ def _warn_of_gaps(answers: Sequence[Sequence[Answer]], has_margins: bool) -> Non
         found |= mine
     if found:
         shown = few((f"`{name}` ({number:,})" for name, number in found.items()), "")
-        warnings.warn(f"Infinite values are taken for missing: {shown}.", FusionWarning, stacklevel=4)
+        warn(f"Infinite values are taken for missing: {shown}.")
     if len(answers[0]) == 1 and not has_margins:
         message = "Margins are missing: there is one implicate, and they need at least two."
-        warnings.warn(message, FusionWarning, stacklevel=4)
+        warn(message)
 
 
 def _count_missing(kept: Sequence[Measured], found: dict[str, int]) -> None:
@@ -359,7 +358,7 @@ def _warn_of_missing(found: Mapping[str, int]) -> None:
     """Warn of values that are left out, where the result's N counts their records all the same."""
     if some := [f"`{name}` ({number:,})" for name, number in found.items() if number]:
         message = f"Values are missing, and left out, though `N` counts their records: {few(some, '')}."
-        warnings.warn(message, FusionWarning, stacklevel=3)
+        warn(message)
 
 
 def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question: Question) -> None:
@@ -404,7 +403,7 @@ def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question
             f"{few(codes, '`')}: categories in the file, of which pandas has made numbers, so that estimates "
             "are of codes. Pass the file, or read it with `read_fsd()`."
         )
-        warnings.warn(message, FusionWarning, stacklevel=3)
+        warn(message)
     if found:
         hint = f"Columns there are: {few(dict.fromkeys(known), '`', most=12)}."
         raise SchemaError("`x` and `by` do not fit the data.", grouped(dict.fromkeys(found)), hint)

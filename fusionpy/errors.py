@@ -6,10 +6,13 @@ again as classed conditions.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import reprlib
 import secrets
+import sys
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
@@ -34,8 +37,10 @@ __all__ = [
     "repeated",
     "settle_seed",
     "shown",
+    "warn",
 ]
 
+_OURS = (__file__[: __file__.rindex("errors")], contextlib.__file__)  # files whose lines are not the user's
 MOST_LINES = 8  # problems that a message shows; all of them are in `FusionError.problems`
 MOST_LETTERS = 22  # of a name
 _MOST_WHOLE = 2**31 - 1
@@ -112,6 +117,30 @@ class OutputError(FusionError):
 
 class FusionWarning(UserWarning):
     """Something was changed or assumed that the user may want to know."""
+
+
+def warn(message: str, category: type[Warning] = FusionWarning) -> None:
+    """Warn, and name the line that called the package, however deep in it this is.
+
+    Parameters
+    ----------
+    message : str
+    category : type of Warning, optional
+        FusionWarning.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("3 negative weights in `weight`: taken as 0.")
+    >>> caught[0].filename
+    '<doctest fusionpy.errors.warn[1]>'
+    """
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, category, stacklevel=depth)
 
 
 class Problems:

@@ -26,6 +26,7 @@ from fusionpy.errors import (
     meant,
     settle_seed,
     shown,
+    warn,
 )
 from fusionpy.formats.stored import with_metadata
 from fusionpy.frames import Table, Unreadable, as_table, take_names
@@ -290,7 +291,7 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
         return np.ones(table.n_rows)
     if n_negative := int((values < 0).sum()):
         message = f"{counted(n_negative, 'negative weight')} in `{weight}`: taken as 0."
-        warnings.warn(message, FusionWarning, stacklevel=4)
+        warn(message)
     if not (values > 0).any():
         problems.add(f"weight `{weight}`: no weight is positive.")
     return np.maximum(values, 0.0)
@@ -331,7 +332,7 @@ def _warn(work: _Work, empty: Sequence[str], learned: Mapping[int, Rows]) -> Non
         (many, "Many levels, of which few records each can tell little; group them if you can: {}."),
     ):
         if names:
-            warnings.warn(message.format(few(names, "`")), FusionWarning, stacklevel=4)
+            warn(message.format(few(names, "`")))
 
 
 def _seed_of(seed: int, number: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -13,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.engines.charts_monotone import monotone_chart
-from fusionpy.errors import ArgumentError, FusionWarning, Problems, counted, is_whole, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, counted, is_whole, settle_seed, shown, warn
 from fusionpy.frames import is_text, to_floats
 from fusionpy.kernels.monotone_spline import rising_spline
 from fusionpy.kernels.supersmoother import supersmooth
@@ -190,7 +189,7 @@ def _check_vectors(x: Any, y: Any, w: Any, expend: bool, problems: Problems) -> 
     assert up is not None
     if weights is not None and (n_missing := int(np.isnan(weights.values).sum())):
         message = f"`w` has {counted(n_missing, 'missing value')}; such records have no say."
-        warnings.warn(message, FusionWarning, stacklevel=3)
+        warn(message)
     return across, up, np.ones(len(up.values)) if weights is None else weights.values
 
 
@@ -291,7 +290,7 @@ def _as_spending(x: Array, y: Array) -> Array:
         ),
     ):
         if changed.any():
-            warnings.warn(message, FusionWarning, stacklevel=3)
+            warn(message)
     positive = y[y > 0]
     raised = np.maximum(y, positive.min()) if len(positive) else y
     return np.where(x > 0, raised, 0.0)
@@ -331,7 +330,7 @@ def _curve(x: Array, y: Array, weight: Array, expend: bool, fast: bool) -> tuple
             "`y` falls as `x` rises, yet nothing is spent where `x` is 0: "
             "the function falls from the least `x` above 0 on."
         )
-        warnings.warn(message, FusionWarning, stacklevel=3)
+        warn(message)
     level = sign * np.sort(sign * smooth)
     if not fast:
         is_moved = np.abs(level - smooth) > DISTORTED * np.abs(smooth)
@@ -357,5 +356,5 @@ def _keep_mean(fitted: Array, y: Array, weight: Array, expend: bool) -> Array:
         return fitted + (wanted - found)
     if wanted > 0:
         message = "All fitted values are 0: they cannot have the mean of `y`."
-        warnings.warn(message, FusionWarning, stacklevel=3)
+        warn(message)
     return fitted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from fusionpy.digests import noted_columns
 from fusionpy.drawing import Prepared, Weights, draw, draw_weights, prepare, weigh
-from fusionpy.errors import ArgumentError, FusionWarning, counted, few
+from fusionpy.errors import ArgumentError, counted, few, warn
 from fusionpy.formats.stored import with_metadata
 from fusionpy.frames import ROWS
 from fusionpy.memory import free_memory, shown_bytes
@@ -285,11 +284,9 @@ def _warn_of_gaps(prepared: Prepared, coded: Coded, member: int) -> None:
     known = prepared.predictions.without_gaps(member)
     if strange := {name: n for name, n in coded.n_missing.items() if name in known}:
         lacking = few((f"`{name}` ({n:,})" for name, n in strange.items()), "")
-        warnings.warn(
+        warn(
             f"Recipients have missing values that no donor had: {lacking}. They are fused as if these were 0,"
-            " or none of the levels. Fill them first, with `impute()` for instance.",
-            FusionWarning,
-            stacklevel=2,
+            " or none of the levels. Fill them first, with `impute()` for instance."
         )
 
 
@@ -305,11 +302,9 @@ def warn_of_strangers(model: FusionModel, tallies: Mapping[str, Tally]) -> None:
     if strange := strangers(model.ranges, tallies, model.n_donors):
         listed = "; ".join(f"{few([name], '`')}: {what}" for name, what in list(strange.items())[:5])
         more = f"; and {counted(len(strange) - 5, 'more predictor')}" if len(strange) > 5 else ""
-        warnings.warn(
+        warn(
             f"Recipients are unlike the donors. {listed}{more}. They are fused as if they were the nearest"
-            " donors: check units, codes of missing answers, and levels.",
-            FusionWarning,
-            stacklevel=2,
+            " donors: check units, codes of missing answers, and levels."
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +12,8 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fusionpy.errors import warn
 
 __all__ = ["Listener", "Ticker", "announce", "heard_by", "note", "track"]
 
@@ -59,20 +60,17 @@ def announce(message: str, quiet: bool) -> None:
         print(message, file=sys.stderr)
 
 
-def note(message: str, category: type[Warning], stacklevel: int) -> None:
+def note(message: str) -> None:
     """Tell what must not go unheard: to a listener as a line, else as a warning.
 
     Parameters
     ----------
     message : str
-    category : type of Warning
-    stacklevel : int
-        As `warnings.warn` has it, counted from here.
     """
     if (listener := _listener.get()) is not None:
         listener.announce(message)
     else:
-        warnings.warn(message, category, stacklevel=stacklevel)
+        warn(message)
 
 
 @contextmanager

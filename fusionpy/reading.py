@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fusionpy.digests import note_first, read_note
-from fusionpy.errors import ArgumentError, FusionWarning, Problems, check_whole, few, is_whole, meant, shown
+from fusionpy.errors import (
+    ArgumentError,
+    Problems,
+    check_whole,
+    few,
+    is_whole,
+    meant,
+    shown,
+    warn,
+)
 from fusionpy.forking import INSTEAD, LOST, has_lost_polars
 from fusionpy.formats.aside import shown_path
 from fusionpy.formats.stored import ENDINGS, NoLabels, Stored, holds_fst, open_stored, with_metadata
@@ -229,7 +237,7 @@ def _span(stored: Stored, most: int | None) -> tuple[int, int, set[Any] | None]:
         ) from None
     if len(found) < most:
         message = f"`M` is {most}, but '{shown_path(stored.path.name)}' has {len(found)} implicates."
-        warnings.warn(message, FusionWarning, stacklevel=3)
+        warn(message)
     chosen = sorted(found)[:most]
     parts = sorted(part for label in chosen for part in found[label])
     if not parts:

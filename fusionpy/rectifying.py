@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fusionpy.errors import ArgumentError, FusionWarning, Problems, counted, few, meant
+from fusionpy.errors import ArgumentError, Problems, counted, few, meant, warn
 from fusionpy.estimands import Estimand, refuse_own
 from fusionpy.estimating import Answer, Groups, Measured, Replicates, answer
 from fusionpy.frames import Unreadable, as_table, own_copy, return_table
@@ -168,7 +167,7 @@ class Rectifier:
                 f"{counted(unknown, 'group')} of {n_cells:,} have fewer than two donors: their estimates are "
                 "not rectified."
             )
-            warnings.warn(message, FusionWarning, stacklevel=4)
+            warn(message)
         out = [
             self._rectified(piece, data, total, cell, n_donors > 1, w, replicates, level, seed)
             for piece, data, total in zip(pieces, measured, self.total, strict=True)

@@ -6,7 +6,6 @@ A column is continuous (a number), ordered or nominal (levels, coded from 0), or
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,7 +16,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.errors import (
-    FusionWarning,
     Problems,
     SchemaError,
     alike,
@@ -27,6 +25,7 @@ from fusionpy.errors import (
     grouped,
     meant,
     repeated,
+    warn,
 )
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.kernels.scaling import telling_exponent
@@ -296,7 +295,7 @@ class Schema:
             odd = [
                 f"`{v.name}` {what}" for v in learned.values() if v.text and (what := _odd_texts(v.levels))
             ]
-            warnings.warn(" ".join([message, *(f"{each}." for each in odd)]), FusionWarning, stacklevel=3)
+            warn(" ".join([message, *(f"{each}." for each in odd)]))
         _warn_of_guesses(table, list(learned.values()))
         _warn_of_twins(list(learned.values()))
         return cls(tuple(learned[name] for name in x), tuple(learned[name] for name in y))
@@ -382,7 +381,7 @@ def _warn_of_guesses(table: Table, learned: Sequence[Variable]) -> None:
             "Parquet does not keep levels that are not text, so they are taken from the values: "
             f"{', '.join(unsure[:5])}{more}. Make levels text before a file is written, if these are wrong."
         )
-        warnings.warn(message, FusionWarning, stacklevel=4)
+        warn(message)
 
 
 def _warn_of_twins(learned: Sequence[Variable]) -> None:
@@ -396,7 +395,7 @@ def _warn_of_twins(learned: Sequence[Variable]) -> None:
             twins.append(f"`{variable.name}`: {alike([one], others)}")
     if twins:
         message = f"Levels are the same to the eye: {'; '.join(twins[:5])}."
-        warnings.warn(message, FusionWarning, stacklevel=4)
+        warn(message)
 
 
 def _check_name(name: str, role: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fusionpy.errors import FusionWarning, counted, few
+from fusionpy.errors import counted, few, warn
 from fusionpy.estimands import GROUPING, Estimand, Layout
 from fusionpy.estimating import Groups, Levels, Measured
 from fusionpy.layout import Grid
@@ -253,7 +252,7 @@ def _warn_of_zeros(moe: Array) -> None:
             f"{counted(n_zero, 'margin')} of {len(moe):,} {'is' if n_zero == 1 else 'are'} 0: nothing "
             "varies, as where all records of a group have the same value in every implicate."
         )
-        warnings.warn(message, FusionWarning, stacklevel=5)
+        warn(message)
 
 
 def _warn_of_few(of_rows: Sequence[int], groups: Groups) -> None:
@@ -266,7 +265,7 @@ def _warn_of_few(of_rows: Sequence[int], groups: Groups) -> None:
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     where = f" in {counted(len(names), 'group')} of {len(keys):,}: {shown}{more}" if groups.names else ""
     message = f"Margins that would rest on less than one degree of freedom are missing{where}."
-    warnings.warn(message, FusionWarning, stacklevel=5)
+    warn(message)
 
 
 def _group_name(groups: Groups, key: Sequence[int]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -21,7 +20,6 @@ from fusionpy.engines.hyper import check_hyper
 from fusionpy.errors import (
     ArgumentError,
     FusionError,
-    FusionWarning,
     OutputError,
     Problems,
     SchemaError,
@@ -32,6 +30,7 @@ from fusionpy.errors import (
     is_whole,
     settle_seed,
     shown,
+    warn,
 )
 from fusionpy.formats.archive import library_versions, write_fsn
 from fusionpy.formats.aside import check_writable, shown_path
@@ -317,7 +316,7 @@ def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **gi
     if isinstance(nclusters := given["nclusters"], float) and nclusters >= 0:  # as R does
         given["nclusters"] = 0 if nclusters == float("inf") else math.ceil(nclusters)
         if given["nclusters"] != nclusters != float("inf"):
-            note(f"`nclusters` is taken as {given['nclusters']}: a whole number.", FusionWarning, 4)
+            note(f"`nclusters` is taken as {given['nclusters']}: a whole number.")
     for name, low in (("nquantiles", 1), ("nclusters", 0), ("refits", 0), ("patience", 1)):
         value = given[name]
         if value is not None and check_whole(problems, name, value, low):
@@ -342,7 +341,7 @@ def _settle_krange(krange: Any, low: int, problems: Problems) -> tuple[int, int]
         return None
     whole = math.ceil(pair[0]), max(math.ceil(pair[0]), math.floor(pair[1]))
     if [*whole] != [*pair]:
-        note(f"`krange` is taken as {whole}: a pool has a whole number of donors.", FusionWarning, 5)
+        note(f"`krange` is taken as {whole}: a pool has a whole number of donors.")
     return whole
 
 
@@ -357,13 +356,13 @@ def _settle_hyper(hyper: Any, usual: Mapping[str, Any], problems: Problems) -> d
     for problem in found.problems:
         problems.add(problem)
     for text in found.idle:
-        note(text, FusionWarning, 5)
+        note(text)
     for text in found.replacing:
-        warnings.warn(text, FusionWarning, stacklevel=4)
+        warn(text)
     for name, values in found.values.items():
         if name in ONE_VALUE and len(values) > 1:
             text = f"`hyper` entry '{name}' takes one value only: the first, {values[0]}, is used."
-            note(text, FusionWarning, 5)
+            note(text)
             del values[1:]
     given = {name: values if len(values) > 1 else values[0] for name, values in found.values.items()}
     return {**given, **{name: value for name, value in usual.items() if name not in given}}
@@ -380,7 +379,7 @@ def _settle(options: Options, schema: Schema, matrix: NDArray[np.float64], has_d
     fewest = min([n, *(int((values != 0).sum()) for values in y if is_inflated(values))])
     if options.nfolds > fewest:  # of the rows that some model is fitted on: no fold is empty
         text = f"`nfolds`: {fewest} folds, as a model has no more donors, instead of {options.nfolds}."
-        note(text, FusionWarning, 4)
+        note(text)
         options = options.having(nfolds=fewest)
     if "min_data_in_leaf" not in options.hyper or options.hyper["min_data_in_leaf"] is None:
         options = options.having(hyper={**options.hyper, "min_data_in_leaf": max(20, round(0.001 * n))})
@@ -416,7 +415,7 @@ def _weights(
         problems.add(f"weight `{weight}`: no weight is positive.")
     elif n_negative:
         message = f"{counted(n_negative, 'negative weight')} in `{weight}`: taken as 0."
-        warnings.warn(message, FusionWarning, stacklevel=3)
+        warn(message)
     if not replicates or not full.any():
         return full, None
     ratio = np.stack(replicates, axis=1) / np.where(full > 0, full, 1)[:, None]
@@ -450,7 +449,7 @@ def _check_enough(schema: Schema, matrix: NDArray[np.float64]) -> None:
     problems.stop()
     if constant:
         told = "all donors of positive weight have the same value, and so will all recipients"
-        warnings.warn(f"{few(constant, '`')}: {told}.", FusionWarning, stacklevel=3)
+        warn(f"{few(constant, '`')}: {told}.")
 
 
 def _note_codes(schema: Schema, matrix: NDArray[np.float64], quiet: bool) -> None:

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -820,6 +821,46 @@ def test_warnings_name_what_was_changed(trained, tmp_path, monkeypatch):
     with pytest.warns(fusionpy.FusionWarning, match=r"nominal, their levels sorted: `town`\.$") as caught:
         bench.train(x=["age", "town"])
     assert Path(caught[0].filename) == Path(__file__)  # the user's line, not ours
+
+
+WARNING = {  # calls that warn, the deepest last
+    "monotonic": lambda model: fusionpy.monotonic(
+        [1.0, 2, 3, 4, 5], [1.0, 2, 3, 4, 5], w=[1, 1, np.nan, 1, 1]
+    ),
+    "train": lambda model: fusionpy.train(DONOR.assign(income=1.5), Y, X, hyper=HYPER, **TINY),
+    "train, a listener's line": lambda model: fusionpy.train(
+        DONOR, Y, X, krange=[20.5, 5.5], hyper=HYPER, **TINY
+    ),
+    "fuse": lambda model: fusionpy.fuse(RECIPIENT.assign(age=10**6), model, seed=1, quiet=True),
+    "impute": lambda model: fusionpy.impute(
+        DONOR[["age", "rent", "w"]].assign(w=DONOR["w"].mask(DONOR.index < 2, -1), rent=gaps("rent")),
+        weight="w",
+        seed=1,
+        quiet=True,
+    ),
+    "prep_xy": lambda model: fusionpy.prep_xy(DONOR, ["income", "rent"], ["age", "town"], seed=1, quiet=True),
+    "analyze": lambda model: fusionpy.analyze({"mean": "rent"}, DONOR.assign(M=1)),
+    "analyze, a table's margins": lambda model: fusionpy.analyze(
+        {"mean": "rent"}, pd.concat([DONOR.assign(M=m, rent=1.0) for m in (1, 2)]), quiet=True
+    ),
+}
+
+
+@pytest.mark.parametrize("call", WARNING)
+def test_warnings_name_the_line_that_called(call, trained):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        WARNING[call](trained[0])
+    assert caught
+    assert {Path(each.filename) for each in caught} == {Path(__file__)}
+
+
+def test_warnings_find_their_line_in_one_place():
+    package = Path(fusionpy.__file__).parent
+    texts = {file.relative_to(package).as_posix(): file.read_text() for file in package.rglob("*.py")}
+    assert [name for name, text in texts.items() if re.search(r"warnings\.warn|stacklevel", text)] == [
+        "errors.py"
+    ]
 
 
 def test_numbers_of_every_make_are_taken(trained, tmp_path, monkeypatch):

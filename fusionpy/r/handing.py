@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,16 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fusionpy.errors import (
-    ArgumentError,
-    FusionWarning,
-    Problems,
-    SchemaError,
-    few,
-    grouped,
-    repeated,
-    shown,
-)
+from fusionpy.errors import ArgumentError, Problems, SchemaError, few, grouped, repeated, shown, warn
 from fusionpy.formats.fst_types import KINDS, to_arrow
 from fusionpy.frames import Table, Unreadable, as_table, is_text, return_table
 from fusionpy.r.columns import KIND_KEY, facts_of, give_column, give_text, take_column, take_text
@@ -121,9 +111,7 @@ def read_rda(
             f"{_named(path)} has no data frame.", [problem], "Save one in R: save(survey, file = ...)."
         )
     if others:
-        warnings.warn(
-            f"{_named(path)}: no data frames, so left out: {few(others, '')}.", FusionWarning, stacklevel=2
-        )
+        warn(f"{_named(path)}: no data frames, so left out: {few(others, '')}.")
     frames = {}
     for name, each, yes in zip(told, objects, is_frame, strict=True):
         if yes:
@@ -297,7 +285,7 @@ def table_of(frame: Any, what: str, row_names: str | None = None) -> tuple[pa.Ta
         problems.add(problem)
     problems.stop()
     if lost:
-        warnings.warn(f"{what}: {' '.join(grouped(lost))}", FusionWarning, stacklevel=3)
+        warn(f"{what}: {' '.join(grouped(lost))}")
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields)), n_rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.errors import FusionWarning, Problems, SchemaError, counted, few
+from fusionpy.errors import Problems, SchemaError, counted, few, warn
 from fusionpy.frames import Table, Unreadable
 from fusionpy.kernels.uniforms import FILL, SAMPLE, uniforms
 from fusionpy.schema import Schema, weight_column
@@ -111,7 +110,7 @@ def _tell_flat(x: Sequence[str], y: Sequence[str]) -> list[str]:
     """Say which columns are left out as they do not vary."""
     if y:
         message = f"Fusion variables with one value only are left out: {few(y, '`')}."
-        warnings.warn(message, FusionWarning, stacklevel=4)
+        warn(message)
     roles = (("predictors", x), ("fusion variables", y))
     return [
         f"Left out, as they have one value only: {role} {few(names, '`')}." for role, names in roles if names
@@ -131,7 +130,7 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
         return np.ones(table.n_rows)
     if n_negative := int((values < 0).sum()):
         message = f"{counted(n_negative, 'negative weight')} in `{weight}`: taken as 0."
-        warnings.warn(message, FusionWarning, stacklevel=4)
+        warn(message)
     return np.maximum(values, 0)
 
 
