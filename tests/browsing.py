@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE
+
 from fusionpy.engines.browser import FLAGS, find_browser
 
 __all__ = ["ARGUMENTS", "Driver", "free_port", "missing_tool", "open_browser"]
@@ -44,7 +46,7 @@ class Driver:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.base}{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)["value"]
 
     def start(self, width: int, folder: Path, arguments: list[str]) -> None:
@@ -68,7 +70,7 @@ class Driver:
     def log(self, kind: str) -> Any:
         return self.call("POST", f"{self.session}/se/log", {"type": kind})
 
-    def until(self, script: str, seconds: float = 10.0) -> Any:
+    def until(self, script: str, seconds: float = PATIENCE) -> Any:
         """Run a script until it returns something true; give that, or the last that it returned."""
         end = time.monotonic() + seconds
         while not (found := self.run(script)) and time.monotonic() < end:
@@ -87,7 +89,7 @@ def open_browser(width: int, folder: Path, arguments: list[str] = ARGUMENTS) -> 
     process = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL)
     driver = Driver(f"http://127.0.0.1:{port}")
     try:
-        for _ in range(100):
+        for _ in range(10 * PATIENCE):
             try:
                 driver.call("GET", "/status")
                 break

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from fusionpy.engines import boosting, searching
 from fusionpy.engines.boosting import Bins, Problem, Target
@@ -343,7 +344,7 @@ def test_data_are_binned_once(problem, monkeypatch):
     monkeypatch.setattr(lgb.Dataset, "__init__", counted)
     bins = Bins(problem.bins.matrix, ["a", "b", "c"], [2])
     many = [Problem(problem.target, bins, problem.label + shift, problem.weight) for shift in range(3)]
-    barrier = threading.Barrier(3)
+    barrier = threading.Barrier(3, timeout=PATIENCE)
 
     def learn(each):
         barrier.wait()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 import fusionpy
 from fusionpy.bridge import Job, calls
@@ -53,9 +54,7 @@ def finished(verb, arguments=None, frames=None, buffers=None, opened=None):
     """Run a job to its end: the job, and its reply."""
     request = {"verb": verb, "arguments": arguments or {}, "frames": frames or {}}
     job = Job(json.dumps(request), buffers or [], opened)
-    deadline = time.monotonic() + 60
-    while not json.loads(job.wait(0.5))["done"]:
-        assert time.monotonic() < deadline
+    assert json.loads(job.wait(PATIENCE))["done"]
     return job, json.loads(job.reply())
 
 
@@ -333,7 +332,7 @@ def test_faults_are_data(monkeypatch):
 
 
 def test_what_is_said_is_kept_until_asked_for(monkeypatch):
-    go_on = threading.Event()
+    reached, go_on = threading.Event(), threading.Event()
 
     def work(arguments, frames, model):
         announce("prep_xy: None", quiet=False)
@@ -341,28 +340,26 @@ def test_what_is_said_is_kept_until_asked_for(monkeypatch):
         with track("prep_xy", 3, quiet=False) as tick:
             tick()
             tick(doing="two")
-        go_on.wait(10)
+        reached.set()
+        assert go_on.wait(PATIENCE)
         return calls.Answer({"n": 1})
 
     monkeypatch.setitem(calls.CALLS, "prepXY", work)
     job = Job('{"verb": "prepXY", "arguments": {}, "frames": {}}', [])
-    said = []
-    while len(said) < 2:
-        state = json.loads(job.wait(0.05))
-        assert not state["done"]
-        said += state["said"]
+    assert reached.wait(PATIENCE)
+    progress = {"title": "prepXY", "done": 2, "total": 3, "doing": "two"}
+    assert json.loads(job.wait(0)) == {"done": False, "said": [{"text": "prepXY: NULL"}, progress]}
     go_on.set()
-    assert said[0] == {"text": "prepXY: NULL"}
-    assert said[-1] == {"title": "prepXY", "done": 2, "total": 3, "doing": "two"}
-    assert json.loads(job.wait(10)) == {"done": True, "said": []}
+    assert json.loads(job.wait(PATIENCE)) == {"done": True, "said": []}
     assert json.loads(job.reply())["value"] == {"n": 1}
 
 
 def test_cancelling_stops_the_work(monkeypatch):
-    stopped = []
+    begun, stopped = threading.Event(), []
 
     def work(arguments, frames, model):
         try:
+            begun.set()
             while True:
                 time.sleep(0.001)
         finally:
@@ -370,16 +367,16 @@ def test_cancelling_stops_the_work(monkeypatch):
 
     monkeypatch.setitem(calls.CALLS, "fuse", work)
     job = Job('{"verb": "fuse", "arguments": {}, "frames": {}}', [])
-    job.wait(0.05)
+    assert begun.wait(PATIENCE)
     job.cancel()
-    assert json.loads(job.wait(10))["done"]
+    assert json.loads(job.wait(PATIENCE))["done"]
     assert stopped == [True]
     assert json.loads(job.reply())["status"] == "interrupted"
     job.cancel()  # as often as one likes
 
 
 def test_cancelling_reaches_the_threads_of_the_work(monkeypatch):
-    reached = threading.Event()
+    begun, reached = threading.Event(), threading.Event()
 
     def work(arguments, frames, model):
         with track("fuse", 10, quiet=False) as tick:
@@ -388,6 +385,7 @@ def test_cancelling_reaches_the_threads_of_the_work(monkeypatch):
                 try:
                     while True:
                         tick(0)
+                        begun.set()
                         time.sleep(0.001)
                 except KeyboardInterrupt:
                     reached.set()
@@ -398,10 +396,10 @@ def test_cancelling_reaches_the_threads_of_the_work(monkeypatch):
 
     monkeypatch.setitem(calls.CALLS, "fuse", work)
     job = Job('{"verb": "fuse", "arguments": {}, "frames": {}}', [])
-    job.wait(0.05)
+    assert begun.wait(PATIENCE)
     job.cancel()
-    assert reached.wait(10)
-    job.wait(10)
+    assert reached.wait(PATIENCE)
+    assert json.loads(job.wait(PATIENCE))["done"]
     assert json.loads(job.reply())["status"] == "interrupted"
 
 

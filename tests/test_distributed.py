@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
+from patience import PATIENCE, until
 
 import fusionpy
 from fusionpy import ArgumentError, FusionError, OutputError, SchemaError, datasets
@@ -235,15 +235,14 @@ def test_workers_that_are_killed_while_they_write(cluster, client, tmp_path, sur
 
     def kill():
         for wanted, victim in zip((2, 9), victims, strict=True):
-            while len(list(out.glob("M=*/*.parquet"))) < wanted:
-                time.sleep(0.005)
+            until(lambda wanted=wanted: len(list(out.glob("M=*/*.parquet"))) >= wanted)
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     distributed.fuse(survey, model, 20, out, partition_rows=100, client=client, **HOW)
-    thread.join(20)
+    thread.join(PATIENCE)
     assert killed == victims
     assert_frame_equal(read(out), fusionpy.fuse(recipient, model, M=20, **HOW), check_exact=True)
 

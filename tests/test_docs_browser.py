@@ -124,10 +124,8 @@ def test_formulas_are_typeset(browser, served):
 def test_code_can_be_copied(browser, served):
     driver, _ = browser
     driver.go(f"{served}/vignettes/1-simple-fusion/")
-    buttons = (
-        "return document.querySelectorAll('.language-python .md-code__button[data-md-type=copy]').length"
-    )
-    assert driver.until(buttons) >= 2
+    buttons = "document.querySelectorAll('.language-python .md-code__button[data-md-type=copy]')"
+    assert driver.until(f"return {buttons}.length >= 2")
     outputs = "return document.querySelectorAll('.output .md-code__button[data-md-type=copy]').length"
     assert driver.run(outputs) == 0
 
@@ -143,7 +141,7 @@ def test_search_finds(browser, served):
         field.dispatchEvent(new Event('input', {bubbles: true}));
     """)
     found = "return [...document.querySelectorAll('.md-search-result__link')].map(each => each.href)"
-    links = driver.until(found, 20)
+    links = driver.until(found)
     keep(driver, width, f"{served}/search")
     assert links
     assert all(link.startswith(served) for link in links)

@@ -25,12 +25,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from patience import until
 
 from fusionpy import datasets
 from fusionpy.datasets import caching, downloading, fetching, unpacking
 from fusionpy.datasets.places import STATES, settle_states
 from fusionpy.errors import ArgumentError, FusionError
-from fusionpy.progress import heard_by
+from fusionpy.progress import announce, heard_by
 
 RECS_PATH = "/consumption/residential/data/2020/csv/recs2020_public_v7.csv"
 ACS_PATH = "/programs-surveys/acs/data/pums/2023/1-Year/"
@@ -686,9 +687,12 @@ def test_page_instead_of_the_file(agency, kept):
     assert left(kept.parents[2]) == []
 
 
-def test_calls_at_the_same_time(agency, kept):
+def test_calls_at_the_same_time(agency, kept, monkeypatch):
+    waiting: list[str] = []
+    monkeypatch.setattr(caching, "announce", lambda message, quiet: waiting.append(message))
+
     def slow(handler: Handler, content: bytes) -> None:
-        time.sleep(0.3)
+        until(lambda: len(waiting) == 5)
         handler.answer(content)
 
     agency.faults = [slow]
@@ -705,20 +709,26 @@ def test_calls_at_the_same_time(agency, kept):
     assert len(agency.asked) == 1
 
 
-def test_another_process_is_waited_for_and_its_end_lifts_the_lock(agency, kept, capsys):
+def test_another_process_is_waited_for_and_its_end_lifts_the_lock(agency, kept, capsys, monkeypatch):
     kept.parent.mkdir(parents=True)
     script = (
-        "import pathlib, sys, time\n"
+        "import pathlib, sys\n"
         "from fusionpy.datasets.caching import locked\n"
         "with locked(pathlib.Path(sys.argv[1]), True):\n"
         "    print('mine', flush=True)\n"
-        "    time.sleep(600)\n"
+        "    sys.stdin.read()\n"
     )
-    other = subprocess.Popen([sys.executable, "-c", script, str(kept)], stdout=subprocess.PIPE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    other = subprocess.Popen([sys.executable, "-c", script, str(kept)], **pipes)
+
+    def heard(message: str, quiet: bool) -> None:
+        announce(message, quiet)
+        other.kill()
+
+    monkeypatch.setattr(caching, "announce", heard)
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == b"mine\n"
-        threading.Timer(0.5, other.kill).start()
         assert len(datasets.fetch_recs(2020)) == 4
     finally:
         other.kill()

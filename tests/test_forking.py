@@ -11,12 +11,12 @@ import threading
 import lightgbm as lgb
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from fusionpy.engines import boosting
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork is Linux's")
 
-# Every child has so many seconds, of which it needs one or two.
 SCRIPT = """
 import json, multiprocessing, os, sys, warnings
 warnings.simplefilter("ignore")  # Python 3.12 warns of every fork beside threads; numpy has some
@@ -24,7 +24,7 @@ import numpy as np
 import fusionpy
 from fusionpy import datasets
 
-folder, before = sys.argv[1:]
+folder, before, patience = sys.argv[1:]
 donor, recipient = datasets.load_donor().head(300), datasets.load_recipient().head(60)
 how = {"seed": 1, "quiet": True}
 small = {"hyper": {"num_iterations": 5}, "refits": 2, "nclusters": 10, **how}
@@ -78,9 +78,11 @@ found = {}
 for name, job in jobs.items():
     child = context.Process(target=job)
     child.start()
-    child.join(15)
+    child.join(int(patience))
     found[name] = "hangs" if child.is_alive() else child.exitcode
     child.kill()
+    if found[name] == "hangs":
+        break
 print(json.dumps(found))
 """
 
@@ -89,23 +91,23 @@ print(json.dumps(found))
     "before", ["reads", pytest.param("does all that and starts threads", marks=pytest.mark.slow)]
 )
 def test_children_do_all_that_the_parent_can(before, tmp_path):
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path), before]
-    ended = subprocess.run(command, capture_output=True, timeout=250, text=True, check=False)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), before, str(PATIENCE)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
-    assert len(found) == 10
     assert set(found.values()) == {0}, found
+    assert len(found) == 10
 
 
 POLARS = """
-import multiprocessing, sys, time, warnings
+import multiprocessing, sys, warnings
 warnings.simplefilter("ignore")
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 import fusionpy
 
-folder, before = sys.argv[1:]
+folder, before, patience = sys.argv[1:]
 recipient = pl.DataFrame({"region": ["a", "b"] * 30, "rooms": [*range(60)]})
 arrow = pa.table({"region": ["a", "b"] * 30, "rooms": [*range(60)]})
 pa.parquet.write_table(arrow.append_column("M", pa.array([1] * 60)), f"{folder}/a.parquet")
@@ -114,19 +116,17 @@ if before == "has computed":
 
 
 def told(call):
-    began = time.monotonic()
     try:
         call()
         what = "done"
     except fusionpy.FusionError as error:
         what = type(error).__name__ + (" spawn" if "'spawn'" in str(error) else "")
-    print(what, time.monotonic() - began < 1 or what == "done", flush=True)
+    print(what, flush=True)
 
 
 def check():
     from fusionpy.frames import as_table
 
-    assert fusionpy.impute and fusionpy.read_fsd  # imported only here: no import is timed
     told(lambda: as_table(recipient).column("rooms"))
     told(lambda: as_table(arrow).column("rooms"))
     told(lambda: fusionpy.impute(recipient, quiet=True))
@@ -136,22 +136,20 @@ def check():
 
 child = multiprocessing.get_context("fork").Process(target=check)
 child.start()
-child.join(30)
+child.join(int(patience))
 print("hangs" if child.is_alive() else "ended")
 child.kill()
 """
 
 
 @pytest.mark.parametrize("before", ["has only been imported", "has computed"])
-def test_polars_whose_threads_are_lost_is_refused_at_once(before, tmp_path):
+def test_polars_whose_threads_are_lost_is_refused_and_not_waited_for(before, tmp_path):
     pytest.importorskip("polars")
-    command = [sys.executable, "-c", POLARS, str(tmp_path), before]
-    ended = subprocess.run(command, capture_output=True, timeout=100, text=True, check=False)
+    command = [sys.executable, "-c", POLARS, str(tmp_path), before, str(PATIENCE)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    found = ended.stdout.splitlines()
-    assert found[-1] == "ended", found
-    assert all(line.endswith("True") for line in found[:-1]), found
-    what = [line.rsplit(" ", 1)[0] for line in found[:-1]]
+    *what, end = ended.stdout.splitlines()
+    assert end == "ended", what
     if before == "has computed":
         assert what == ["SchemaError spawn", "done", "SchemaError spawn", "ArgumentError spawn", "done"]
     else:  # it works, except that nothing is missing to be imputed
@@ -172,13 +170,13 @@ def test_what_others_allow_lightgbm_is_as_it_was(own):
     def other():
         with boosting.one_thread():
             begun.set()
-            over.wait(10)
+            assert over.wait(PATIENCE)
             inside.append(allowed())
 
     try:
         thread = threading.Thread(target=other)
         thread.start()
-        begun.wait(10)
+        assert begun.wait(PATIENCE)
         with boosting.one_thread():
             inside.append(allowed())
         inside.append(allowed())  # the other one is at it still

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
+from patience import PATIENCE, until
 
 import fusionpy
 from fusionpy import datasets
@@ -303,13 +303,11 @@ def test_interrupting_leaves_nothing_that_reads_as_complete(name, donor, tmp_pat
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout.readline() == b"ready\n"
-            deadline = time.monotonic() + 180
-            while not any(_size(path) > 10_000 for path in out.iterdir()):  # some chunks are on disk
-                assert time.monotonic() < deadline
-                assert process.poll() is None
-                time.sleep(0.02)
+            # Some chunks are on disk.
+            until(lambda: process.poll() is not None or any(_size(path) > 10_000 for path in out.iterdir()))
+            assert process.poll() is None
             process.send_signal(getattr(signal, name))
-            process.wait(timeout=120)
+            process.wait(PATIENCE)
         finally:
             process.kill()
     assert process.returncode != 0

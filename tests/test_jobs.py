@@ -1,11 +1,11 @@
 """Jobs that follow on others: all are done, each once, on no more threads than there are cores."""
 
 import threading
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE, until
 
 from fusionpy.jobs import Countdown, Job, run_all, run_jobs
 
@@ -44,23 +44,24 @@ def test_the_lowest_rank_is_first_then_the_first_come():
 
 def test_no_more_at_once_than_cores():
     busy, most, lock = 0, 0, threading.Lock()
+    barrier = threading.Barrier(3, timeout=PATIENCE)  # broken, and so a failure, unless three are at it
 
     def run(_):
         nonlocal busy, most
         with lock:
             busy += 1
             most = max(most, busy)
-        time.sleep(0.005)
+        barrier.wait()
         with lock:
             busy -= 1
         return ()
 
-    run_jobs([Job(0, run) for _ in range(12)], 3)
+    run_jobs([Job(0, run) for _ in range(300)], 3)
     assert most == 3
 
 
 def test_jobs_that_follow_meet_on_all_cores():
-    barrier = threading.Barrier(4, timeout=20)  # broken, and so a failure, unless four are at it
+    barrier = threading.Barrier(4, timeout=PATIENCE)  # broken, and so a failure, unless four are at it
 
     def meet(_):
         barrier.wait()
@@ -83,13 +84,11 @@ def test_a_failure_ends_all(cores):
 
     def endless(interrupted):
         started.append(1)
-        while not interrupted():
-            time.sleep(0.001)
+        until(interrupted)
         raise RuntimeError("given up")
 
     def fail(_):
-        while len(started) < cores - 1:
-            time.sleep(0.001)
+        until(lambda: len(started) == cores - 1)
         raise ValueError("the reason")
 
     never = Job(9, lambda _: pytest.fail("must not be begun"))
@@ -97,9 +96,18 @@ def test_a_failure_ends_all(cores):
         run_jobs([*(Job(0, endless) for _ in range(cores - 1)), Job(1, fail), never], cores)
 
 
-def test_a_failure_while_others_wait_for_work():
+def test_a_failure_while_others_wait_for_work(monkeypatch):
+    waiting = set()
+
+    class Condition(threading.Condition):
+        def wait(self, timeout=None):
+            waiting.add(threading.get_ident())
+            return super().wait(timeout)
+
+    monkeypatch.setattr(threading, "Condition", Condition)
+
     def fail(_):
-        time.sleep(0.02)
+        until(lambda: len(waiting - {threading.main_thread().ident}) == 3)
         raise ValueError("alone")
 
     with pytest.raises(ValueError, match="alone"):
@@ -114,10 +122,8 @@ def test_an_interrupt_while_tasks_are_handed_out():
     ended = []
 
     def endless(interrupted):
-        deadline = time.monotonic() + 20
-        while not interrupted() and time.monotonic() < deadline:
-            time.sleep(0.001)
-        ended.append(interrupted())
+        until(interrupted)
+        ended.append(1)
 
     def tasks():
         yield endless
@@ -125,8 +131,17 @@ def test_an_interrupt_while_tasks_are_handed_out():
 
     with pytest.raises(KeyboardInterrupt):
         run_all(tasks(), 2)
-    assert ended == [True]
+    assert ended == [1]
 
 
 def test_results_come_in_order():
-    assert run_all([lambda _, i=i: time.sleep(0.01 * (i == 0)) or i for i in range(5)], 3) == list(range(5))
+    last = threading.Event()
+
+    def task(i):
+        if i == 0:  # it ends after all others
+            assert last.wait(PATIENCE)
+        if i == 4:
+            last.set()
+        return i
+
+    assert run_all([lambda _, i=i: task(i) for i in range(5)], 3) == list(range(5))

@@ -11,6 +11,7 @@ import zipfile
 import lightgbm as lgb
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from fusionpy.formats.model_text import check_model_text
 
@@ -237,6 +238,6 @@ def test_no_corruption_crashes_the_process(seed, model, tmp_path):
     path = tmp_path / "model.txt"
     path.write_text(model, encoding="utf-8")
     command = [sys.executable, "-c", FUZZ, str(path), str(tmp_path.joinpath(__file__).parent), str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert 0 < int(done.stdout.split()[-1]) < 150

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import slow_fuse
+from patience import PATIENCE
 
 import fusionpy
 from fusionpy import datasets
@@ -138,7 +139,7 @@ def test_a_piece_waits_for_few_others():
     pieces = in_order(work, range(100), 2)
     assert next(pieces) == (0, 0)
     for _ in range(4):
-        reached.acquire(timeout=30)
+        assert reached.acquire(timeout=PATIENCE)
     assert len(begun) <= 5
     assert list(pieces) == [(item, item * 10) for item in range(1, 100)]
 

@@ -247,7 +247,7 @@ def sample():
 
 @pytest.mark.parametrize("form", ["xdr", "native", "ascii"])
 def test_no_bytes_make_reading_fail_otherwise(form):
-    """Read or refused, each within two seconds, in no more memory than sequences may take."""
+    """Read or refused, each within two seconds of CPU, in no more memory than sequences may take."""
     rng = random.Random(3)
     plain = zlib.decompress(write_rds(sample()), 31)
     if form == "native":
@@ -264,13 +264,13 @@ def test_no_bytes_make_reading_fail_otherwise(form):
             data[place] = rng.choice([rng.randrange(256), 0, 255, 127, 238, 19, 13])
         if rng.random() < 0.1:
             del data[rng.randrange(len(data)) :]
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             read_rds(bytes(data))
             read += 1
         except Damaged:
             pass
-        slowest = max(slowest, time.perf_counter() - began)
+        slowest = max(slowest, time.process_time() - began)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert slowest < 2

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from browsing import ARGUMENTS, missing_tool, open_browser
+from patience import PATIENCE
 
 import fusionpy
 from fusionpy import datasets
@@ -142,7 +143,7 @@ def addresses_of(page, folder):
     """All that the browser's own record of its network names, other than its own services."""
     record = folder / "net.json"
     command = [find_browser(), *ARGUMENTS, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={record}"]
-    subprocess.run([*command, "--dump-dom", page.as_uri()], capture_output=True, timeout=60, check=True)
+    subprocess.run([*command, "--dump-dom", page.as_uri()], capture_output=True, timeout=PATIENCE, check=True)
     found = set(re.findall(r'"url":\s*"(\w+://[^"]*)', record.read_text("utf-8")))
     own = re.compile(r"file:|chrome|https?://[\w.-]*(google|googleapis|gvt1)\.com[/:]")
     return {url for url in found if not own.match(url)}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from patience import PATIENCE
 
 from fusionpy.kernels.lasso import glmnet_gram, lasso_path, weighted_gram
 
@@ -44,7 +45,7 @@ def both(request, tmp_path_factory):
         str(folder / "data.csv"),
         str(folder / "out.json"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode and "there is no package called" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[0])
     assert done.returncode == 0, done.stderr

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from fusionpy import datasets, fuse, train
 from fusionpy.errors import ArgumentError, FusionError, FusionWarning, SchemaError
@@ -40,7 +41,9 @@ MICRO = datetime.timedelta(microseconds=1)
 def run_r(script, *arguments):
     command = ["Rscript", "--vanilla", str(HERE / script), *map(str, arguments)]
     environment = {**os.environ, "TZ": "UTC"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment
+    )
     if done.returncode and "there is no package called" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[0])
     assert done.returncode == 0, done.stderr
@@ -449,9 +452,8 @@ def test_files_that_cannot_be_read(frames, tmp_path):
 
 
 def in_python(code):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120, check=False
-    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return done
 

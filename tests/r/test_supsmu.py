@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from fusionpy.kernels.supersmoother import supersmooth
 
@@ -37,7 +38,7 @@ def test_supsmu(tmp_path):
     given, target = tmp_path / "points.json", tmp_path / "smooths.json"
     given.write_text(json.dumps(cases()))
     command = ["Rscript", "--vanilla", str(HERE / "supsmu.R"), str(given), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode and "there is no package called" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[0])
     assert done.returncode == 0, done.stderr

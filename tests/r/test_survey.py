@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from patience import PATIENCE
 from scipy.stats import norm
 
 import fusionpy
@@ -37,7 +38,7 @@ def run_r(script, given, folder):
         pytest.skip("Rscript is not installed")
     target = folder / "numbers.json"
     command = ["Rscript", "--vanilla", str(HERE / script), str(given), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode and "there is no package called" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[0])
     assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ from fusionpy.formats.leftovers import is_left
 HERE = Path(__file__).parent
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "os.scandir", "os.chown"}
 LOG = Path(tempfile.gettempdir()) / f"kills-{os.getpid()}.log"
-LIMIT = 120  # seconds, of a call that hangs
+LIMIT = 600  # seconds, of a call that hangs
 HOW = {"seed": 1, "quiet": True}
 COLUMNS = (
     "case",
@@ -120,7 +120,7 @@ def command(*arguments: object) -> None:
 def fuse_on_dask(out: Path, bench: Bench, worker_step: int | None = None) -> None:
     with bench.client() as client:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not import this script
-        client.wait_for_workers(1 if worker_step is None else 2, timeout=60)
+        client.wait_for_workers(1 if worker_step is None else 2, timeout=600)
         before = client.run(os.getpid)
         if worker_step is not None:
             client.run(_aim, str(out), worker_step, workers=[sorted(before)[0]])
