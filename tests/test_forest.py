@@ -1,16 +1,35 @@
 """Codes of columns, and forests on them. That they predict as LightGBM does is tested in test_trees.py."""
 
 import dataclasses
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionpy.kernels.forest import Cut, Trees, cuts_of, encode, encode_columns, grow, predict
+import fusionpy.kernels.forest
+from fusionpy.kernels.forest import Cut, Trees, cuts_of, encode, encode_columns, grow
+from fusionpy.kernels.instructions import SOURCE
+from fusionpy.kernels.machines import machine_for, named, works
 
+CI = Path(__file__).parents[1] / ".ci"
+BYTE = np.dtype(np.uint8)
+MACHINES = ("loops",) if machine_for(BYTE) is named("loops") else ("vectors", "loops")
 TINY = float(np.float32(1e-35))
+
+
+def predict(forest, codes, rows=None):
+    """Predict with every machine that works here: the same bits."""
+    first, *others = [
+        fusionpy.kernels.forest.predict(forest, codes, rows, machine=machine) for machine in MACHINES
+    ]
+    assert all(np.array_equal(first, other, equal_nan=True) for other in others)
+    return first
 
 
 def random_tree(rng, n_leaves, n_features):
@@ -254,3 +273,49 @@ def test_threads_do_not_meet():
     with ThreadPoolExecutor(4) as pool:
         parts = list(pool.map(lambda start: predict(forest, codes[:, start : start + 5000]), starts))
     assert np.array_equal(np.vstack(parts), predict(forest, codes))
+
+
+def test_vectors_predict_with_the_numba_that_is_known():
+    """Another numba may not take them, which costs time only; of this one it would be news."""
+    pins = [
+        (CI / name).read_text("utf-8").splitlines() for name in ("constraints.txt", "constraints-oldest.txt")
+    ]
+    if numba.config.DISABLE_JIT or all(f"numba=={numba.__version__}" not in lines for lines in pins):
+        pytest.skip(f"numba {numba.__version__} is another; the machine that runs is of {MACHINES[0]}")
+    for kind in ("u1", "u2", "u4"):
+        assert machine_for(np.dtype(kind)) is named("vectors")
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4"])
+def test_machines_work(kind):
+    assert all(works(named(machine), np.dtype(kind)) for machine in MACHINES)
+
+
+@pytest.mark.parametrize("instruction", range(6))
+@pytest.mark.parametrize("what", ["place", "byte", "leaf"])
+def test_a_machine_that_gets_one_instruction_wrong_is_found_out(instruction, what):
+    def wrong(codes, column, start, table, place, byte, leaf, *others):
+        if what == "byte":
+            byte[instruction] = 0
+        elif what == "place":
+            place[instruction, SOURCE] = 0
+        else:
+            leaf[1 + 257 * instruction] = np.nan
+        named("loops")(codes, column, start, table, place, byte, leaf, *others)
+
+    adds = instruction >= 4  # its bytes are not used
+    assert works(wrong, BYTE) == (adds and what == "byte")
+
+
+@pytest.mark.parametrize("trouble", ["does not compile", "is wrong"])
+def test_the_plain_machine_takes_over(trouble, monkeypatch):
+    def broken(*given):
+        if trouble == "does not compile":
+            raise numba.TypingError("no such thing")
+
+    machine_for.cache_clear()
+    monkeypatch.setitem(
+        sys.modules, "fusionpy.kernels.vector_machine", SimpleNamespace(run_by_vectors=broken)
+    )
+    assert machine_for(BYTE) is named("loops")
+    machine_for.cache_clear()

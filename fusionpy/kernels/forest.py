@@ -9,7 +9,7 @@
 model where among them its features are. Forests of different steps use the same codes; rows of variables that
 are drawn later may hold anything until a forest that uses them is asked.
 
-`kernels.codes` makes the codes, `kernels.programs` the instructions, which `kernels.instructions` runs.
+`kernels.codes` makes the codes, `kernels.programs` the instructions, which one of `kernels.machines` runs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionpy.kernels.blocks import TRANSFORMS
 from fusionpy.kernels.codes import BY_SET, Cut, Trees, cuts_of, encode, encode_columns, join_nodes, make_tests
-from fusionpy.kernels.instructions import BLOCK, TRANSFORMS, run_program
+from fusionpy.kernels.instructions import BLOCK
+from fusionpy.kernels.machines import Kind, machine_for, named
 from fusionpy.kernels.programs import write_program
 
 __all__ = ["Cut", "Forest", "Trees", "cuts_of", "encode", "encode_columns", "grow", "predict"]
@@ -114,7 +116,9 @@ def grow(models: Sequence[Trees], cuts: Sequence[Cut], columns: Sequence[Sequenc
     )
 
 
-def predict(forest: Forest, codes: NDArray[Any], rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+def predict(
+    forest: Forest, codes: NDArray[Any], rows: NDArray[np.intp] | None = None, *, machine: Kind | None = None
+) -> NDArray[np.float64]:
     """Predict with all models of a forest.
 
     Parameters
@@ -124,6 +128,8 @@ def predict(forest: Forest, codes: NDArray[Any], rows: NDArray[np.intp] | None =
         From `encode_columns`, or rows from `encode` put together.
     rows : (r,) intp, optional
         Predict only these.
+    machine : {"vectors", "loops"}, optional
+        Which one predicts, to the same bits; the faster one that works if not given.
 
     Returns
     -------
@@ -139,7 +145,8 @@ def predict(forest: Forest, codes: NDArray[Any], rows: NDArray[np.intp] | None =
         column, place = np.unique(column, return_inverse=True)
         codes, column = codes[column[:, None], rows], place
     out = np.empty((codes.shape[1], forest.n_outputs))
-    run_program(
+    run = machine_for(codes.dtype) if machine is None else named(machine)
+    run(
         np.ascontiguousarray(codes),
         column,
         forest.plane_start,
