@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import reprlib
 import secrets
 import sys
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = [
     "ArchiveError",
@@ -31,6 +32,7 @@ __all__ = [
     "composed",
     "counted",
     "few",
+    "gone",
     "grouped",
     "is_whole",
     "meant",
@@ -41,6 +43,8 @@ __all__ = [
 ]
 
 _OURS = (__file__[: __file__.rindex("errors")], contextlib.__file__)  # files whose lines are not the user's
+P = ParamSpec("P")
+R = TypeVar("R")
 MOST_LINES = 8  # problems that a message shows; all of them are in `FusionError.problems`
 MOST_LETTERS = 22  # of a name
 _MOST_WHOLE = 2**31 - 1
@@ -141,6 +145,43 @@ def warn(message: str, category: type[Warning] = FusionWarning) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
         frame, depth = frame.f_back, depth + 1
     warnings.warn(message, category, stacklevel=depth)
+
+
+def gone(**arguments: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function tell of arguments that it had once.
+
+    Parameters
+    ----------
+    **arguments : str
+        Why each is no more.
+
+    Examples
+    --------
+    >>> @gone(speed="every way is fast")
+    ... def go(far: int) -> int:
+    ...     return far
+    >>> go(far=2)
+    2
+    >>> go(far=2, speed=1)
+    Traceback (most recent call last):
+    ...
+    fusionpy.errors.ArgumentError: `go()` cannot start.
+      x `speed` is no more: every way is fast.
+      i Leave it out.
+    """
+
+    def telling(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def told(*args: P.args, **kwargs: P.kwargs) -> R:
+            problems = Problems(ArgumentError, f"`{function.__name__}()` cannot start.", "Leave it out.")
+            for name in arguments.keys() & kwargs:
+                problems.add(f"`{name}` is no more: {arguments[name]}.")
+            problems.stop()
+            return function(*args, **kwargs)
+
+        return told
+
+    return telling
 
 
 class Problems:

@@ -168,13 +168,10 @@ def learn_steps(
     assigned = _left_out_refit(counts, uniforms(seed, MEMBER, len(weight))[0])
     donors = np.arange(len(weight)), weight / weight.mean()
     work = Work(plans, schema, matrix, *donors, draw_weight, counts, assigned, options, seed, tick)
-    ranked: list[list[str]] = [[] for _ in plans]
     fits: list[_Fit] = []
     for number, plan in enumerate(plans):
         mean: _Fit | None = None
-        for target, sample, is_ranked in pose(work, number):
-            if is_ranked and target.variable not in ranked[number]:
-                ranked[number].append(target.variable)
+        for target, sample in pose(work, number):
             label = sample.spread if target.objective == "quantile" else sample.label
             unit = unit_of(label, target.objective)
             problem = Problem(target, sample.bins, label, sample.weight, signs_of(plan, target), unit)
@@ -188,7 +185,7 @@ def learn_steps(
     def finish(number: int) -> Callable[[], Iterable[Job]]:
         def task(_: Interrupted) -> Iterable[Job]:
             own = [fit for fit in fits if fit.step == number]
-            steps[number] = _finish(work, plans[number], own, tuple(ranked[number]))
+            steps[number] = _finish(work, plans[number], own)
             for fit in own:
                 fit.predicted = None
             return ()
@@ -394,7 +391,7 @@ def _predict_donors(work: Work, fit: _Fit) -> None:
         fit.calibration = fit_calibration(probability, label, fit.problem.weight)
 
 
-def _finish(work: Work, plan: Plan, fits: list[_Fit], ranked: tuple[str, ...]) -> Step:
+def _finish(work: Work, plan: Plan, fits: list[_Fit]) -> Step:
     """Gather a step's pools once all of its targets are done."""
     options = work.options
     predicted = {fit.target.name: fit.predicted for fit in fits if fit.predicted is not None}
@@ -412,7 +409,6 @@ def _finish(work: Work, plan: Plan, fits: list[_Fit], ranked: tuple[str, ...]) -
         {fit.target.name: fit.calibration for fit in fits if fit.calibration},
         pools,
         {fit.target.name: fit.tuning for fit in fits if fit.tuning is not None},
-        ranked,
     )
 
 

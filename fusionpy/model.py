@@ -46,8 +46,6 @@ class Options:
         Donor weights are redrawn in the pools for every implicate (Bayesian bootstrap).
     follow : bool
         Redrawn weights follow the refit's resample, as they must where that has the survey's design in it.
-    rank_scale : bool
-        Skewed continuous variables are boosted on their rank-normal scale.
     untie : bool
         Percentiles of variables with many equal values are boosted on values that are spread apart, and
         start at the mean.
@@ -72,7 +70,6 @@ class Options:
     refits: int = 10
     redraw: bool = True
     follow: bool = False
-    rank_scale: bool = False
     untie: bool = True
     calibrate: bool = True
     tolerant: bool = True
@@ -201,8 +198,6 @@ class Step:
     pools : Pools or None
         None for a categorical variable on its own: its classes are drawn directly.
     tuning : dict of str to Tuning
-    ranked : tuple of str
-        Variables boosted on their rank-normal scale.
     """
 
     variables: tuple[str, ...]
@@ -213,7 +208,6 @@ class Step:
     calibrations: Mapping[str, tuple[float, ...]]
     pools: Pools | None
     tuning: Mapping[str, Tuning]
-    ranked: tuple[str, ...] = ()
 
     @property
     def is_block(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.boosting import Bins, Target
-from fusionpy.kernels.scaling import is_inflated, normal_scores, percentiles
+from fusionpy.kernels.scaling import is_inflated, percentiles
 from fusionpy.kernels.strata import assign_folds, assign_split, strata_of
 from fusionpy.kernels.ties import is_tied, spread_ties
 from fusionpy.kernels.uniforms import BOOSTER_SEED, FOLD, TIES, uniforms
@@ -19,8 +19,6 @@ from fusionpy.progress import Ticker
 from fusionpy.schema import Schema
 
 __all__ = ["Sample", "Work", "pose", "seed_of", "signs_of"]
-
-SKEWED = 1.0  # |skewness| beyond which a variable is boosted on its rank-normal scale
 
 
 @dataclass(frozen=True)
@@ -93,38 +91,28 @@ class Sample:
 
 def _targets(
     work: Work, variable: str, values: NDArray[np.float64]
-) -> Iterator[tuple[Target, NDArray[np.intp], NDArray[np.float64], bool]]:
-    """Models of one variable: what each predicts, on which donors, and whether on the rank scale."""
+) -> Iterator[tuple[Target, NDArray[np.intp], NDArray[np.float64]]]:
+    """Models of one variable: what each predicts, on which donors, with which labels."""
     known, options = work.schema[variable], work.options
     if known.is_categorical:
         classes = known.n_classes
         kind = "binary" if classes == 2 else "multiclass"
-        yield Target(variable, "m", kind, 1 if classes == 2 else classes), work.every, values, False
+        yield Target(variable, "m", kind, 1 if classes == 2 else classes), work.every, values
         return
-    rows, label, weight = work.every, values, work.weight
+    rows, label = work.every, values
     if is_inflated(values):
-        yield Target(variable, "z", "binary"), rows, (values == 0).astype(np.float64), False
+        yield Target(variable, "z", "binary"), rows, (values == 0).astype(np.float64)
         rows = np.flatnonzero(values)
-        label, weight = values[rows], weight[rows]
-    is_ranked = options.rank_scale and _skewness(label, weight) > SKEWED
-    if is_ranked:
-        label = normal_scores(label, weight)
-    yield Target(variable, "m", "regression"), rows, label, is_ranked
+        label = values[rows]
+    yield Target(variable, "m", "regression"), rows, label
     for j, share in enumerate(percentiles(options.nquantiles), 1):
         # The reference hands percentiles to LightGBM rounded to seven digits.
         alpha = float(f"{share:.7g}") if options.method == "fusionModel" else float(share)
-        yield Target(variable, f"q{j}", "quantile", alpha=alpha), rows, label, is_ranked
+        yield Target(variable, f"q{j}", "quantile", alpha=alpha), rows, label
 
 
-def _skewness(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    mean = np.average(values, weights=weight)
-    deviation = values - mean
-    spread = np.sqrt(np.average(deviation**2, weights=weight))
-    return abs(float(np.average(deviation**3, weights=weight) / spread**3)) if spread > 0 else 0.0
-
-
-def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
-    """Set up the targets of a step: each with its donors, and whether it is on the rank scale."""
+def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample]]:
+    """Set up the targets of a step: each with its donors."""
     plan, names = work.plans[number], work.schema.names
     columns = [names.index(name) for name in plan.predictors]
     nominal = [j for j, name in enumerate(plan.predictors) if work.schema[name].kind == "nominal"]
@@ -134,7 +122,7 @@ def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
     everyones = binned()
     for place, variable in enumerate(plan.variables):
         sample: Sample | None = None
-        for target, rows, label, is_ranked in _targets(work, variable, work.matrix[:, names.index(variable)]):
+        for target, rows, label in _targets(work, variable, work.matrix[:, names.index(variable)]):
             # The mean and the percentiles of a variable are fitted on the same donors and labels.
             if sample is None or label is not sample.label:
                 bins, weight = everyones, work.weight
@@ -147,7 +135,7 @@ def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample, bool]]:
                     apart = uniforms(work.seed, TIES, len(u), implicate=place, step=number)[0]
                     spread = spread_ties(label, apart[rows])
                 sample = Sample(bins, rows, label, weight, spread, fold, n_folds)
-            yield target, sample, is_ranked
+            yield target, sample
 
 
 def _is_untied(work: Work, variable: str, label: NDArray[np.float64]) -> bool:

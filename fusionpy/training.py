@@ -26,6 +26,7 @@ from fusionpy.errors import (
     check_whole,
     counted,
     few,
+    gone,
     grouped,
     is_whole,
     settle_seed,
@@ -51,6 +52,7 @@ FEWEST_DONORS = 50
 FEWEST_NONZERO = 5
 
 
+@gone(rank_scale="learning skewed variables on a normal scale did not pay")
 def train(
     data: Any,
     y: str | Sequence[str | Sequence[str]],
@@ -71,7 +73,6 @@ def train(
     patience: int | None = None,
     crossfit: bool | None = None,
     redraw: bool | None = None,
-    rank_scale: bool | None = None,
     untie: bool | None = None,
     calibrate: bool | None = None,
     tolerant: bool | None = None,
@@ -133,9 +134,6 @@ def train(
     redraw : bool, optional
         Redraw donor weights within pools for every implicate (Bayesian bootstrap). With replicate weights
         they follow the refits.
-    rank_scale : bool, optional
-        Boost skewed continuous variables on their rank-normal scale. Drawn values are observed ones
-        regardless.
     untie : bool, optional
         Learn percentiles of variables with many equal values (counts, ratings, rounded, heaped or top-coded
         amounts) from values that are spread apart at random, starting at the mean: on ties they stall.
@@ -222,7 +220,6 @@ def train(
         patience=patience,
         crossfit=crossfit,
         redraw=redraw,
-        rank_scale=rank_scale,
         untie=untie,
         calibrate=calibrate,
         tolerant=tolerant,
@@ -321,7 +318,7 @@ def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **gi
         value = given[name]
         if value is not None and check_whole(problems, name, value, low):
             settled[name] = int(value)
-    for name in ("crossfit", "redraw", "rank_scale", "untie", "calibrate", "tolerant"):
+    for name in ("crossfit", "redraw", "untie", "calibrate", "tolerant"):
         settled[name] = given[name]
         if given[name] is not None and not isinstance(given[name], bool):
             problems.add(f"`{name}` must be True or False, not {shown(given[name])}.")

@@ -79,3 +79,17 @@ def test_it_opens_as_an_archive_of_r(path, tmp_path):
     recipient = fusionpy.datasets.load_recipient().head(40)
     fused = fusionpy.fuse(recipient, model, M=2, seed=2, quiet=True)
     assert len(fused) == 80
+
+
+def test_an_option_that_is_no_more_is_told_and_changes_no_draw(tmp_path):
+    """Written by the last tree that could boost variables on the normal scores of their ranks."""
+    with pytest.warns(fusionpy.FusionWarning, match=r"^`gas_bill`, `savings`, `electricity`: trained with"):
+        model = fusionpy.read_fsn(FOLDER / "rank-scale.fsn")
+    recipient = fusionpy.datasets.load_recipient().head(40)
+    before = pd.read_csv(FOLDER / "rank-scale.csv")
+    assert_frame_equal(fusionpy.fuse(recipient, model, M=2, seed=2, quiet=True), before, check_dtype=False)
+    fusionpy.write_fsn(model, tmp_path / "again.fsn")
+    with zipfile.ZipFile(tmp_path / "again.fsn") as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["options"]["rank_scale"] is False  # older releases ask for it
+    assert [step["ranked"] for step in manifest["steps"]] == [[], [], []]

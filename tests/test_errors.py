@@ -336,6 +336,7 @@ TRAIN: dict[str, Case] = {
     "seed negative": lambda b: b.train(seed=-1),
     "seed 1.5": lambda b: b.train(seed=1.5),
     "seed too large": lambda b: b.train(seed=2**64),
+    "rank_scale": lambda b: b.train(rank_scale=False),
     "method unknown": lambda b: b.train(method="fusionmodel"),
     "method not text": lambda b: b.train(method=["default"]),
     "krange fractions below 1": lambda b: b.train(krange=(0.5, 20)),

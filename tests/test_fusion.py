@@ -188,7 +188,7 @@ def test_earlier_variables_predict_later_ones(model):
         {"nquantiles": 5, "refits": 0},
         {"nclusters": 0, "refits": 0},
         {"crossfit": False, "refits": 0},
-        {"rank_scale": False, "calibrate": False, "redraw": False, "refits": 2},
+        {"calibrate": False, "redraw": False, "refits": 2},
         {"tolerant": False, "refits": 0},
         {"patience": 2, "refits": 0, "hyper": {"num_leaves": [8, 16], "num_iterations": 20}},
         {"method": "2024"},

@@ -144,11 +144,11 @@ def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monk
     seen, base = {}, {}
     finish = learning._finish
 
-    def kept(work, plan, fits, ranked):
+    def kept(work, plan, fits):
         for fit in fits:
             seen[fit.target.name] = (work, fit, fit.predicted)
             base[fit.target.name] = None if fit.base is None else fit.base.predicted
-        return finish(work, plan, fits, ranked)
+        return finish(work, plan, fits)
 
     monkeypatch.setattr(learning, "_finish", kept)
     monkeypatch.setattr(learning, "AT_ONCE", 50)

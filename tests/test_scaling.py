@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from fusionpy.kernels.scaling import (
     columns_scale,
     integerize_weights,
     is_inflated,
-    normal_scores,
     percentiles,
     quantile_columns,
     scale_columns,
@@ -104,20 +103,6 @@ def test_inflation_flags_of_the_reference(shared, recs):
 )
 def test_inflation_edges(values, flag):
     assert is_inflated(values) is flag
-
-
-@given(arrays(np.float64, st.integers(1, 40), elements=st.integers(-5, 5).map(float)))
-def test_normal_scores_are_mid_ranks(values):
-    expected = norm.ppf((rankdata(values) - 0.5) / len(values))
-    assert normal_scores(values, np.ones(len(values))) == pytest.approx(expected)
-
-
-@given(arrays(np.float64, st.integers(1, 12), elements=NUMBERS), st.randoms(use_true_random=False))
-def test_normal_scores_take_weights_as_copies(values, random):
-    times = np.array([random.randint(1, 4) for _ in values])
-    copies = normal_scores(np.repeat(values, times), np.ones(times.sum()))
-    once = normal_scores(values, times.astype(float))
-    assert np.repeat(once, times) == pytest.approx(copies, abs=1e-9)
 
 
 def test_quantiles_are_sorted_within_each_variable():

@@ -122,10 +122,10 @@ def test_percentiles_start_at_the_mean(monkeypatch):
     fits, predicted = {}, {}
     finish = learning._finish
 
-    def kept(work, plan, found, ranked):
+    def kept(work, plan, found):
         fits.update({fit.target.name: fit for fit in found})
         predicted.update({fit.target.name: fit.predicted for fit in found})
-        return finish(work, plan, found, ranked)
+        return finish(work, plan, found)
 
     monkeypatch.setattr(learning, "_finish", kept)
     donor = world("counts 1-10", 400, 1).assign(u=lambda frame: frame["b"] + np.arange(400) / 100)

@@ -330,7 +330,6 @@ def _read_step(members: Members, places: Places, number: int, entry: StepEntry, 
         entry.calibrations,
         pools,
         entry.tuning,
-        entry.ranked,
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.engines.boosting import Target, Tuning
-from fusionpy.errors import ArchiveError, Problems, few, is_whole, shown
+from fusionpy.errors import ArchiveError, Problems, few, is_whole, shown, warn
 from fusionpy.formats.model_text import MOST_VALUE
 from fusionpy.formats.notes import read_json
 from fusionpy.formats.places import FORMAT_VERSION, FORMAT_VERSIONS
@@ -37,9 +37,9 @@ __all__ = [
 FORMAT = "fusionpy model"
 _ANY = (-sys.float_info.max, sys.float_info.max)  # of a predictor's values
 MANIFEST = "manifest.json"
+_GONE = "rank_scale"  # an option of before, without which older releases do not read an archive
 _MOST_EXPONENT = 2_100  # of a power of 2 between two numbers of eight bytes
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_FLOATS = ("halffloat", "float", "double")
 _STORAGE: dict[str, Any] = {  # Arrow type of values, or of levels: what Python has for it
     **dict.fromkeys(_INTEGERS, int),
     **dict.fromkeys(("float", "double"), (int, float)),
@@ -67,7 +67,6 @@ class StepEntry:
     targets: tuple[Target, ...]
     n_members: int
     calibrations: Mapping[str, tuple[float, ...]]
-    ranked: tuple[str, ...]
     tuning: Mapping[str, Tuning]
     pools: PoolsEntry | None
 
@@ -105,7 +104,7 @@ def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "options": {**asdict(model.options), "hyper": dict(model.options.hyper)},
+        "options": {**asdict(model.options), "hyper": dict(model.options.hyper), _GONE: False},
         "seed": model.seed,
         "seconds": model.seconds,
         "versions": dict(model.versions),
@@ -150,7 +149,7 @@ def _step(step: Step) -> dict[str, Any]:
         "targets": [asdict(target) for target in step.targets],
         "n_members": len(step.members),
         "calibrations": {name: list(values) for name, values in step.calibrations.items()},
-        "ranked": list(step.ranked),
+        "ranked": [],  # by variables trained with what is gone
         "tuning": {name: asdict(tuning) for name, tuning in step.tuning.items()},
         "pools": pools
         and {
@@ -273,6 +272,7 @@ def read_manifest(content: bytes, most_members: int, size: int | None = None) ->
     rules = [_read_rule(each) for each in root["rules"].each()] if "rules" in root.value else []
     steps = _read_steps(root["steps"], schema, most_members, rules)
     _check_rules(rules, schema, steps)
+    _warn_of_scores(root["steps"], schema)
     n_members = {step.n_members for step in steps}
     if n_refits != options.refits or len(n_members) > 1 or (n_refits and n_members != {n_refits}):
         raise damaged("its refits are not as many as it says")
@@ -322,6 +322,9 @@ def _read_ranges(entry: _Entry, x: Sequence[Variable]) -> dict[str, Range]:
     known = {variable.name: variable for variable in x}
     found = {}
     for name, each in entry.named().items():
+        if name == _GONE:
+            each.flag()
+            continue
         if name not in known:
             raise damaged(f"{entry.place} names {few([name])}, which is no predictor")
         if known[name].is_categorical:
@@ -341,11 +344,24 @@ def _read_ranges(entry: _Entry, x: Sequence[Variable]) -> dict[str, Range]:
     return found
 
 
+def _warn_of_scores(steps: _Entry, schema: Schema) -> None:
+    """Tell of variables whose models predict the normal scores of ranks, as an option of before had it."""
+    known = [variable.name for variable in schema.y]
+    if scored := [name for each in steps.each() for name in each["ranked"].texts(known)]:
+        warn(
+            f"{few(scored, '`')}: trained with `{_GONE}`, which is no more. Fused values stay the same, but"
+            " permutation importance judges these models by the wrong scale: train again for that."
+        )
+
+
 def _read_options(entry: _Entry) -> Options:
     """Read every option as what its default is."""
     found: dict[str, Any] = {}
     known = {field.name: getattr(METHODS["default"], field.name) for field in fields(Options)}
     for name, each in entry.named().items():
+        if name == _GONE:
+            each.flag()
+            continue
         if name not in known:
             raise damaged(f"{entry.place} has an unknown entry {few([name])}")
         default = known[name]
@@ -439,8 +455,7 @@ def _read_step(
         for name, each in entry["calibrations"].named().items()
     }
     n_members = entry["n_members"].whole(0, most_members)
-    ranked = entry["ranked"].texts(variables)
-    return StepEntry(variables, predictors, targets, n_members, calibrations, ranked, tuning, pools)
+    return StepEntry(variables, predictors, targets, n_members, calibrations, tuning, pools)
 
 
 def _read_target(entry: _Entry) -> Target:

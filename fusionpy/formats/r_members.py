@@ -57,9 +57,8 @@ def obstacles(model: FusionModel) -> list[str]:
 
     Notes
     -----
-    Boosters fitted on rank-normal scales are no obstacle: values are donors', and predictions serve to find
-    them only. Calibrations, refits and redrawn weights are passed over by R: it predicts with the models of
-    all donors, and draws by the donors' integer weights.
+    Calibrations, refits and redrawn weights are passed over by R: it predicts with the models of all donors,
+    and draws by the donors' integer weights.
     """
     found = []
     simulated = {name for step in model.steps for name in step.variables}

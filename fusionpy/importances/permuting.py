@@ -17,7 +17,7 @@ from fusionpy.errors import Problems, SchemaError, counted, meant
 from fusionpy.frames import Table, Unreadable, to_floats
 from fusionpy.kernels.draws import calibrate
 from fusionpy.kernels.losses import absolute_loss, log_loss, relative_rise, squared_loss
-from fusionpy.kernels.scaling import binary_exponent, normal_scores
+from fusionpy.kernels.scaling import binary_exponent
 from fusionpy.kernels.uniforms import PERMUTE, uniforms
 from fusionpy.model import FusionModel, Step
 from fusionpy.schema import NO_COLUMN, describe, is_number
@@ -162,23 +162,12 @@ def _judged(model: FusionModel, step: Step, target: Target, held: HeldOut) -> _J
     truth = values[rows]
     if target.kind == "z":
         truth = (truth == 0).astype(np.float64)
-    elif variable in step.ranked:
-        truth = _ranked(model, variable, is_inflated, truth)
     columns = [names.index(name) for name in step.predictors]
     calibration = tuple(step.calibrations.get(target.name, ()))
     matrix = np.ascontiguousarray(held.matrix[rows][:, columns])
     if (exponents := model.schema.exponents(step.predictors)) is not None:
         matrix = np.ldexp(matrix, exponents)
     return _Judged(target, step.final[target.name], calibration, rows, matrix, truth)
-
-
-def _ranked(model: FusionModel, variable: str, is_inflated: bool, values: Array) -> Array:
-    """Put values on the rank-normal scale of the donors."""
-    known = model.donors[:, model.donor_columns.index(variable)]
-    kept = known != 0 if is_inflated else np.ones(len(known), dtype=bool)
-    scores = normal_scores(known[kept], model.weight[kept])
-    distinct, first = np.unique(known[kept], return_index=True)
-    return np.interp(values, distinct, scores[first])
 
 
 def rises(

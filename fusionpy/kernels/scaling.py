@@ -15,7 +15,6 @@ __all__ = [
     "float32_unit",
     "integerize_weights",
     "is_inflated",
-    "normal_scores",
     "percentiles",
     "quantile_columns",
     "scale_columns",
@@ -408,32 +407,3 @@ def telling_exponent(values: NDArray[np.float64]) -> int:
     if largest > VAST or size.min(initial=np.inf, where=size > 0) < TINY:
         return HIGH - int(np.frexp(largest)[1])
     return 0
-
-
-def normal_scores(values: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted ranks as standard normal scores; equal values have equal scores.
-
-    Parameters
-    ----------
-    values : (n,) float64
-    weight : (n,) float64
-        Positive.
-
-    Returns
-    -------
-    (n,) float64
-        Normal quantile of the weighted share below, plus half the share at, each value.
-
-    Notes
-    -----
-    van der Waerden scores of the weighted empirical distribution.
-
-    Examples
-    --------
-    >>> normal_scores(np.array([10.0, 1000.0, 20.0]), np.ones(3)).round(3).tolist()
-    [-0.967, 0.967, 0.0]
-    """
-    distinct, place = np.unique(values, return_inverse=True)
-    mass = np.bincount(place, weights=weight, minlength=len(distinct))
-    below = np.cumsum(mass) - mass
-    return np.asarray(ndtri((below + mass / 2) / mass.sum())[place])

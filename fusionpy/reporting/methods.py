@@ -48,7 +48,6 @@ def methods_section(
             "folds": options.nfolds if options.nfolds >= 1 else None,
             "patience": options.patience,
             "crossfit": options.crossfit,
-            "ranked": any(step.ranked for step in model.steps),
             "untied": options.untie and _has_ties(model),
             "pools": bool(pooled),
             "solo_pools": any(not step.is_block for step in pooled),

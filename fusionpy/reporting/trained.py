@@ -163,7 +163,6 @@ def _told(options: Options) -> list[tuple[str, str, str]]:
         ("refits", "Refits on bootstraps of the donors", count(options.refits)),
         ("replicate_weights", "Bootstraps follow the donor survey’s replicate weights", flag(options.follow)),
         ("redraw", "Donor weights redrawn for every implicate", flag(options.redraw)),
-        ("rank_scale", "Skewed variables boosted on their rank-normal scale", flag(options.rank_scale)),
         ("untie", "Equal values spread apart where percentiles are learned", flag(options.untie)),
     ]
 
@@ -268,7 +267,7 @@ def train_call(model: FusionModel, weight: str | None) -> str:
         given["method"] = options.method
     for name in (
         *("nfolds", "nquantiles", "nclusters", "krange", "refits", "patience", "crossfit"),
-        *("redraw", "rank_scale", "untie", "calibrate", "tolerant"),
+        *("redraw", "untie", "calibrate", "tolerant"),
     ):
         if getattr(options, name) != getattr(preset, name):
             given[name] = getattr(options, name)

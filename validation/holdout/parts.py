@@ -33,7 +33,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "least divergence": {"tolerant": False},
     "least divergence, without calibration": {"tolerant": False, "calibrate": False},
     "least divergence, without redrawn weights": {"tolerant": False, "redraw": False},
-    "least divergence, rank scale": {"tolerant": False, "rank_scale": True},
     "2024": {"method": "2024"},
     "fusionModel": {"method": "fusionModel"},
 }
