@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import fusionpy
 from fusionpy.cli import app
-from fusionpy.cli.comparison import thin
+from fusionpy.cli.demo_table import thin
 
 X = ["region", "urban", "age", "tenure"]
 Y = ["insulation", "electricity", "gas_bill"]

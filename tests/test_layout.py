@@ -15,7 +15,8 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 import fusionpy
-from fusionpy.cli import app, preparation
+from fusionpy.cli import app
+from fusionpy.cli.tables import lay_out
 from fusionpy.kinds import is_code_like, listed_kinds, told_kind
 from fusionpy.layout import Grid, Page, filled
 from fusionpy.ranges import Range
@@ -250,4 +251,4 @@ def test_importance_on_the_command_line(donor: pd.DataFrame, tmp_path: Any) -> N
         assert max(map(len, result.stdout.splitlines())) <= 100
         assert "gain" in result.stdout
     tiny = pd.DataFrame({"x": ["a", "b"], "gain": [1.2e-5, 0.0], "n": [1, 2]})
-    assert preparation._grid(tiny).rows == (("a", "1.20e-05", "1"), ("b", "0.0000", "2"))
+    assert lay_out(tiny).rows == (("a", "1.20e-05", "1"), ("b", "0.0000", "2"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import fusionpy
-from fusionpy.cli import app, evaluation
+from fusionpy.cli import app, tables
 from fusionpy.formats.spreadsheets import as_csv, without_marks
 
 FORMULAS = ("=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1")
@@ -121,7 +121,7 @@ def test_tables_of_a_report_hold_no_formulas(hostile, fused, tmp_path):
 
 def test_estimates_are_read_back_as_they_were(fused, tmp_path):
     table = fusionpy.analyze("mean(y)", str(fused / "f.parquet"), by="group", quiet=True)
-    evaluation.write_table(table, tmp_path / "e.csv")
-    again = evaluation._read_table(str(tmp_path / "e.csv"))
+    tables.write_table(table, tmp_path / "e.csv")
+    again = tables.read_table(str(tmp_path / "e.csv"))
     assert again["group"].tolist() == [str(each) for each in table["group"]]
     assert again["est"].tolist() == table["est"].tolist()

@@ -1,7 +1,5 @@
 """The command line: parse, call a verb, print."""
 
-from fusionpy.cli.commands import app, main
-from fusionpy.cli.evaluation import analyze, report, score, validate
-from fusionpy.cli.preparation import importance, impute, prep
+from fusionpy.cli.app import app, main
 
-__all__ = ["analyze", "app", "importance", "impute", "main", "prep", "report", "score", "validate"]
+__all__ = ["app", "main"]

@@ -5,13 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fusionpy.errors import Problems
-from fusionpy.rules import parse_rule
-from fusionpy.schema import Variable
 
-__all__ = ["expand_patterns", "read_hyper", "read_levels", "read_range", "read_trends", "split_names"]
+if TYPE_CHECKING:
+    from fusionpy.schema import Variable
+
+__all__ = [
+    "expand_patterns",
+    "read_design",
+    "read_groupings",
+    "read_hyper",
+    "read_labels",
+    "read_levels",
+    "read_range",
+    "read_rules",
+    "read_steps",
+    "read_trends",
+    "split_names",
+    "whole_number",
+]
+
+# What only some values need is imported when they are read: `--help` needs the functions, not their work.
 
 
 def split_names(text: str | None, option: str, problems: Problems, separator: str = ",") -> list[str]:
@@ -63,13 +79,13 @@ def read_range(text: str | None, option: str, problems: Problems) -> tuple[int, 
     return None
 
 
-def read_hyper(texts: Sequence[str], problems: Problems) -> dict[str, Any] | None:
+def read_hyper(texts: Sequence[str], option: str, problems: Problems) -> dict[str, Any] | None:
     """Read hyperparameters: one value, or several for a grid.
 
     Examples
     --------
     >>> from fusionpy.errors import ArgumentError
-    >>> read_hyper(["num_leaves=16,32", "learning_rate=0.05"], Problems(ArgumentError, ""))
+    >>> read_hyper(["num_leaves=16,32", "learning_rate=0.05"], "--hyper", Problems(ArgumentError, ""))
     {'num_leaves': [16, 32], 'learning_rate': 0.05}
     """
     hyper: dict[str, Any] = {}
@@ -77,7 +93,7 @@ def read_hyper(texts: Sequence[str], problems: Problems) -> dict[str, Any] | Non
         name, _, rest = text.partition("=")
         values = [_value(value.strip()) for value in rest.split(",")]
         if not name.strip() or "" in values or name.strip() in hyper:
-            problems.add(f"`--hyper` must be NAME=VALUE or NAME=VALUE,VALUE, each name once, not '{text}'.")
+            problems.add(f"`{option}` must be NAME=VALUE or NAME=VALUE,VALUE, each name once, not '{text}'.")
         hyper[name.strip()] = values if len(values) > 1 else values[0]
     return hyper or None
 
@@ -100,6 +116,8 @@ def read_levels(texts: Sequence[str], problems: Problems) -> dict[str, Variable]
     >>> read_levels(["education=none<school<college"], Problems(ArgumentError, ""))["education"].levels
     ('none', 'school', 'college')
     """
+    from fusionpy.schema import Variable
+
     ordered: dict[str, Variable] = {}
     for text in texts:
         name, _, rest = (part.strip() for part in text.partition("="))
@@ -116,20 +134,94 @@ def read_levels(texts: Sequence[str], problems: Problems) -> dict[str, Variable]
     return ordered
 
 
-def read_trends(texts: Sequence[str], problems: Problems) -> dict[str, dict[str, int]] | None:
+def read_trends(texts: Sequence[str], option: str, problems: Problems) -> dict[str, dict[str, int]] | None:
     """Read directions of expectations.
 
     Examples
     --------
     >>> from fusionpy.errors import ArgumentError
-    >>> read_trends(["rent rises with rooms", "rent falls with age"], Problems(ArgumentError, ""))
+    >>> read_trends(
+    ...     ["rent rises with rooms", "rent falls with age"], "--monotone", Problems(ArgumentError, "")
+    ... )
     {'rent': {'rooms': 1, 'age': -1}}
     """
+    from fusionpy.rules import parse_rule
+
     found: dict[str, dict[str, int]] = {}
     for text in texts:
         rule = parse_rule(text)
         if rule is None or rule.kind not in ("rises", "falls"):
-            problems.add(f"`--monotone` must be such as 'rent rises with rooms', not '{text}'.")
+            problems.add(f"`{option}` must be such as 'rent rises with rooms', not '{text}'.")
         else:
             found.setdefault(rule.variable, {})[rule.other] = 1 if rule.kind == "rises" else -1
     return found or None
+
+
+def read_steps(text: str, option: str, problems: Problems) -> list[list[str]]:
+    """Read steps, some of them blocks.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> read_steps("fuel,heating+cooling", "--y", Problems(ArgumentError, ""))
+    [['fuel'], ['heating', 'cooling']]
+    """
+    return [
+        split_names(block, option, problems, "+") for block in split_names(text, option, problems) if block
+    ]
+
+
+def read_groupings(texts: Sequence[str], option: str, problems: Problems) -> list[list[str]]:
+    """Read several lists of names."""
+    return [split_names(text, option, problems) for text in texts]
+
+
+def read_design(text: str, option: str, problems: Problems) -> float | str | tuple[str, float]:
+    """Read a number, a design, or a design with its parameter.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> [read_design(text, "--var-scale", Problems(ArgumentError, "")) for text in ("4", "sdr", "fay:0.3")]
+    [4.0, 'sdr', ('fay', 0.3)]
+    """
+    name, _, parameter = text.partition(":")
+    try:
+        return (name, float(parameter)) if parameter else float(text)
+    except ValueError:
+        return text
+
+
+def read_labels(texts: Sequence[str], option: str, problems: Problems) -> dict[str, str]:
+    """Read what variables mean.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> read_labels(["kwh=Electricity, kWh"], "--labels", Problems(ArgumentError, ""))
+    {'kwh': 'Electricity, kWh'}
+    """
+    labels: dict[str, str] = {}
+    for text in texts:
+        name, _, label = (part.strip() for part in text.partition("="))
+        if not name or not label or name in labels:
+            problems.add(f"`{option}` must be NAME=TEXT, each name once, not '{text}'.")
+        labels[name] = label
+    return labels
+
+
+def read_rules(texts: Sequence[str], option: str, problems: Problems) -> Any:
+    """Leave rules as they are, or read the model that is named in their place."""
+    models = [text for text in texts if text.lower().endswith(".fsn")]
+    if models and len(texts) > 1:
+        problems.add(f"`{option}` must be rules, or one model; not both.")
+    if len(models) != 1:
+        return list(texts)
+    from fusionpy import read_fsn
+
+    return read_fsn(models[0])
+
+
+def whole_number(number: float, option: str, problems: Problems) -> float:
+    """Make a number whole if it is: typer has no type for both."""
+    return int(number) if number.is_integer() else number
