@@ -71,6 +71,8 @@ def draw_donors(centre, start, member, weight, u):
             if reached > target:
                 out.append(donor)
                 break
+        else:
+            raise AssertionError("a uniform below 1 falls on a donor")
     return np.array(out)
 
 
@@ -87,6 +89,8 @@ def draw_classes(probability, u):
             if reached > v * total:
                 out.append(k)
                 break
+        else:
+            raise AssertionError("a uniform below 1 falls on a class")
     return np.array(out)
 
 

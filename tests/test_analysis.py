@@ -17,6 +17,8 @@ from scipy.stats import t as student
 import fusionpy
 from fusionpy.errors import ArgumentError, FusionWarning, SchemaError
 from fusionpy.formats.implicates import Implicates
+from fusionpy.kernels.strata import bootstrap_counts
+from fusionpy.kernels.uniforms import ANALYSIS, uniforms
 
 N, M = 120, 4
 FEW = pytest.mark.filterwarnings("ignore:Margins that would rest on less than one:fusionpy.FusionWarning")
@@ -688,6 +690,32 @@ def test_custom_functions_without_replicate_weights_are_bootstrapped():
     other = analyze({"custom": {"use": weighted_mean}}, identical, seed=2)
     assert other["se"].item() != result["se"].item()
     assert other["est"].item() == result["est"].item()
+
+
+def drawn_again(statistic, times, seed):
+    """Variance, in each implicate, of a statistic over the resamples that analyze() takes."""
+    weight = RECIPIENT["weight"].to_numpy()
+    found = []
+    for m, frame in IMPLICATES.groupby("M"):
+        u = [uniforms(seed, ANALYSIS, N, implicate=m - 1, step=b)[0] for b in range(times)]
+        found.append(np.var([statistic(frame, weight * bootstrap_counts(each)) for each in u], ddof=1))
+    return found
+
+
+def test_bootstrap_variances_by_hand():
+    """Of as many resamples less one, in each implicate on its own."""
+    weight = RECIPIENT["weight"].to_numpy()
+    kwh = [frame["kwh"].to_numpy() for _, frame in IMPLICATES.groupby("M")]
+    mean = reference.rubin(
+        [np.average(each, weights=weight) for each in kwh], drawn_again(weighted_mean, 50, seed=3)
+    )
+    assert analyze({"custom": weighted_mean}, seed=3)["se"].item() ** 2 == pytest.approx(mean["total"])
+    median = reference.rubin(
+        [reference.quantile(weight, each, 0.5) for each in kwh],
+        drawn_again(lambda frame, w: reference.quantile(w, frame["kwh"], 0.5), 200, seed=3),
+    )
+    result = analyze("median(kwh)", pooling="rubin", seed=3)
+    assert result["se"].item() ** 2 == pytest.approx(median["total"])
 
 
 def test_custom_functions_may_return_several_numbers():

@@ -19,22 +19,46 @@ from fusionpy.kernels.draws import (
 )
 
 
-def random_pools(rng, n_donors=30, n_pools=6):
-    sizes = rng.integers(1, 12, n_pools)
-    start = np.concatenate([[0], np.cumsum(sizes)])
-    member = np.concatenate([rng.permutation(n_donors)[:k] for k in sizes])
+def random_pools(rng, n_donors=30, n_pools=8):
+    """Pools, some of a single member; donors of no weight in front, in the middle and at the end of them.
+
+    Half of the time weights are eighths, and most pools have a weight of two, so that running totals, and the
+    uniforms that fall on them, are exact: a pool of less weight than that gets a donor of its own.
+    """
+    sizes = np.where(rng.random(n_pools) < 0.3, 1, rng.integers(1, 12, n_pools))
+    pools = [rng.permutation(n_donors)[:k] for k in sizes]
     weight = rng.integers(0, 3, n_donors) * rng.random(n_donors)
-    for c in range(n_pools):  # no pool without weight
-        weight[member[start[c]]] += 0.5
-    return start, member, weight
+    if rng.random() < 0.5:
+        weight = rng.integers(0, 3, n_donors) / 8
+    no_weight = np.flatnonzero(weight == 0)
+    for c, pool in enumerate(pools):
+        lead, tail = (rng.permutation(no_weight)[: rng.integers(0, 3)] for _ in range(2))
+        inner = pool
+        if weight[pool].sum() < 2:
+            inner = rng.permutation(np.append(pool, len(weight)))
+            weight = np.append(weight, 2 - weight[pool].sum())
+        pools[c] = np.concatenate([lead, inner, tail]).astype(np.intp)
+    start = np.concatenate([[0], np.cumsum([len(pool) for pool in pools])])
+    return start, np.concatenate(pools), weight
+
+
+def edge_uniforms(rng, start, member, weight):
+    """Centres and uniforms: any, 0, the largest below 1, those that fall on a running total or beside it."""
+    centre, u = [rng.integers(0, len(start) - 1, 40)], [rng.random(40)]
+    for c, (a, b) in enumerate(itertools.pairwise(start)):
+        reached = np.cumsum(weight[member[a:b]])
+        share = (reached / reached[-1])[reached < reached[-1]]
+        edges = np.concatenate([share, np.nextafter(share, 0), np.nextafter(share, 1), [0.0, 1 - 2**-53]])
+        u.append(edges)
+        centre.append(np.full(len(edges), c))
+    return np.concatenate(centre), np.concatenate(u)
 
 
 @given(st.integers(0, 2**32))
 def test_donors_equal_brute_force(seed):
     rng = np.random.default_rng(seed)
     start, member, weight = random_pools(rng)
-    centre = rng.integers(0, len(start) - 1, 50)
-    u = np.concatenate([rng.random(48), [0.0, 1 - 2**-53]])
+    centre, u = edge_uniforms(rng, start, member, weight)
     found = draw_donors(centre, start, member, weight, u)
     assert found.tolist() == reference.draw_donors(centre, start, member, weight, u).tolist()
     reached = running_totals(start, member, weight)
@@ -42,13 +66,18 @@ def test_donors_equal_brute_force(seed):
     assert np.array_equal(reached, np.concatenate(sums))
     assert np.array_equal(draw_by_totals(centre, start, member, weight, reached, u), found)
     assert (weight[found] > 0).all()
+    for c, donor in zip(centre, found, strict=True):
+        assert donor in member[start[c] : start[c + 1]]
 
 
-def test_zero_weight_is_never_drawn_even_at_the_edges():
-    start, member = np.array([0, 3]), np.array([0, 1, 2])
-    weight = np.array([0.0, 0.1 + 0.2, 0.0])
-    u = np.array([0.0, 0.5, np.nextafter(1, 0)])
-    assert draw_donors(np.zeros(3, np.intp), start, member, weight, u).tolist() == [1, 1, 1]
+@pytest.mark.parametrize(
+    "size", [0.1 + 0.2, 5e-324]
+)  # of the latter nearly all of it is rounded to all of it
+def test_zero_weight_is_never_drawn_even_at_the_edges(size):
+    start, member = np.array([0, 1, 4]), np.array([3, 0, 1, 2])
+    weight = np.array([0.0, size, 0.0, 1.0])
+    u = np.array([0.0, 0.4, np.nextafter(1, 0)])
+    assert draw_donors(np.ones(3, np.intp), start, member, weight, u).tolist() == [1, 1, 1]
 
 
 def test_donors_come_in_proportion_to_their_weights():
@@ -60,15 +89,26 @@ def test_donors_come_in_proportion_to_their_weights():
     assert chisquare(counts[[0, 1, 2, 4]], 4000 * weight[[0, 1, 2, 4]]).pvalue > 1e-3
 
 
-@given(st.integers(0, 2**32))
-def test_classes_equal_brute_force(seed):
+@given(st.integers(0, 2**32), st.integers(1, 6), st.booleans())
+def test_classes_equal_brute_force(seed, k, exact):
+    """Impossible classes in front, in the middle, at the end; uniforms on the steps of the distribution."""
     rng = np.random.default_rng(seed)
-    p = rng.random((50, 5)) * rng.integers(0, 2, (50, 5))
-    p[:, 2] += 0.01
-    u = np.concatenate([rng.random(48), [0.0, 1 - 2**-53]])
-    found = draw_classes(p, u)
-    assert found.tolist() == reference.draw_classes(p, u).tolist()
-    assert (p[np.arange(50), found] > 0).all()
+    p = rng.random((30, k)) * rng.integers(0, 2, (30, k))
+    if exact:  # sixteenths, which add up without rounding, to one or less
+        p = rng.multinomial(rng.choice([4, 16]), np.full(k, 1 / k), 30) / 16
+    p[np.arange(30), rng.integers(0, k, 30)] += (p.sum(axis=1) == 0) * 0.01
+    reached = np.cumsum(p, axis=1)
+    steps = np.minimum(reached / reached[:, -1:], 1 - 2**-53)
+    u = np.hstack([rng.random((30, 3)), np.zeros((30, 1)), np.full((30, 1), 1 - 2**-53), steps])
+    rows = np.repeat(np.arange(30), u.shape[1])
+    found = draw_classes(p[rows], u.ravel())
+    assert found.tolist() == reference.draw_classes(p[rows], u.ravel()).tolist()
+    assert (p[rows, found] > 0).all()
+
+
+def test_the_impossible_is_never_drawn_even_if_rounding_reaches_the_end():
+    p = np.array([[0.0, 5e-324, 0.0]])  # nearly all of which is rounded to all of it
+    assert [draw_classes(p, np.array([u]))[0] for u in (0.0, 0.4, 0.9)] == [1, 1, 1]
 
 
 @given(st.integers(0, 2**32), st.floats(0.5, 3.0))

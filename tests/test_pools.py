@@ -30,6 +30,18 @@ def test_sizes_equal_brute_force(seed, p, tolerant, low, n_near):
     assert (found <= n_near).all()
 
 
+@pytest.mark.parametrize("tolerant", [True, False])
+@given(st.integers(0, 2**32), st.integers(200, 260), st.integers(1, 60))
+@settings(max_examples=5)
+def test_sizes_of_pools_that_fit_ever_better_equal_brute_force(tolerant, seed, n_near, low):
+    """Divergence falls as 1/k, to less than .005: any below .01 is as good as the best."""
+    values = np.tile(np.random.default_rng(seed).permutation([1.0, 2.0, 3.0, 4.0]), n_near // 4 + 1)[:n_near]
+    near, quantiles = np.arange(n_near)[None, :], np.array([[1.0, 3.0]])
+    arguments = (near, values, np.ones(n_near), np.array([2.5]), quantiles, percentiles(2), low, tolerant)
+    found = choose_pool_sizes(*arguments)
+    assert found.tolist() == reference.choose_pool_sizes(*arguments).tolist()
+
+
 def test_a_pool_that_fits_is_found():
     """Neighbours 1 to 40 have the centre's distribution; the rest do not."""
     rng = np.random.default_rng(5)

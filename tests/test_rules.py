@@ -18,7 +18,7 @@ import fusionpy
 from fusionpy import datasets
 from fusionpy.errors import ArgumentError, FusionError, Problems
 from fusionpy.kernels.draws import nearest_within
-from fusionpy.rules import Rule, parse_rule, read_rules
+from fusionpy.rules import Rule, limits, parse_rule, read_rules
 
 TINY: dict[str, Any] = {
     "refits": 2,
@@ -100,11 +100,11 @@ def test_all_problems_at_once() -> None:
 def test_nearest_within_bounds_equals_brute_force(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n_donors, n = 12, 30
-    start = np.array([0, 5, 9])
-    member = rng.integers(0, n_donors, 9)
+    start = np.array([0, 5, 9, 10])
+    member = rng.integers(0, n_donors, 10)
     weight = rng.choice([0.0, 1.0, 2.5], n_donors)
     value = rng.integers(0, 6, (n_donors, 2)).astype(float)
-    centre = rng.integers(0, 2, n)
+    centre = rng.integers(0, 3, n)
     drawn = member[start[centre]]
     low, high = rng.integers(-1, 3, (n, 2)).astype(float), rng.integers(2, 7, (n, 2)).astype(float)
     found = nearest_within(centre, start, member, weight, drawn, value, low, high)
@@ -116,6 +116,28 @@ def test_nearest_within_bounds_equals_brute_force(seed: int) -> None:
         ]
         best = min(pool, key=lambda i: np.abs(value[i] - value[drawn[r]]).sum(), default=-1)
         assert found[r] == best
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_limits_equal_brute_force(seed: int) -> None:
+    """Several rules at once; a bound that is missing, or of a variable of the same step, is none."""
+    rng = np.random.default_rng(seed)
+    columns = {name: rng.choice([-1.0, 0.0, 2.0, 2.5, np.inf, np.nan], 20) for name in "abc"}
+    texts = ["y <= a", "y <= b", "y >= c", "y <= 2", "y >= 0", "y >= b", "z <= a", "a >= y", "y <= with"]
+    rules = [parse_rule(text) for text in rng.choice(texts, rng.integers(1, 6))]
+    mine = [r for r in rules if r is not None and r.variable == "y" and r.other != "with"]
+    found = limits([r for r in rules if r is not None], "y", ["y", "with"], columns.__getitem__, 20)
+    if not mine:
+        assert found is None
+        return
+    assert found is not None
+    for i in range(20):
+        low, high = -np.inf, np.inf
+        for rule in mine:
+            bound = columns[rule.other][i] if rule.other else rule.value
+            if not np.isnan(bound):
+                low, high = (low, min(high, bound)) if rule.kind == "most" else (max(low, bound), high)
+        assert (found[0][i], found[1][i]) == (low, high)
 
 
 # --- Fused records obey
