@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from packaging.requirements import Requirement
+
+# Libraries that numbers depend on.
+NUMERICAL = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 # Compiling a kernel can take seconds, so no example has a deadline.
 settings.register_profile("dev", deadline=None, max_examples=50)
@@ -22,3 +27,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"../shared is absent: there is no folder {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pinned() -> None:
+    """Skip unless the libraries that numbers depend on have the versions of `.ci/constraints.txt`."""
+    lines = (Path(__file__).parents[1] / ".ci/constraints.txt").read_text("utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    here = [pin for pin in pins if pin.name in NUMERICAL and (not pin.marker or pin.marker.evaluate())]
+    assert {pin.name for pin in here} == set(NUMERICAL)
+    other = [pin.name for pin in here if not pin.specifier.contains(metadata.version(pin.name))]
+    if other:
+        pytest.skip(f"{', '.join(other)} are not of the versions in .ci/constraints.txt: a digit may differ.")

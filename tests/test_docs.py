@@ -21,6 +21,7 @@ from making import links, running
 from making.assembling import Page, assemble, find_pages
 from making.documents import Cell, find_cells, pieces, problems
 from making.execute import render
+from making.layers import draw_layers
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -93,6 +94,12 @@ def test_cells_and_their_directives():
 # ---------------------------------------------------------------- pages
 
 
+def top_modules() -> list[Path]:
+    package = ROOT / "fusionpy"
+    files = [*package.glob("*.py"), *package.glob("*/__init__.py")]
+    return [file for file in files if file.stem != "__main__" and file != package / "__init__.py"]
+
+
 @functools.cache
 def public_names() -> list[str]:
     names = []
@@ -152,6 +159,24 @@ def test_every_command_is_described_with_all_its_options():
         for parameter in command.params:
             if parameter.param_type_name == "option" and not parameter.hidden:
                 assert parameter.opts[0] in section, (name, parameter.opts)
+
+
+def test_layers_are_drawn_from_the_contract():
+    drawn = draw_layers(ROOT)
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    contract = re.search(r'(?s)id = "layers".*?\nlayers = \[\n(.*?)\n\]', text)[1]
+    lines = [re.search(r'"(.*?)"', line)[1].split(" | ") for line in contract.splitlines()]
+    rows = re.findall(r"<li>(.*)</li>", drawn)
+    assert [re.findall(r"<div><code>(\w+)</code>", row) for row in rows] == lines
+    modules = [file.parent.name if file.stem == "__init__" else file.stem for file in top_modules()]
+    assert sorted(module for line in lines for module in line) == sorted(modules)
+    assert "</code> </div>" not in drawn  # each says what it is
+
+
+def test_layers_stand_on_their_page(tmp_path):
+    pages = [page for page in find_pages(ROOT) if page.path == "architecture.md"]
+    assemble(ROOT, pages, tmp_path / "out", lambda page: (page.source.read_text("utf-8"), None))
+    assert draw_layers(ROOT) in (tmp_path / "out" / "architecture.md").read_text("utf-8")
 
 
 def test_pages_are_assembled_and_links_mended(tmp_path):

@@ -10,30 +10,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 VALIDATION = ROOT / "validation"
-NUMERICAL = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scipy")
 BENCHMARKS = sorted((VALIDATION / "benchmarks").glob("*.csv"))
-
-
-@pytest.fixture(scope="module")
-def pinned() -> None:
-    """Skip unless the libraries that numbers depend on have the versions of `.ci/constraints.txt`."""
-    lines = (ROOT / ".ci/constraints.txt").read_text("utf-8").splitlines()
-    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    here = [pin for pin in pins if pin.name in NUMERICAL and (not pin.marker or pin.marker.evaluate())]
-    assert {pin.name for pin in here} == set(NUMERICAL)
-    other = [pin.name for pin in here if not pin.specifier.contains(metadata.version(pin.name))]
-    if other:
-        pytest.skip(f"{', '.join(other)} are not of the versions in .ci/constraints.txt: a digit may differ.")
 
 
 def run(script: str, *options: str | Path) -> str:

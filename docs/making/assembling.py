@@ -12,6 +12,7 @@ from pathlib import Path
 
 from making.commands import describe_commands
 from making.documents import find_cells, pieces
+from making.layers import draw_layers
 
 __all__ = ["STUDIES", "Page", "assemble", "find_pages"]
 
@@ -30,6 +31,7 @@ LINK = re.compile(
     r"(?P<code>`+[^`]*`+)|(?P<start>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^()\s]+)(?P<end>[^()]*\))"
 )
 COMMANDS = "<!-- commands -->"  # where api/cli.md has the commands' help
+LAYERS = "<!-- layers -->"  # where architecture.md has the layers
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ def assemble(
         text, pictures = page_of(page) if page.executed else (page.source.read_text("utf-8"), None)
         if COMMANDS in text:
             text = text.replace(COMMANDS, describe_commands())
+        if LAYERS in text:
+            text = text.replace(LAYERS, draw_layers(root))
         target = folder / page.path
         target.parent.mkdir(parents=True, exist_ok=True)
         if pictures is not None:

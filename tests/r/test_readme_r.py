@@ -1,4 +1,4 @@
-"""The README's R code, run as it stands: a new library, a new environment of Python, and the fusion."""
+"""The README's R code, run as it stands: a new library, a new environment of Python; then a fusion."""
 
 from __future__ import annotations
 
@@ -21,11 +21,18 @@ install.packages <- function(pkgs, repos = getOption("repos"), ...) {
 }
 """
 AFTER = """
+library(fusionpy)
+donor <- load_donor()
+recipient <- load_recipient()
+x <- c("region", "rooms", "income")
+train(donor, y = c("insulation", "electricity"), x, fsn = "model.fsn", weight = "weight")
+fused <- fuse(recipient, fsn = "model.fsn", M = 10)
+found <- analyze(list(mean = "electricity"), fused, static = recipient, by = "region")
 cat("python:", fusionpy_config()$python, "\\n")
 cat("version:", fusionpy_config()$version, "\\n")
 cat("libraries:", dirname(find.package("fusionpy")), dirname(find.package("fusionModel")), "\\n")
 cat("rows:", nrow(fused), nrow(recipient), "\\n")
-cat("estimate:", .Last.value$est, "\\n")
+cat("estimate:", found$est, "\\n")
 """
 
 
@@ -33,18 +40,16 @@ def test_from_r(tmp_path: Path) -> None:
     if shutil.which("Rscript") is None:
         pytest.skip("Rscript is not installed")
     (code,) = re.findall(r"(?ms)^```r\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"))
+    installation = (ROOT / "docs" / "installation.md").read_text("utf-8")
+    (facade,) = re.findall(r"(?m)^install\.packages\(\"r/fusionModel.*$", installation)
     clone = tmp_path / "clone"  # what the code leaves behind is not left in this repository
     for name in ("fusionpy", "r"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / name, clone / name)
     (tmp_path / "library").mkdir()
-    *rest, last = code.strip().splitlines()
     script = tmp_path / "readme.R"
-    assert last.startswith("analyze(")
-    script.write_text(
-        "\n".join([BEFORE, *rest, f".Last.value <- {last}", "print(.Last.value)", AFTER]), "utf-8"
-    )
+    script.write_text("\n".join([BEFORE, code, facade, AFTER]), "utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "RETICULATE_PYTHON"}
     environment |= {
         "R_LIBS": str(tmp_path / "library"),
