@@ -13,6 +13,9 @@ from packaging.requirements import Requirement
 # Libraries that numbers depend on.
 NUMERICAL = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
+# Threads that wait for work of a few microseconds are to sleep, and not to keep a core from others.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # Compiling a kernel can take seconds, so no example has a deadline.
 settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
