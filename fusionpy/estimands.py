@@ -26,7 +26,6 @@ DESIGNS = ("sdr", "brr", "fay", "jk1", "bootstrap")
 FAY_RHO = 0.5
 OF_RESULT = ("n", "n_eff", "y", "level", "type", "est", "se", "df", "moe", "lower", "upper", "fmi")
 OF_LAYOUT = {"fusionpy": (), "fusionModel": ("N",), "fusionacs": ("N", "N_eff", "lhs", "rhs", "cv")}
-OF_ONE = ("mean", "proportion", "sum", "count", "median", "share", "gini")
 _CALL = re.compile(r"(?:(?P<name>[^=~()]+?)\s*[=~]\s*|~\s*)?(?P<how>[\w.]+)\s*\((?P<inside>.*)\)")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 

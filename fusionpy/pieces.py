@@ -21,7 +21,7 @@ from fusionpy.drawing import Prepared, Weights, draw, draw_weights, prepare, wei
 from fusionpy.errors import ArgumentError, counted, few, warn
 from fusionpy.formats.stored import with_metadata
 from fusionpy.frames import ROWS
-from fusionpy.memory import free_memory, shown_bytes
+from fusionpy.memory import shown_bytes
 from fusionpy.model import FusionModel
 from fusionpy.predicting import members_of
 from fusionpy.progress import Ticker
@@ -32,11 +32,10 @@ from fusionpy.recipients import (
     check_frame,
     code_recipient,
     digest_others,
-    open_recipient,
     read_along,
 )
 
-__all__ = ["Job", "Plan", "implicate_tables", "in_order", "noted", "open_job", "warn_of_strangers"]
+__all__ = ["Job", "Plan", "in_order", "noted", "open_job", "warn_of_strangers"]
 
 ROWS_MOST, ROWS_LEAST = 20_000, 1_000
 ROWS_WRITTEN = 200_000  # of a table that is handed on, where an implicate has as many
@@ -325,74 +324,6 @@ def noted(model: FusionModel, seed: int, M: int, offset: int) -> dict[str, objec
         "model_seed": model.seed,
         "fusionpy": model.versions["fusionpy"],
     }
-
-
-def implicate_tables(
-    data: object,
-    model: FusionModel,
-    labels: Sequence[int],
-    *,
-    retain: Sequence[str] = (),
-    attributes: Mapping[str, object] | None = None,
-    seed: int,
-    offset: int = 0,
-    kblock: int = 10,
-    cores: int = 1,
-    memory: int | None = None,
-    chunk: int | None = None,
-) -> Iterator[tuple[int, pa.Table]]:
-    """Draw implicates of a recipient, or of a part of it, and hand them on one after the other.
-
-    Parameters
-    ----------
-    data : table or path
-        As for `fuse`.
-    model : FusionModel
-    labels : sequence of int
-        Implicates, from 1.
-    retain : sequence of str
-        Columns to carry along.
-    attributes : mapping, optional
-        What is noted in the tables' schema, instead of what `fuse` notes.
-    seed, offset, kblock, cores, memory, chunk
-        As for `fuse`, and right; `memory` in bytes. An implicate as a whole is held beside it.
-
-    Yields
-    ------
-    int, pyarrow.Table
-        Label, and all rows: M, the retained columns, the fusion variables, as `fuse` writes them.
-
-    Raises
-    ------
-    SchemaError
-        If columns do not match the model's; before anything is drawn.
-
-    Examples
-    --------
-    >>> import fusionpy
-    >>> donor, recipient = fusionpy.datasets.load_donor(), fusionpy.datasets.load_recipient()
-    >>> model = fusionpy.train(donor, y=["electricity"], x=["region", "rooms"], refits=0, seed=1, quiet=True)
-    >>> [(m, table.num_rows) for m, table in implicate_tables(recipient.head(9), model, [2, 7], seed=1)]
-    [(2, 9), (7, 9)]
-    """
-    recipient = open_recipient(data)
-    implicates = [label - 1 for label in labels]
-    given = noted(model, seed, max(labels, default=0), offset) if attributes is None else attributes
-    plan = Plan(seed, offset, kblock, cores, free_memory() // 2 if memory is None else memory, chunk=chunk)
-
-    def tick(done: int = 1, doing: str | None = None) -> None:
-        """Tell nobody."""
-
-    with open_job(recipient, model, implicates, retain, plan, given) as job:
-        if not recipient.n_rows:
-            yield from ((label, job.empty()) for label in labels)
-            return
-        held: list[pa.Table] = []
-        for implicate, table in job.pieces(implicates, tick):
-            held.append(table)
-            if sum(part.num_rows for part in held) == recipient.n_rows:
-                yield implicate + 1, pa.concat_tables(held)
-                held = []
 
 
 def in_order(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from patience import PATIENCE
 
-from fusionpy.engines import boosting, searching
+from fusionpy.engines import boosting
 from fusionpy.engines.boosting import Bins, Problem, Target
 from fusionpy.engines.searching import Search
 from fusionpy.errors import FusionError
@@ -29,13 +29,24 @@ def problem():
     return Problem(Target("y", "m", "regression"), Bins(x, ["a", "b", "c"], [2]), y, np.ones(400))
 
 
+def tune(problem, grid, folds, patience, seed, interrupted=lambda: False):
+    """Search in one thread: what was chosen, and its model of each fold."""
+    search = Search(problem, grid, folds, patience=patience, seed=seed)
+    over = False
+    while not over:
+        for fold in range(search.n_folds):
+            search.boost(fold, interrupted)
+        over = search.settle()
+    return search.tuning, search.models()
+
+
 def folds(n, k):
     fold = np.arange(n) % k
     return [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
 
 
 def test_rounds_minimise_the_mean_validation_loss(problem):
-    tuning, models = searching.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
+    tuning, models = tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     losses = np.zeros((4, tuning.rounds))
     for f, (_, valid) in enumerate(folds(400, 4)):
         for rounds in range(tuning.rounds):
@@ -48,18 +59,18 @@ def test_rounds_minimise_the_mean_validation_loss(problem):
 
 
 def test_fold_models_did_not_see_their_fold(problem):
-    _, models = searching.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
+    _, models = tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     changed = problem.label.copy()
     changed[folds(400, 4)[0][1]] += 1000
     other = Problem(problem.target, problem.bins, changed, problem.weight)
-    _, again = searching.tune(other, [{**HYPER, "num_iterations": 3}], folds(400, 4), patience=3, seed=1)
+    _, again = tune(other, [{**HYPER, "num_iterations": 3}], folds(400, 4), patience=3, seed=1)
     first = models[0].predict(problem.bins.matrix, num_iteration=1)
     assert np.array_equal(again[0].predict(problem.bins.matrix, num_iteration=1), first)
     assert not np.array_equal(again[1].predict(problem.bins.matrix, num_iteration=1), first)
 
 
 def test_final_model_equals_lightgbm_by_hand(problem):
-    tuning, _ = searching.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
+    tuning, _ = tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     mine = boosting.fit(problem, tuning, seed=9)
     data = lgb.Dataset(
         problem.bins.matrix, problem.label, categorical_feature=[2], params={"min_data_in_leaf": 5}
@@ -74,7 +85,7 @@ def test_final_model_equals_lightgbm_by_hand(problem):
 
 
 def test_refit_leaves_out_what_has_no_count(problem):
-    tuning, _ = searching.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
+    tuning, _ = tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     count = np.ones(400)
     count[:100] = 0
     spoiled = problem.label.copy()
@@ -87,7 +98,7 @@ def test_refit_leaves_out_what_has_no_count(problem):
 
 
 def test_refit_without_any_row_uses_them_all(problem):
-    tuning, _ = searching.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
+    tuning, _ = tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     empty = boosting.fit(problem, tuning, 1, np.zeros(400))
     whole = boosting.fit(problem, tuning, 1)
     assert np.array_equal(
@@ -96,7 +107,7 @@ def test_refit_without_any_row_uses_them_all(problem):
 
 
 def test_models_as_text_are_exact(problem):
-    _, models = searching.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
+    _, models = tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     again = boosting.parse(boosting.text(models[0]))
     assert np.array_equal(
         boosting.predict(again, problem.bins.matrix), boosting.predict(models[0], problem.bins.matrix)
@@ -107,7 +118,7 @@ def test_models_as_text_are_exact(problem):
 
 def test_refusals_name_the_variable(problem):
     with pytest.raises(FusionError, match="refused to fit a model of `y`"):
-        searching.tune(problem, [{**HYPER, "num_leaves": 1}], folds(400, 4), patience=3, seed=1)
+        tune(problem, [{**HYPER, "num_leaves": 1}], folds(400, 4), patience=3, seed=1)
     other = Problem(
         problem.target, Bins(problem.bins.matrix, ["a", "b", "c"], [2]), problem.label, problem.weight
     )
@@ -123,7 +134,7 @@ def test_interrupting_stops_at_the_next_round(problem):
         return len(asked) > 2
 
     with pytest.raises(boosting.Cancelled):
-        searching.tune(problem, [HYPER], folds(400, 4), 3, 1, interrupted)
+        tune(problem, [HYPER], folds(400, 4), 3, 1, interrupted)
     assert len(asked) == 3
 
 
@@ -299,7 +310,7 @@ def test_folds_of_dart_are_boosted_for_the_chosen_rounds_only(problem):
 
 
 def test_folds_boosted_at_the_same_time_give_the_same(problem):
-    tuning, models = searching.tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
+    tuning, models = tune(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     search = Search(problem, [HYPER], folds(400, 4), patience=3, seed=1)
     with ThreadPoolExecutor(4) as pool:
         while True:
@@ -329,7 +340,7 @@ def test_no_round_is_boosted_in_vain(problem, monkeypatch):
     update = lgb.Booster.update
     monkeypatch.setattr(lgb.Booster, "update", lambda self: rounds.append(1) or update(self))
     hyper = {**HYPER, "num_iterations": 500}
-    tuning, _ = searching.tune(problem, [hyper], folds(400, 4), patience=3, seed=1)
+    tuning, _ = tune(problem, [hyper], folds(400, 4), patience=3, seed=1)
     assert len(rounds) == 4 * (tuning.rounds + 3)
 
 
@@ -348,7 +359,7 @@ def test_data_are_binned_once(problem, monkeypatch):
 
     def learn(each):
         barrier.wait()
-        tuning, _ = searching.tune(each, [HYPER], folds(400, 4), patience=3, seed=1)
+        tuning, _ = tune(each, [HYPER], folds(400, 4), patience=3, seed=1)
         return boosting.fit(each, tuning, 1), boosting.fit(each, tuning, 2, np.arange(400.0) % 3)
 
     with ThreadPoolExecutor(3) as pool:

@@ -15,7 +15,8 @@ from fusionpy import datasets
 from fusionpy.errors import ArgumentError
 from fusionpy.formats.stored import noted_attributes
 from fusionpy.frames import as_table
-from fusionpy.pieces import Plan, implicate_tables, in_order
+from fusionpy.pieces import Plan, in_order, noted, open_job
+from fusionpy.recipients import open_recipient
 
 # Recipients lack what no donor did, as LightGBM's way with that is a case, too.
 pytestmark = pytest.mark.filterwarnings("ignore:Recipients have missing values that no donor had")
@@ -108,23 +109,27 @@ def test_models_of_r(name, shared, monkeypatch):
     assert_same(fusionpy.fuse(frame, model, M=2, seed=3, chunk=111, quiet=True), model, expected)
 
 
-def test_tables_of_chosen_implicates(model, recipient, tmp_path):
+def test_pieces_of_chosen_implicates(model, recipient, tmp_path):
     path = tmp_path / "fused.parquet"
     fusionpy.fuse(recipient, model, path, M=5, retain=["hid", "tenure"], seed=1, offset=9, quiet=True)
     whole = pq.read_table(path)
-    how = {"retain": ["hid", "tenure"], "seed": 1, "offset": 9, "cores": 2, "chunk": 100}
-    found = dict(implicate_tables(recipient, model, [5, 2], **how))
-    assert list(found) == [5, 2]
-    for label, table in found.items():
+    plan = Plan(1, 9, 10, 2, 2**30, chunk=100)
+    with open_job(
+        open_recipient(recipient), model, [4, 1], ["hid", "tenure"], plan, noted(model, 1, 5, 9)
+    ) as job:
+        found = list(job.pieces([4, 1], lambda done=1, doing=None: None))
+    for implicate in (4, 1):
+        table = pa.concat_tables([piece for number, piece in found if number == implicate])
         assert table.schema.names == whole.schema.names
-        noted = noted_attributes(whole.schema)  # but for digests of the recipient's rows
-        assert noted_attributes(table.schema) == {name: noted[name] for name in noted if name != "rows"}
-        part = whole.slice((label - 1) * len(recipient), len(recipient))
+        kept = noted_attributes(whole.schema)  # but for digests of the recipient's rows
+        assert noted_attributes(table.schema) == {name: kept[name] for name in kept if name != "rows"}
+        part = whole.slice(implicate * len(recipient), len(recipient))
         assert table.to_pandas().equals(part.to_pandas())
-    again = dict(implicate_tables(recipient.head(0), model, [1, 3], attributes={"by": "us"}, **how))
-    assert [table.num_rows for table in again.values()] == [0, 0]
-    assert again[1].schema.metadata == {b"fusionpy": b'{"by": "us"}'}
-    levels = again[3].column("tenure").combine_chunks().dictionary.to_pylist()
+    with open_job(open_recipient(recipient.head(0)), model, [0], ["tenure"], plan, {"by": "us"}) as job:
+        empty = job.empty()
+    assert empty.num_rows == 0
+    assert empty.schema.metadata == {b"fusionpy": b'{"by": "us"}'}
+    levels = empty.column("tenure").combine_chunks().dictionary.to_pylist()
     assert levels == list(recipient["tenure"].cat.categories)
 
 

@@ -48,7 +48,6 @@ __all__ = [
     "refusals_told",
     "settled",
     "text",
-    "version",
 ]
 
 # Entries that LightGBM reads when it bins the data: one value for the whole grid.
@@ -345,13 +344,6 @@ class Tuning:
     rounds: int
     loss: float
     grid: list[dict[str, Any]]
-
-
-def version() -> str:
-    """LightGBM's version."""
-    import lightgbm as lgb
-
-    return str(lgb.__version__)
 
 
 def settled(hyper: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from fusionpy.engines.boosting import (
 )
 from fusionpy.engines.rewriting import restate
 
-__all__ = ["Search", "expand_grid", "tune"]
+__all__ = ["Search", "expand_grid"]
 
 _ROUNDS = 2500  # of boosting at most, where no hyperparameter says so
 
@@ -212,41 +212,3 @@ class Search:
         assert self.tuning is not None
         texts = [text(model, self.tuning.rounds) for model in self._models if model is not None]
         return [parse(restate(each, self._problem.unit)) for each in texts]
-
-
-def tune(
-    problem: Problem,
-    grid: Sequence[Mapping[str, Any]],
-    folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
-    patience: int,
-    seed: int,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> tuple[Tuning, list[Booster]]:
-    """Choose hyperparameters and the number of rounds by validation loss, in one thread.
-
-    Parameters
-    ----------
-    problem, grid, folds, patience, seed
-        See `Search`.
-    interrupted : callable
-        Asked at every round of every fold.
-
-    Returns
-    -------
-    Tuning
-    list of Booster
-        The chosen candidate's model of each fold, cut at the chosen round.
-
-    Raises
-    ------
-    Cancelled
-        If `interrupted` said so.
-    """
-    search = Search(problem, grid, folds, patience=patience, seed=seed)
-    over = False
-    while not over:
-        for fold in range(search.n_folds):
-            search.boost(fold, interrupted)
-        over = search.settle()
-    assert search.tuning is not None
-    return search.tuning, search.models()
