@@ -18,10 +18,10 @@ from fusionpy.engines.searching import Search, expand_grid
 from fusionpy.jobs import Countdown, Interrupted, Job, run_all, run_jobs
 from fusionpy.kernels.clusters import cluster_centres, nearest
 from fusionpy.kernels.draws import fit_calibration
+from fusionpy.kernels.inflation import is_inflated
 from fusionpy.kernels.pools import choose_pool_sizes
 from fusionpy.kernels.scaling import (
     columns_scale,
-    is_inflated,
     percentiles,
     scale_columns,
     sort_quantiles,

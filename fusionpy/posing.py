@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.boosting import Bins, Target
-from fusionpy.kernels.scaling import is_inflated, percentiles
+from fusionpy.kernels.inflation import is_inflated
+from fusionpy.kernels.scaling import percentiles
 from fusionpy.kernels.strata import assign_folds, assign_split, strata_of
 from fusionpy.kernels.ties import is_tied, spread_ties
 from fusionpy.kernels.uniforms import BOOSTER_SEED, FOLD, TIES, uniforms

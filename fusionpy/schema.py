@@ -28,7 +28,7 @@ from fusionpy.errors import (
     warn,
 )
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
-from fusionpy.kernels.scaling import telling_exponent
+from fusionpy.kernels.magnitudes import telling_exponent
 
 __all__ = ["Kind", "Schema", "Variable", "describe", "is_number", "weight_column"]
 

@@ -36,7 +36,8 @@ from fusionpy.errors import (
 from fusionpy.formats.archive import library_versions, write_fsn
 from fusionpy.formats.aside import check_writable, shown_path
 from fusionpy.frames import Table, as_table
-from fusionpy.kernels.scaling import integerize_weights, is_inflated
+from fusionpy.kernels.inflation import is_inflated
+from fusionpy.kernels.integer_weights import integerize_weights
 from fusionpy.kinds import is_code_like
 from fusionpy.learning import count_models, learn_steps, refit_counts
 from fusionpy.model import METHODS, FusionModel, Known, Options, Plan

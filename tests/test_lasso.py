@@ -8,15 +8,10 @@ from scipy.stats import rankdata, spearmanr
 from sklearn.linear_model import lasso_path as sklearn_path
 
 from fusionpy.engines.lasso import glmnet_path, has_glmnet
-from fusionpy.kernels import lasso
-from fusionpy.kernels.lasso import (
-    glmnet_gram,
-    lasso_path,
-    rank_correlations,
-    rank_scores,
-    weighted_gram,
-    weighted_ranks,
-)
+from fusionpy.kernels import grams
+from fusionpy.kernels.grams import glmnet_gram, weighted_gram
+from fusionpy.kernels.lasso import lasso_path
+from fusionpy.kernels.ranks import rank_correlations, rank_scores, weighted_ranks
 
 needs_glmnet = pytest.mark.skipif(not has_glmnet(), reason="python-glmnet is not installed")
 
@@ -70,7 +65,7 @@ def test_the_gram_by_fours_is_the_same_but_for_its_last_bits(seed, n):
 def test_gram_over_several_blocks_of_rows(monkeypatch):
     X, _, w = survey(1)
     whole = weighted_gram(X, w)
-    monkeypatch.setattr(lasso, "ROWS", 64)
+    monkeypatch.setattr(grams, "ROWS", 64)
     for mine, theirs in zip(weighted_gram(X, w), whole, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-12, abs=1e-12)
 

@@ -11,7 +11,7 @@ import fusionpy
 from fusionpy.engines import boosting, rewriting
 from fusionpy.engines.rewriting import Unit
 from fusionpy.formats.model_text import check_model_text
-from fusionpy.kernels.scaling import float32_unit, telling_exponent
+from fusionpy.kernels.magnitudes import float32_unit, telling_exponent
 
 K = {"seed": 1, "quiet": True}
 SMALL = {"refits": 2, "nfolds": 2, "hyper": {"num_leaves": 7, "num_iterations": 40}}

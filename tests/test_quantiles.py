@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from fusionpy.kernels.marginals import weighted_quantiles
 from fusionpy.kernels.quantiles import (
     density_at,
     gini_variance,
@@ -15,7 +16,6 @@ from fusionpy.kernels.quantiles import (
     sort_groups,
     woodruff_variance,
 )
-from fusionpy.kernels.scores import weighted_quantiles
 
 SEEDS = st.integers(0, 2**32)
 SHARES = st.floats(0, 1)

@@ -22,7 +22,7 @@ from fusionpy.formats.r_members import obstacles, r_members
 from fusionpy.formats.rds import read_rds
 from fusionpy.formats.rds_values import NA_INTEGER, RValue, character, double, integer, logical, r_list
 from fusionpy.formats.rds_writer import write_rds
-from fusionpy.kernels.scaling import integerize_weights
+from fusionpy.kernels.integer_weights import integerize_weights
 from fusionpy.rules import parse_rule
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
+from fusionpy.kernels.inflation import is_inflated
+from fusionpy.kernels.integer_weights import integerize_weights
 from fusionpy.kernels.scaling import (
     columns_scale,
-    integerize_weights,
-    is_inflated,
     percentiles,
     quantile_columns,
     scale_columns,

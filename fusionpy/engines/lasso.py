@@ -8,7 +8,8 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.kernels.lasso import N_PENALTIES, Path, weighted_gram
+from fusionpy.kernels.grams import weighted_gram
+from fusionpy.kernels.lasso import N_PENALTIES, Path
 
 __all__ = ["glmnet_path", "has_glmnet"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.kernels.scaling import float32_unit
+from fusionpy.kernels.magnitudes import float32_unit
 
 __all__ = ["OWN", "Unit", "add", "restate", "unit_of"]
 
@@ -61,7 +61,7 @@ def unit_of(label: NDArray[np.float64], objective: str) -> Unit:
     Returns
     -------
     Unit
-        See `fusionpy.kernels.scaling.float32_unit`.
+        See `fusionpy.kernels.magnitudes.float32_unit`.
     """
     return Unit(*float32_unit(label)) if objective in ("regression", "quantile") else OWN
 

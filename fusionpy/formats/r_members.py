@@ -30,7 +30,8 @@ from fusionpy.formats.rds_values import (
     r_list,
 )
 from fusionpy.formats.rds_writer import write_rds
-from fusionpy.kernels.scaling import integerize_weights, percentiles
+from fusionpy.kernels.integer_weights import integerize_weights
+from fusionpy.kernels.scaling import percentiles
 from fusionpy.model import FusionModel, Pools, Step
 from fusionpy.schema import Variable
 

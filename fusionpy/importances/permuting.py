@@ -17,7 +17,7 @@ from fusionpy.errors import Problems, SchemaError, counted, meant
 from fusionpy.frames import Table, Unreadable, to_floats
 from fusionpy.kernels.draws import calibrate
 from fusionpy.kernels.losses import absolute_loss, log_loss, relative_rise, squared_loss
-from fusionpy.kernels.scaling import binary_exponent
+from fusionpy.kernels.magnitudes import binary_exponent
 from fusionpy.kernels.uniforms import PERMUTE, uniforms
 from fusionpy.model import FusionModel, Step
 from fusionpy.schema import NO_COLUMN, describe, is_number

@@ -15,6 +15,7 @@ __all__ = ["Index", "cluster_centres", "index_points", "nearest", "nearest_one"]
 _TREE_COLUMNS = 12  # beyond, a KD-tree visits nearly everything: a matrix product is quicker
 _BLOCK = 4_000_000  # distances held at once
 _LEAF = 8  # points at most in a leaf of our own tree
+_JITTER = 1e-5  # standard deviations; squared, it is well above the rounding error of a squared distance
 _EQUAL = 1 + 1e-12  # squared distances closer than this may differ by rounding alone
 
 
@@ -266,3 +267,37 @@ def cluster_centres(
             total = np.bincount(label, weights=points[:, j], minlength=n_clusters)
             centres[held, j] = total[held] / size[held]
     return np.unique(centres, axis=0)
+
+
+def nearest_others(
+    points: NDArray[np.float64], k: int, candidates: NDArray[np.intp], rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Find the k nearest other records of each record.
+
+    Parameters
+    ----------
+    points : (n, d) float64
+        On comparable scales.
+    k : int
+    candidates : (m,) intp
+        Rows that can be found.
+    rng : numpy.random.Generator
+        Decides between records that are equally near.
+
+    Returns
+    -------
+    (n, k) intp
+        Rows of `points`, never the record's own; fewer columns if there are fewer candidates.
+
+    Examples
+    --------
+    >>> points = np.array([[0.0], [1.0], [5.0], [6.5]])
+    >>> nearest_others(points, 1, np.arange(4), np.random.default_rng(1)).ravel().tolist()
+    [1, 0, 3, 2]
+    """
+    n = len(points)
+    points = points + _JITTER * rng.standard_normal(points.shape)
+    found = candidates[nearest(points, points[candidates], min(k + 1, len(candidates)))]
+    is_own = found == np.arange(n)[:, None]
+    others = np.argsort(is_own, axis=1, kind="stable")[:, : min(k, len(candidates) - 1)]
+    return np.take_along_axis(found, others, axis=1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusionpy.kernels.scaling import is_inflated, percentiles
+from fusionpy.kernels.inflation import is_inflated
+from fusionpy.kernels.scaling import percentiles
 from fusionpy.kernels.ties import is_tied
 from fusionpy.model import FusionModel
 from fusionpy.reporting.exhibits import Section

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.classifier import held_out_probability
-from fusionpy.kernels import scores
+from fusionpy.kernels.cells import group_errors, means_by_group, quantile_cells, shares_by_group
+from fusionpy.kernels.clusters import nearest_others
+from fusionpy.kernels.dependence import normal_places, pairwise_rank_correlations
+from fusionpy.kernels.detection import paired_folds, weighted_auc
+from fusionpy.kernels.marginals import marginal_errors
+from fusionpy.kernels.scores import fair_brier, fair_crps, fair_energy, own_range
 from fusionpy.scoring.reading import Array, Codes, Field
 from fusionpy.scoring.scorecard import AIMS, FLOOR, FUSED, HOT_DECK, UNCONDITIONAL
 
@@ -94,7 +99,7 @@ def make_part(known: NDArray[np.bool_], w: Array, points: Array | None, how: How
     if points is not None and n > 1:
         rng = np.random.default_rng([how.seed, 1])
         some = rng.choice(n, MOST_CANDIDATES, replace=False) if n > MOST_CANDIDATES else np.arange(n)
-        near = scores.nearest_others(points[rows], N_NEAREST, some, rng)
+        near = nearest_others(points[rows], N_NEAREST, some, rng)
         pick = rng.integers(0, near.shape[1], (n, how.draws))
         donors[HOT_DECK] = np.take_along_axis(near, pick, axis=1)
     n_resamples = N_RESAMPLES if how.baselines else 0
@@ -143,12 +148,12 @@ def _record_scores(truth: NDArray[Any], draws: NDArray[Any], w: Array, n_levels:
     """Scores of records by their own draws, averaged; undefined for a single draw."""
     if n_levels:
         one = draws.shape[1] < 2
-        return {"brier": np.nan if one else float(w @ scores.fair_brier(draws, truth, n_levels))}
+        return {"brier": np.nan if one else float(w @ fair_brier(draws, truth, n_levels))}
     if draws.shape[1] < 2:
         return {"crps": np.nan, "cover90": np.nan}
-    low, high = scores.own_range(draws)
+    low, high = own_range(draws)
     covered = (truth >= low) & (truth <= high)
-    return {"crps": float(w @ scores.fair_crps(draws, truth)), "cover90": float(w @ covered)}
+    return {"crps": float(w @ fair_crps(draws, truth)), "cover90": float(w @ covered)}
 
 
 def _marginals(
@@ -156,9 +161,9 @@ def _marginals(
 ) -> dict[str, float]:
     """Compare the distribution over all records."""
     if not n_levels:
-        return scores.marginal_errors(truth, w, draws, draws_w)
+        return marginal_errors(truth, w, draws, draws_w)
     share = np.bincount(truth, w, n_levels)
-    drawn = scores.shares_by_group(np.zeros(len(draws), np.intp), 1, draws, n_levels, draws_w)[0]
+    drawn = shares_by_group(np.zeros(len(draws), np.intp), 1, draws, n_levels, draws_w)[0]
     return {"share_err": float(np.abs(drawn - share).max())}
 
 
@@ -176,12 +181,12 @@ def _subgroups(
     for cell, draws_cell in zip(groups, draws_groups, strict=True):
         k = int(cell.max(initial=-1)) + 1
         if n_levels:
-            true = scores.shares_by_group(cell, k, truth[:, None], n_levels, w)
-            drawn = scores.shares_by_group(draws_cell, k, draws, n_levels, draws_w)
+            true = shares_by_group(cell, k, truth[:, None], n_levels, w)
+            drawn = shares_by_group(draws_cell, k, draws, n_levels, draws_w)
         else:
-            true = scores.means_by_group(cell, k, truth, w)
-            drawn = scores.means_by_group(draws_cell, k, draws.mean(axis=1), draws_w)
-        out.append(scores.group_errors(drawn, true, LEAST_SHARE if n_levels else 0.0))
+            true = means_by_group(cell, k, truth, w)
+            drawn = means_by_group(draws_cell, k, draws.mean(axis=1), draws_w)
+        out.append(group_errors(drawn, true, LEAST_SHARE if n_levels else 0.0))
     return out
 
 
@@ -219,16 +224,17 @@ def score_all(
                 drawn = np.stack(each, axis=2)
             else:
                 drawn = true[part.donors[way][first:last]]
-            total += float(w[first:last] @ scores.fair_energy(drawn, true[first:last], is_class))
+            total += float(w[first:last] @ fair_energy(drawn, true[first:last], is_class))
         return total
 
     matrix_x = [model_columns(field, field.truth[part.rows]) for field in xs]
     joined = np.hstack([*matrix_x, *(model_columns(field, field.truth[part.rows]) for field in ys)])
-    correlations = scores.rank_correlations(joined)
+    correlations = pairwise_rank_correlations(joined)
     fold = _folds(n, how.seed) if how.classifier and n >= N_FOLDS else None
 
     def corr_err(drawn: Array) -> float:
-        apart = np.abs(correlations - scores.rank_correlations(drawn))[np.triu_indices(len(correlations), 1)]
+        apart = np.abs(correlations - pairwise_rank_correlations(drawn))
+        apart = apart[np.triu_indices(len(correlations), 1)]
         return float(np.nanmean(apart)) if np.isfinite(apart).any() else np.nan
 
     def auc(drawn: Array, index: Codes | slice = slice(None)) -> float:
@@ -240,7 +246,7 @@ def score_all(
         value = held_out_probability(
             np.vstack([joined, drawn]), label, weight, both, seed=how.seed, cores=how.cores
         )
-        return scores.weighted_auc(label, value, weight)
+        return weighted_auc(label, value, weight)
 
     base = energy(UNCONDITIONAL)
     for way in part.ways(how.baselines):
@@ -263,7 +269,7 @@ def score_all(
 
 def _scaled(field: Field, ascending: Array, values: NDArray[Any]) -> Array:
     """Values on the rank-normal scale of the truth; codes as they are."""
-    return values.astype(np.float64) if field.is_class else scores.normal_scores(ascending, values)
+    return values.astype(np.float64) if field.is_class else normal_places(ascending, values)
 
 
 def _folds(n: int, seed: int) -> Codes:
@@ -271,7 +277,7 @@ def _folds(n: int, seed: int) -> Codes:
     order = np.arange(n)
     np.random.RandomState(seed % 2**32).shuffle(order)
     fold = np.empty(n, dtype=np.intp)
-    fold[order] = scores.paired_folds(n, N_FOLDS)
+    fold[order] = paired_folds(n, N_FOLDS)
     return fold
 
 
@@ -286,7 +292,7 @@ def model_columns(field: Field, values: Array) -> Array:
 def group_codes(field: Field) -> Codes:
     """Group records by a predictor: its levels (missing ones too), or fifths; -1: in no group."""
     if not field.is_class:
-        return scores.quantile_cells(field.truth)
+        return quantile_cells(field.truth)
     return np.where(np.isnan(field.truth), len(field.levels), field.truth).astype(np.intp)
 
 

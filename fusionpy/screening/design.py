@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.kernels.scaling import is_inflated
+from fusionpy.kernels.inflation import is_inflated
 from fusionpy.schema import Schema, Variable
 
 __all__ = ["Design", "Target", "build_design", "lump_classes"]

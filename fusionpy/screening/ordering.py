@@ -12,15 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.lasso import glmnet_path
-from fusionpy.kernels.lasso import (
-    Gram,
-    Path,
-    glmnet_gram,
-    lasso_path,
-    rank_correlations,
-    rank_scores,
-    weighted_gram,
-)
+from fusionpy.kernels.grams import Gram, glmnet_gram, weighted_gram
+from fusionpy.kernels.lasso import Path, lasso_path
+from fusionpy.kernels.ranks import rank_correlations, rank_scores
 from fusionpy.progress import Ticker
 from fusionpy.screening.design import Design, Target
 

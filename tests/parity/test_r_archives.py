@@ -15,14 +15,10 @@ import pytest
 
 from fusionpy.engines import boosting
 from fusionpy.kernels.clusters import nearest
+from fusionpy.kernels.inflation import is_inflated
+from fusionpy.kernels.integer_weights import integerize_weights
 from fusionpy.kernels.pools import choose_pool_sizes
-from fusionpy.kernels.scaling import (
-    columns_scale,
-    integerize_weights,
-    is_inflated,
-    scale_columns,
-    unscale_columns,
-)
+from fusionpy.kernels.scaling import columns_scale, scale_columns, unscale_columns
 
 rdata = pytest.importorskip("rdata")
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from patience import PATIENCE
 
-from fusionpy.kernels.lasso import glmnet_gram, lasso_path, weighted_gram
+from fusionpy.kernels.grams import glmnet_gram, weighted_gram
+from fusionpy.kernels.lasso import lasso_path
 
 pytestmark = pytest.mark.r
 HERE = Path(__file__).parent
