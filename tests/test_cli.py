@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import fusionpy
@@ -210,13 +208,6 @@ def test_only_needed_columns_are_read(folder: Path, tmp_path: Path, monkeypatch:
     succeed("fuse", folder / "recipient.csv", folder / "csv.fsn", *options)
     succeed("fuse", folder / "recipient.parquet", folder / "csv.fsn", *options, *recoded)
     assert [table.column_names for table in seen] == [[*PREDICTORS, "hid"]] * 2
-
-
-def test_commands_have_the_options_of_the_verbs() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    for name in ("train", "fuse"):
-        verb = set(inspect.signature(getattr(fusionpy, name)).parameters) - {"data"}
-        assert verb <= {parameter.name for parameter in commands[name].params}
 
 
 def test_options_reach_the_model(tmp_path: Path, train: Callable[..., list[object]]) -> None:

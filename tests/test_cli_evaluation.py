@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import fusionpy
@@ -146,10 +144,56 @@ def test_report(folder: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "tables").glob("*.tex"))
 
 
-def test_options_are_those_of_the_verb() -> None:
-    command = typer.main.get_command(app).commands["analyze"]  # type: ignore[attr-defined]
-    verb = set(inspect.signature(fusionpy.analyze).parameters) - {"fun"}  # a function
-    assert verb <= {parameter.name for parameter in command.params}
+def test_rules_are_counted(folder: Path, tmp_path: Path) -> None:
+    """Of columns, too, that are not compared."""
+    donor = pd.read_parquet(folder / "donor.parquet")
+    rules = ["gas_bill >= 0", "electricity <= 5000", "vehicles <= 2"]
+    given = [part for rule in rules for part in ("--rules", rule)]
+    own = (folder / "donor.parquet", folder / "back.parquet")
+    y = ("--y", "electricity", "--quiet")
+    said = succeed("validate", *own, "--subset-vars", "region", *y, *given)
+    found = fusionpy.validate(donor, own[1], "region", y="electricity", plot=False, rules=rules, quiet=True)
+    assert "'vehicles <= 2': " in repr(found)
+    assert repr(found) in said
+    options = (*y, "--draws", 2, "--no-classifier", "--min-size", 20)
+    said = succeed("score", *own, *options, *given)
+    scored = fusionpy.score(
+        donor, own[1], "electricity", draws=2, classifier=False, min_size=20, rules=rules, quiet=True
+    )
+    assert "'vehicles <= 2': " in repr(scored)
+    assert repr(scored) in said
+    ruled = fusionpy.train(
+        donor,
+        "electricity",
+        X,
+        bounds="electricity <= 90000",
+        refits=0,
+        hyper={"num_iterations": 5},
+        quiet=True,
+    )
+    fusionpy.write_fsn(ruled, tmp_path / "ruled.fsn")
+    assert "'electricity <= 90000': " in succeed("score", *own, *options, "--rules", tmp_path / "ruled.fsn")
+    both = fail("score", *own, "--rules", tmp_path / "ruled.fsn", "--rules", "gas_bill >= 0")
+    assert "`--rules` must be rules, or one model; not both." in both
+    assert "is not understood" in fail("validate", *own, "--subset-vars", "region", "--rules", "nonsense")
+
+
+def test_scoring_parts_has_no_use_for_some_options(folder: Path) -> None:
+    parts = ("score", folder / "donor.parquet", "--y", "electricity", "--x", "age")
+    said = fail(*parts, "--rules", "gas_bill >= 0", "--no-baselines", "--draws", 3)
+    assert "Without implicates, there is no use for `--rules`, `--no-baselines`, `--draws`." in said
+
+
+def test_report_with_notes_labels_and_date(folder: Path, tmp_path: Path) -> None:
+    said = ("--notes", "First of all.", "--notes", "Then, more.", "--date", "2026-11-05")
+    labels = ("--labels", "electricity=Electricity use, kWh a year")
+    page, model = tmp_path / "report.html", folder / "model.fsn"
+    succeed("report", page, "--model", model, "--authors", "A. B, C. D", *said, *labels, "--quiet")
+    text = page.read_text()
+    for part in ("First of all.", "Then, more.", "5 November 2026", "Electricity use, kWh a year", "C. D"):
+        assert part in text, part
+    said = fail("report", page, "--model", model, "--labels", "electricity")
+    assert "`--labels` must be NAME=TEXT, each name once, not 'electricity'." in said
 
 
 def test_errors(folder: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 import fusionpy
+from fusionpy.cli.commands import COMMANDS
 
 HEAVY = {"dask", "jinja2", "lightgbm", "matplotlib", "pandas", "plotnine", "polars", "scipy.stats", "sklearn"}
 
@@ -17,6 +18,45 @@ def brought_by(script):
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script) + tail]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
+
+
+# All that may be imported: of fusionpy itself, and of other packages.
+OF_THE_PACKAGE = {"fusionpy", "fusionpy.forking"}
+OF_THE_COMMAND = OF_THE_PACKAGE | {"fusionpy.cli", "fusionpy.errors"}
+OF_THE_COMMAND |= {
+    f"fusionpy.cli.{module}"
+    for module in ("app", "arguments", "commands", "derived", "examples", "options", "signatures")
+}
+OF_TYPER = {
+    "annotated_doc",
+    "annotated_types",
+    "click",
+    "pydantic",
+    "pydantic_core",
+    "shellingham",
+    "typer",
+    "typing_extensions",
+    "typing_inspection",
+}
+
+
+def modules_of(script):
+    """All modules that a script imports, other than Python's own and those of its start."""
+    head = "import sys\nbefore = set(sys.modules)\n"
+    tail = "\nprint(*sorted(set(sys.modules) - before), file=sys.stderr)"
+    command = [sys.executable, "-c", head + textwrap.dedent(script) + tail]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    names = done.stderr.splitlines()[-1].split()
+    return {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def fit(modules, ours, others):
+    """Take what may not be imported."""
+    packages = {name.partition(".")[0] for name in modules}
+    own = {name for name in modules if name.partition(".")[0] == "fusionpy"}
+    return own - ours, {
+        name for name in packages - others - {"fusionpy"} if not name.startswith("_sysconfig")
+    }
 
 
 def test_every_public_name_is_found_where_it_is_said_to_be():
@@ -39,6 +79,26 @@ def test_modules_are_there_without_being_imported_and_nothing_else_is():
 
 def test_importing_brings_no_heavy_library():
     assert brought_by("import fusionpy, fusionpy.bridge") == set()
+
+
+def test_all_that_importing_may_import():
+    assert fit(modules_of("import fusionpy"), OF_THE_PACKAGE, set()) == (set(), set())
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--help", "--version", "", "nothing", *(f"{name} -h" for name in COMMANDS)]
+)
+def test_all_that_help_may_import(arguments):
+    script = f"""
+    from fusionpy.cli import main
+    sys.argv = ["fusionpy", *{arguments.split()!r}]
+    try:
+        main()
+    except SystemExit:
+        pass
+    """
+    by_typer = fit(modules_of("import typer"), set(), set())[1]  # rich, by older releases
+    assert fit(modules_of(script), OF_THE_COMMAND, OF_TYPER | by_typer) == (set(), set())
 
 
 def test_estimates_need_no_lightgbm():
