@@ -7,13 +7,8 @@ so that no draw depends on cores, chunks or the order in which they are worked t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
 __all__ = [
@@ -40,23 +35,16 @@ PERMUTE, THIN, SAMPLE, FILL = range(100, 104)
 _KEY_TAG = np.uint64(0x667573696F6E7079)  # "fusionpy", the second word of every key
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _W0, _W1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
-_11 = np.uint64(11)
+_11, _32, _LOW = np.uint64(11), np.uint64(32), np.uint64(2**32 - 1)
 
 
-def _product(_: Any, a: Any, b: Any) -> tuple[Any, Callable[..., Any]]:
-    """High and low words of the 128-bit product: one instruction, which numba has no name for."""
-
-    def build(context: Any, builder: Any, signature: Any, words: Any) -> Any:
-        long, short = ir.IntType(128), ir.IntType(64)
-        product = builder.mul(*(builder.zext(word, long) for word in words))
-        high = builder.trunc(builder.lshr(product, ir.Constant(long, 64)), short)
-        return context.make_tuple(builder, signature.return_type, (high, builder.trunc(product, short)))
-
-    pair: Any = types.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]
-    return pair(types.uint64, types.uint64), build
-
-
-_multiply: Any = intrinsic(_product)
+@njit(cache=True)
+def _multiply(a, b):  # type: ignore[no-untyped-def]
+    """High and low words of the product, of 128 bits: the high one from halves, as in long multiplication."""
+    a_low, a_high, b_low, b_high = a & _LOW, a >> _32, b & _LOW, b >> _32
+    first = a_high * b_low + (a_low * b_low >> _32)
+    second = a_low * b_high + (first & _LOW)
+    return a_high * b_high + (first >> _32) + (second >> _32), a * b
 
 
 @njit(cache=True)
