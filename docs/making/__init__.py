@@ -1,1 +1,1 @@
-"""How the documentation is made: documents are executed, pages assembled, links checked."""
+"""How the documentation is made: documents are executed, pages assembled."""

@@ -10,6 +10,8 @@ __all__ = ["Cell", "DocumentError", "find_cells", "pieces", "problems"]
 
 LANGUAGES = ("python", "bash", "r")  # that are run
 DIRECTIVE = re.compile(r"# (hidden|progress|alt:|raises:)[ ]*(.*)")
+ADDRESS = re.compile(r"\]\(<?([a-z]+:[^)\s>]*)")
+SOUND = re.compile(r"https?://([\w-]+\.)+[\w-]+(?::\d+)?(?:[/?#].*)?|mailto:.+")
 OPENING = re.compile(r"(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 
 
@@ -108,6 +110,20 @@ def problems(text: str, *, executed: bool = True) -> Iterator[tuple[int, str]]:
             yield fence.line, f"a fence of '{fence.info}' in a page whose code is not run: make it text"
         if runs and fence.indent:
             yield fence.line, "code that is run starts at the margin, not in a list or a quotation"
+    yield from _link_problems(text)
+
+
+def _link_problems(text: str) -> Iterator[tuple[int, str]]:
+    """Tell of links that mkdocs does not check: in HTML, and to other sites."""
+    line = 1
+    for is_prose, piece in pieces(text):
+        for number, prose in enumerate(piece.splitlines() if is_prose else (), line):
+            if re.search(r"<(a|img)\s", prose):
+                yield number, "links and pictures are written in Markdown, which is checked, not in HTML"
+            for address in ADDRESS.findall(prose):
+                if not SOUND.fullmatch(address):
+                    yield number, f"'{address}' is no address"
+        line += piece.count("\n")
 
 
 def pieces(text: str) -> Iterator[tuple[bool, str]]:

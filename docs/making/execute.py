@@ -1,7 +1,7 @@
 """Run one document, and write it as a page with what its code shows.
 
-``python execute.py DOCUMENT.md PAGE.md`` is a process of its own for each document. jupytext reads the
-document as a notebook, which nbclient runs in a kernel of this Python, in a temporary folder.
+``python execute.py DOCUMENT.md PAGE.md`` is a process of its own for each document. Its cells are a notebook,
+which nbclient runs in a kernel of this Python, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["execute", "main", "render"]
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 SHARED = REPOSITORY.parent / "shared"  # surveys that are not the repository's
-MAGIC = {"python": "", "bash": "%%bash\n", "r": "%%R\n"}  # jupytext's
+MAGIC = {"python": "", "bash": "%%bash\n", "r": "%%R\n"}  # what kernel.py registers
 CELL_SECONDS = 900
 START_SECONDS = 300
 COLUMNS = 100
@@ -37,9 +37,6 @@ import runpy
 runpy.run_path({str(HERE / "kernel.py")!r})
 del runpy
 """
-HEADER = (
-    "---\njupyter:\n  kernelspec:\n    name: python3\n    display_name: Python\n    language: python\n---\n"
-)
 # What verbs say of their progress, on standard error; the seconds differ every time.
 PROGRESS = re.compile(r"(?m)^\w+: \d+/\d+ \(\d+ s\).*\n")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -72,7 +69,7 @@ def execute(document: Path, page: Path, name: str | None = None) -> str:
     cells = find_cells(text)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fusionpy-docs-", ignore_cleanup_errors=True) as folder:
-        outputs, seconds = _run(name, text, cells, Path(folder))
+        outputs, seconds = _run(name, cells, Path(folder))
         outputs = [[_without_folder(each, folder) for each in of_cell] for of_cell in outputs]
     pictures = page.with_suffix("")
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -84,15 +81,13 @@ def execute(document: Path, page: Path, name: str | None = None) -> str:
     )
 
 
-def _run(name: str, text: str, cells: list[Cell], folder: Path) -> tuple[list[list[Output]], list[float]]:
+def _run(name: str, cells: list[Cell], folder: Path) -> tuple[list[list[Output]], list[float]]:
     """Run the cells in order; give the outputs and the seconds of each."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-    from nbformat.v4 import new_code_cell
     from traitlets.config import Config
 
-    notebook = _notebook(name, text, cells)
-    notebook.cells.insert(0, new_code_cell(PREPARE))
+    notebook = _notebook(cells)
     outside = folder / "jupyter"  # nobody's own settings or kernels
     work = folder / "work"
     work.mkdir()
@@ -130,25 +125,12 @@ def _run(name: str, text: str, cells: list[Cell], folder: Path) -> tuple[list[li
     return [cell.outputs for cell in notebook.cells[1:]], seconds[1:]
 
 
-def _notebook(name: str, text: str, cells: list[Cell]) -> Any:
-    """Let jupytext read the document, and check that it sees the same cells."""
-    import jupytext
-    from nbformat.v4 import new_notebook
+def _notebook(cells: list[Cell]) -> Any:
+    """Make a notebook of the cells."""
+    from nbformat.v4 import new_code_cell, new_notebook
 
-    lines = text.splitlines()
-    for cell in cells:
-        if cell.language == "r":
-            lines[cell.line - 1] = lines[cell.line - 1].replace("r", "R")  # as jupytext spells it
-    read = jupytext.reads("\n".join([HEADER, *lines]), fmt={"extension": ".md", "format_name": "markdown"})
-    codes = [cell for cell in read.cells if cell.cell_type == "code"]
-    wanted = [MAGIC[cell.language] + cell.source for cell in cells]
-    for cell, code, source in zip(cells, codes, wanted, strict=False):
-        if code.source.strip() != source.strip():
-            raise DocumentError(name, cell.line, "jupytext reads this cell in another way")
-    if len(codes) != len(cells):
-        raise DocumentError(name, 1, f"jupytext finds {len(codes)} cells, not {len(cells)}")
-    for cell, code, source in zip(cells, codes, wanted, strict=True):
-        code.source = source
+    codes = [new_code_cell(PREPARE), *(new_code_cell(MAGIC[cell.language] + cell.source) for cell in cells)]
+    for cell, code in zip(cells, codes[1:], strict=True):
         if "raises" in cell.directives:
             code.metadata["tags"] = ["raises-exception"]
     return new_notebook(cells=codes)
