@@ -31,7 +31,7 @@ from fusionpy.model import FusionModel
 from fusionpy.pooling import pool_answers
 from fusionpy.progress import track
 from fusionpy.rectifying import Rectifier, check_rectifiable
-from fusionpy.schema import is_number
+from fusionpy.schema import is_number, warn_of_negative
 from fusionpy.surveying import FusedSurvey, Weighing
 from fusionpy.tabulating import Estimates, stack, tabulate
 
@@ -121,7 +121,7 @@ def analyze(
         of it; further columns, missing ones and other values are not.
     weight : str, optional
         Column of survey weights, in `static` or in the implicates, each of which is then weighted by its own.
-        Missing: all are 1.
+        Missing: all are 1. Negative ones count as 0.
     rep_weights : sequence of str, optional
         The recipient survey's replicate weights, any number of them. Negative ones, as the American Community
         Survey has them, are used as they are; in quantiles and Gini coefficients they count as 0.
@@ -243,6 +243,7 @@ def analyze(
                 _count_missing(tallies[0].kept, missing)
             tick()
     _warn_of_missing(missing)
+    warn_of_negative(weighing.n_negative, question.weight or "")
     weights = weighing.mean() if model is not None else weighing.of(0)
     return conclude(question, tallies, weights, survey.kind)
 

@@ -16,7 +16,7 @@ from fusionpy.errors import Problems, SchemaError, alike, counted, few, grouped,
 from fusionpy.formats.implicates import Implicates, check_order
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.kernels.classes import cut_classes
-from fusionpy.schema import describe, is_number, weight_column
+from fusionpy.schema import describe, is_number, positive_weights, weight_column
 
 __all__ = ["Field", "Grouping", "Subset", "groupings_of", "read_both"]
 
@@ -175,12 +175,7 @@ def _carried(fields: Sequence[Field], M: int) -> list[str]:
 
 def _weights(table: Table, name: str) -> Array | str:
     """Read the weights, or say what is wrong with them."""
-    values = weight_column(table, name, "records", "`observed`")
-    if isinstance(values, str):
-        return values
-    if n_negative := int((values < 0).sum()):
-        return counted(n_negative, "negative value")
-    return values if values.any() else "no weight is positive"
+    return positive_weights(weight_column(table, name, "records", "`observed`"), name)
 
 
 def _column(table: Table, name: str) -> pa.Array | str:

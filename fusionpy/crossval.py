@@ -15,7 +15,7 @@ from fusionpy.fusion import fuse
 from fusionpy.kernels.strata import assign_folds, strata_of
 from fusionpy.planning import check_roles, plan_steps
 from fusionpy.progress import announce, track
-from fusionpy.schema import NO_COLUMN, RECODE, UNFIT
+from fusionpy.schema import NO_COLUMN, RECODE, UNFIT, positive_weights, weight_column
 from fusionpy.scoring import Scorecard, score
 from fusionpy.training import train
 
@@ -168,6 +168,10 @@ def _survey(table: Table, names: Sequence[str], weight: str | None, replicates: 
             bad.append(("", name, str(error)))
             continue
         columns[name] = array.dictionary_encode() if is_text(array.type) else array
+    if weight in columns:  # once, not by every fold; what is wrong with them is theirs to tell
+        weights = positive_weights(weight_column(table, weight), weight)
+        if not isinstance(weights, str) and (weights == 0).any():
+            columns[weight] = pa.array(weights)
     if bad:
         raise SchemaError(UNFIT, grouped(bad), RECODE)
     return pa.table(columns)

@@ -21,7 +21,6 @@ from fusionpy.errors import (
     Problems,
     SchemaError,
     check_whole,
-    counted,
     few,
     meant,
     settle_seed,
@@ -36,7 +35,7 @@ from fusionpy.kernels.uniforms import ANALYSIS, BOOSTER_SEED, DRAW, REWEIGHT, un
 from fusionpy.learning import learn_steps, refit_counts, run_all
 from fusionpy.model import METHODS, FusionModel, Plan
 from fusionpy.progress import announce, track
-from fusionpy.schema import NO_COLUMN, Schema, Variable, is_r_name, weight_column
+from fusionpy.schema import NO_COLUMN, Schema, Variable, is_r_name, positive_weights, weight_column
 from fusionpy.training import FEWEST_DONORS, FEWEST_NONZERO
 
 __all__ = ["impute"]
@@ -285,16 +284,11 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
     """Survey weights; what is wrong with them is noted."""
     values: Array | str = np.ones(table.n_rows)
     if weight is not None:
-        values = weight_column(table, weight, "records")
+        values = positive_weights(weight_column(table, weight, "records"), weight)
     if isinstance(values, str):
         problems.add(f"weight `{weight}`: {values}.")
         return np.ones(table.n_rows)
-    if n_negative := int((values < 0).sum()):
-        message = f"{counted(n_negative, 'negative weight')} in `{weight}`: taken as 0."
-        warn(message)
-    if not (values > 0).any():
-        problems.add(f"weight `{weight}`: no weight is positive.")
-    return np.maximum(values, 0.0)
+    return values
 
 
 def _learnable(work: _Work, column: int, varying: Sequence[int]) -> Rows:

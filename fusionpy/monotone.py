@@ -18,7 +18,7 @@ from fusionpy.kernels.monotone_spline import rising_spline
 from fusionpy.kernels.supersmoother import supersmooth
 from fusionpy.kernels.uniforms import THIN, uniforms
 from fusionpy.progress import announce
-from fusionpy.schema import describe, is_number
+from fusionpy.schema import describe, is_number, positive_weights
 
 __all__ = ["monotonic"]
 
@@ -71,8 +71,8 @@ def monotonic(
         What `y` is to be a function of: a numpy array, a list, a pandas or polars Series, or a pyarrow Array.
     y : (n,) array, Series or Array
     w : (n,) array, Series or Array, optional
-        Survey weights, not negative. Records of zero weight get values, but have no say in them, except that
-        they count among the points of a window. Where the weight is missing they do not either.
+        Survey weights; negative ones count as 0. Records of zero weight get values, but have no say in them,
+        except that they count among the points of a window. Where the weight is missing they do not either.
     preserve : bool
         Keep the weighted mean of `y`: by a factor, or by a shift if `expend` is False and a `y` is negative.
         Where `expend` has set a floor under results, their mean may be higher.
@@ -178,10 +178,10 @@ def _check_vectors(x: Any, y: Any, w: Any, expend: bool, problems: Problems) -> 
     if up is not None and up.values.size == 0:
         problems.add("`y` has no values.")
     for name, each in read.items():
-        is_bounded = name == "w" or expend is True
+        is_bounded = name != "w" and expend is True
         if each is not None and is_bounded and (n_negative := int((each.values < 0).sum())):
-            where = "" if name == "w" else " while `expend` is True; pass `expend=False`"
-            problems.add(f"`{name}` has {counted(n_negative, 'negative value')}{where}.")
+            where = "while `expend` is True; pass `expend=False`"
+            problems.add(f"`{name}` has {counted(n_negative, 'negative value')} {where}.")
     if weights is not None and weights.values.size and not (weights.values > 0).any():
         problems.add("`w` has no positive value.")
     problems.stop()
@@ -190,7 +190,11 @@ def _check_vectors(x: Any, y: Any, w: Any, expend: bool, problems: Problems) -> 
     if weights is not None and (n_missing := int(np.isnan(weights.values).sum())):
         message = f"`w` has {counted(n_missing, 'missing value')}; such records have no say."
         warn(message)
-    return across, up, np.ones(len(up.values)) if weights is None else weights.values
+    if weights is None:
+        return across, up, np.ones(len(up.values))
+    weight = positive_weights(weights.values, "w")
+    assert not isinstance(weight, str)
+    return across, up, weight
 
 
 def _vector(value: Any, argument: str, problems: Problems) -> Vector | None:

@@ -30,7 +30,16 @@ from fusionpy.errors import (
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
 from fusionpy.kernels.magnitudes import telling_exponent
 
-__all__ = ["Kind", "Schema", "Variable", "describe", "is_number", "weight_column"]
+__all__ = [
+    "Kind",
+    "Schema",
+    "Variable",
+    "describe",
+    "is_number",
+    "positive_weights",
+    "warn_of_negative",
+    "weight_column",
+]
 
 Kind = Literal["continuous", "ordered", "nominal", "logical"]
 RESERVED = ("M", "W..", "R..")
@@ -592,7 +601,7 @@ def weight_column(
     Returns
     -------
     (n,) float64, or str
-        Finite; negative ones are the caller's business.
+        Finite; of negative ones `positive_weights` takes care.
     """
     if name not in table.names:
         return f"not in {home}" + meant(name, table.names)
@@ -608,3 +617,46 @@ def weight_column(
     if n_infinite := int(np.isinf(values).sum()):
         return f"{counted(n_infinite, 'infinite value')}, which cannot be used"
     return values
+
+
+def positive_weights(
+    values: NDArray[np.float64] | str, name: str, quiet: bool = False
+) -> NDArray[np.float64] | str:
+    """Take negative survey weights as 0, with a warning: what every verb does.
+
+    Nobody stands for less than nobody, but a few negative weights, as calibration or an adjustment for
+    nonresponse may leave them, are no reason not to start. Replicate weights are another matter: those of the
+    American Community Survey are negative by design, and are used as they are.
+
+    Parameters
+    ----------
+    values : (n,) float64, or str
+        From `weight_column`; what is wrong with them is handed on. NaN stays.
+    name : str
+        Of the column.
+    quiet : bool
+        Do not warn.
+
+    Returns
+    -------
+    (n,) float64, or str
+        None negative and one positive, or what is wrong with them.
+
+    Examples
+    --------
+    >>> positive_weights(np.array([2.0, -1.0]), "w", quiet=True).tolist(), positive_weights(np.zeros(2), "w")
+    ([2.0, 0.0], 'no weight is positive')
+    """
+    if isinstance(values, str):
+        return values
+    if not (values > 0).any():
+        return "no weight is positive"
+    if not quiet:
+        warn_of_negative(int((values < 0).sum()), name)
+    return np.maximum(values, 0.0)
+
+
+def warn_of_negative(n_negative: int, name: str) -> None:
+    """Warn of negative weights, if there are any."""
+    if n_negative:
+        warn(f"{counted(n_negative, 'negative weight')} in `{name}`: taken as 0.")

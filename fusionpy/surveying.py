@@ -173,7 +173,7 @@ class FusedSurvey:
         return any(name in self.implicates.names for name in names)
 
     def weights(self, names: Sequence[str], role: str, implicate: int = 0) -> list[Array]:
-        """Columns of weights: numbers, none missing; of replicates alone some may be negative.
+        """Columns of weights: numbers, none missing, as they are.
 
         Parameters
         ----------
@@ -220,12 +220,18 @@ class Weighing:
     ----------
     survey : FusedSurvey
     question : Question
+
+    Attributes
+    ----------
+    n_negative : int
+        Negative weights, taken as 0, of the first implicate that had some.
     """
 
     def __init__(self, survey: FusedSurvey, question: Question) -> None:
         self.survey, self.question = survey, question
         names = [*question.replicates, *([question.weight] if question.weight is not None else [])]
         self.vary = survey.vary(names)
+        self.n_negative = 0
         self._fixed: tuple[Array, Replicates | None] | None = None
 
     def of(self, implicate: int) -> tuple[Array, Replicates | None]:
@@ -260,7 +266,11 @@ class Weighing:
 
     def _read(self, implicate: int) -> tuple[Array, Replicates | None]:
         survey, names, weight = self.survey, self.question.replicates, self.question.weight
-        w = survey.weights([weight], "weight", implicate)[0] if weight is not None else np.ones(survey.n_rows)
+        w = np.ones(survey.n_rows)
+        if weight is not None:
+            given = survey.weights([weight], "weight", implicate)[0]
+            self.n_negative = self.n_negative or int((given < 0).sum())
+            w = np.maximum(given, 0.0)
         if not names:
             return w, None
         columns = survey.weights(names, "replicate weight", implicate)
@@ -339,6 +349,5 @@ def _weight_problem(array: pa.Array | None, known: Sequence[str], name: str, rol
         return (
             f"{counted(n_missing, 'missing or infinite value')}; drop those recipients, or give them a weight"
         )
-    if role == "weight" and (values < 0).any():
-        return f"{counted(int((values < 0).sum()), 'negative value')}"
-    return None if values.any() else "no weight is positive"
+    has_some = (values > 0).any() if role == "weight" else values.any()
+    return None if has_some else "no weight is positive"

@@ -45,7 +45,7 @@ from fusionpy.planning import check_roles, plan_steps
 from fusionpy.progress import announce, note, track
 from fusionpy.ranges import learn_ranges
 from fusionpy.rules import Rule, check_donors, orient, read_rules
-from fusionpy.schema import RECODE, UNFIT, Schema, weight_column
+from fusionpy.schema import RECODE, UNFIT, Schema, positive_weights, weight_column
 
 __all__ = ["train"]
 
@@ -406,15 +406,12 @@ def _weights(
         problems.add(problem)
     if wrong:
         return np.ones(table.n_rows), None
-    full, *replicates = (each for each in columns.values() if not isinstance(each, str))
-    n_negative = int((full < 0).sum())
-    full = np.maximum(full, 0)
-    if not full.any():
-        problems.add(f"weight `{weight}`: no weight is positive.")
-    elif n_negative:
-        message = f"{counted(n_negative, 'negative weight')} in `{weight}`: taken as 0."
-        warn(message)
-    if not replicates or not full.any():
+    given, *replicates = (each for each in columns.values() if not isinstance(each, str))
+    full = positive_weights(given, weight)
+    if isinstance(full, str):
+        problems.add(f"weight `{weight}`: {full}.")
+        return np.ones(table.n_rows), None
+    if not replicates:
         return full, None
     ratio = np.stack(replicates, axis=1) / np.where(full > 0, full, 1)[:, None]
     if np.abs(ratio[full > 0] - 1).max() == 0:

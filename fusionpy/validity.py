@@ -165,7 +165,7 @@ def validate(
         Numeric and ordered ones are first cut into at most five classes. A record whose value is missing is
         in no subset.
     weight : str, optional
-        Column of survey weights in `observed`. Records of zero weight are left out.
+        Column of survey weights in `observed`. Negative ones count as 0; records of zero weight are left out.
     min_size : int
         Records that a subset has at least.
     y : str or sequence of str, optional

@@ -320,7 +320,7 @@ REFUSED = {
     "nothing": ({"x": [], "y": []}, "`y` has no values."),
     "negative spending": ({"y": [-1.0, 2.0, 3.0]}, "`y` has 1 negative value while `expend` is True; pass"),
     "negative consumption": ({"x": [-1.0, -2.0, 3.0]}, "`x` has 2 negative values while `expend` is True"),
-    "negative weights": ({"w": [-1.0, 2.0, 3.0], "expend": False}, "`w` has 1 negative value."),
+    "negative weights": ({"w": [-1.0, -2.0, 0.0]}, "`w` has no positive value"),
     "no weight": ({"w": [0, 0, 0]}, "`w` has no positive value."),
     "nmax": ({"nmax": 1}, "`nmax` must be a whole number of at least 2, or infinite, not 1."),
     "nmax as text": (

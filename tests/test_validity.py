@@ -276,7 +276,7 @@ def test_bad_arguments_are_told_together(observed, fused):
 
 
 def test_bad_columns_are_told_together(observed, fused):
-    observed = observed.assign(w=observed["w"] - 1, when=pd.Timestamp("2020-01-01"), empty=np.nan, kwh2=1.0)
+    observed = observed.assign(w=-1, when=pd.Timestamp("2020-01-01"), empty=np.nan, kwh2=1.0)
     fused = fused[fused["M"] == 1].iloc[:-1]
     fused = fused.assign(fuel="coal", solar=0.5, kwh2=np.nan)
     subsets = ["regionn", "when", "empty"]
@@ -285,7 +285,7 @@ def test_bad_columns_are_told_together(observed, fused):
     assert lines[0] == "`observed` and `implicates` cannot be compared."
     assert lines[1] == "  x `observed` has 300 rows, an implicate has 299 rows."
     assert lines[2] == "  x `implicates` has one implicate: margins need at least two."
-    assert "negative value" in lines[3]
+    assert "no weight is positive" in lines[3]
     assert "subset variable `regionn`: not in `observed` (is `region` meant?)." in lines[4]
     assert "subset variable `when`: dates or times" in lines[5]
     assert "subset variable `empty`: no values at all." in lines[6]

@@ -23,6 +23,7 @@ from fusionpy.formats.stored import open_stored
 from fusionpy.model import FusionModel
 from fusionpy.progress import track
 from fusionpy.rectifying import Rectifier, check_rectifiable
+from fusionpy.schema import warn_of_negative
 from fusionpy.surveying import FusedSurvey, Weighing
 
 __all__ = ["analyze"]
@@ -175,6 +176,7 @@ def _number(client: Any, job: Job, M: int) -> tuple[list[Numbering], tuple[bool,
     """
     task = dask.delayed(meet, pure=False)
     ((_, first),) = results(client, [task(job, (0,), None)])
+    warn_of_negative(first[0].n_negative, job.question.weight or "")
     found = {0: first[0]}
     if changing := first[0].changing:
         tasks = [

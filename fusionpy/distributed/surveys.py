@@ -178,6 +178,8 @@ class Met:
         Columns with groups or levels that other implicates may not share.
     of_levels : tuple of bool
         Whether an estimand is of levels.
+    n_negative : int
+        Negative weights, if the survey was checked.
     """
 
     implicate: int
@@ -186,6 +188,7 @@ class Met:
     levels: dict[str, pa.Array]
     changing: tuple[str, ...]
     of_levels: tuple[bool, ...]
+    n_negative: int
 
 
 def meet(job: Job, implicates: Sequence[int], looked_at: Sequence[str] | None) -> list[Met]:
@@ -207,8 +210,10 @@ def meet(job: Job, implicates: Sequence[int], looked_at: Sequence[str] | None) -
     checks = looked_at is None
     names = question.needed if looked_at is None else looked_at
     survey = job.survey(names, question.fun is not None)
+    weighing = Weighing(survey, question)
     if checks:
-        Weighing(survey, question).of(0)
+        for implicate in range(survey.implicates.M if weighing.vary else 1):
+            weighing.of(implicate)
     found = []
     for implicate in implicates:
         columns = survey.columns(implicate)
@@ -224,7 +229,8 @@ def meet(job: Job, implicates: Sequence[int], looked_at: Sequence[str] | None) -
         if any(name not in survey.held for name in question.by):
             changing += question.by
         levels = {name: _levels(columns[name]) for name in has}
-        found.append(Met(implicate, groups, n_groups, levels, tuple(dict.fromkeys(changing)), of_levels))
+        varied = tuple(dict.fromkeys(changing))
+        found.append(Met(implicate, groups, n_groups, levels, varied, of_levels, weighing.n_negative))
     return found
 
 

@@ -51,7 +51,7 @@ def importance(
     cores : int
         Threads. The result does not depend on it.
     weight : str, optional
-        Column of survey weights in `data`; records of zero weight are left out.
+        Column of survey weights in `data`; negative ones count as 0, records of zero weight are left out.
 
     Returns
     -------

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from fusionpy.engines import boosting
 from fusionpy.engines.boosting import Booster, Target
-from fusionpy.errors import Problems, SchemaError, counted, meant
-from fusionpy.frames import Table, Unreadable, to_floats
+from fusionpy.errors import SchemaError, counted
+from fusionpy.frames import Table
 from fusionpy.kernels.draws import calibrate
 from fusionpy.kernels.losses import absolute_loss, log_loss, relative_rise, squared_loss
 from fusionpy.kernels.magnitudes import binary_exponent
 from fusionpy.kernels.uniforms import PERMUTE, uniforms
 from fusionpy.model import FusionModel, Step
-from fusionpy.schema import NO_COLUMN, describe, is_number
+from fusionpy.schema import positive_weights, weight_column
 
 __all__ = ["PERMUTATION", "HeldOut", "read_held_out", "rises"]
 
@@ -81,22 +81,10 @@ def _weights(table: Table, name: str | None) -> Array:
     """
     if name is None:
         return np.ones(table.n_rows)
-    problems = Problems(SchemaError, "`weight` cannot be used.", "Mend this column, or leave `weight` out.")
-    values = np.ones(table.n_rows)
-    if name not in table.names:
-        problems.add(f"`{name}`: {NO_COLUMN}{meant(name, table.names)}.")
-        problems.stop()
-    try:
-        array = table.column(name)
-        if is_number(array.type):
-            values = to_floats(array)
-        else:
-            problems.add(f"`{name}`: must be numeric, not {describe(array)}.")
-    except Unreadable as error:
-        problems.add(f"`{name}`: must be numeric, not {error}.")
-    if n_bad := int((~np.isfinite(values) | (values < 0)).sum()):
-        problems.add(f"`{name}`: {counted(n_bad, 'value')} missing, infinite or negative.")
-    problems.stop()
+    values = positive_weights(weight_column(table, name, "records"), name)
+    if isinstance(values, str):
+        hint = "Mend this column, or leave `weight` out."
+        raise SchemaError("`weight` cannot be used.", [f"`{name}`: {values}."], hint)
     return values
 
 

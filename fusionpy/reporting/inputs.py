@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fusionpy.errors import Problems, SchemaError, shown
 from fusionpy.frames import Table, as_table
 from fusionpy.reporting.samples import Sample
-from fusionpy.schema import weight_column
+from fusionpy.schema import positive_weights, weight_column
 
 __all__ = ["check_texts", "take_date", "take_paths", "take_samples", "take_texts"]
 
@@ -147,11 +147,10 @@ def take_samples(donor: Any, recipient: Any, weight: str | None) -> tuple[Sample
 
 def _weights(table: Table, weight: str, argument: str) -> NDArray[np.float64]:
     """Fetch the weights, which must be numbers, none of them missing."""
-    values = weight_column(table, weight, "records", f"`{argument}`")
-    if isinstance(values, str) or not values.any():
-        problem = values if isinstance(values, str) else "no weight is positive"
+    values = positive_weights(weight_column(table, weight, "records", f"`{argument}`"), weight)
+    if isinstance(values, str):
         headline = f"`weight` cannot be used: `{weight}` of `{argument}`."
         raise SchemaError(
-            headline, [f"{problem[0].upper()}{problem[1:]}."], "Mend the column, or name another."
+            headline, [f"{values[0].upper()}{values[1:]}."], "Mend the column, or name another."
         )
     return values

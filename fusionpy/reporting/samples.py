@@ -34,7 +34,7 @@ class Sample:
     ----------
     table : Survey
     weight : (n,) float64 or None
-        Survey weights; None: all are 1.
+        Survey weights, none negative; None: all are 1.
     """
 
     table: Survey
@@ -42,8 +42,8 @@ class Sample:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Weights, of which negative ones count as 0."""
-        return np.ones(self.table.n_rows) if self.weight is None else np.maximum(self.weight, 0)
+        """Weights, or 1."""
+        return np.ones(self.table.n_rows) if self.weight is None else self.weight
 
 
 def levels_text(variable: Variable) -> str | None:

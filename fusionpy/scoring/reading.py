@@ -15,7 +15,7 @@ from fusionpy.digests import finder
 from fusionpy.errors import Problems, SchemaError, counted, few, grouped, meant
 from fusionpy.formats.implicates import Implicates, check_order
 from fusionpy.frames import Table, Unreadable, is_text, to_floats
-from fusionpy.schema import describe, is_number, weight_column
+from fusionpy.schema import describe, is_number, positive_weights, weight_column
 
 __all__ = ["Array", "Codes", "Field", "read"]
 
@@ -215,8 +215,4 @@ def _weights(table: Table, weight: str | None) -> Array | str:
     """Survey weights, or why they cannot be had."""
     if weight is None:
         return np.ones(table.n_rows)
-    values = weight_column(table, weight, "records", "`truth`")
-    if isinstance(values, str):
-        return values
-    values = np.maximum(values, 0.0)
-    return values if values.any() else "no weight is positive"
+    return positive_weights(weight_column(table, weight, "records", "`truth`"), weight)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fusionpy.errors import Problems, SchemaError, counted, few, warn
 from fusionpy.frames import Table, Unreadable
 from fusionpy.kernels.uniforms import FILL, SAMPLE, uniforms
-from fusionpy.schema import Schema, weight_column
+from fusionpy.schema import Schema, positive_weights, weight_column
 
 __all__ = ["Donors", "read_donors"]
 
@@ -121,17 +121,11 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
     """Read survey weights; what is wrong with them is noted."""
     if weight is None:
         return np.ones(table.n_rows)
-    values = weight_column(table, weight)
+    values = positive_weights(weight_column(table, weight), weight)
     if isinstance(values, str):
         problems.add(f"weight `{weight}`: {values}.")
         return np.ones(table.n_rows)
-    if not (values > 0).any():
-        problems.add(f"weight `{weight}`: no weight is positive.")
-        return np.ones(table.n_rows)
-    if n_negative := int((values < 0).sum()):
-        message = f"{counted(n_negative, 'negative weight')} in `{weight}`: taken as 0."
-        warn(message)
-    return np.maximum(values, 0)
+    return values
 
 
 def _sample(weights: Array, fraction: float, seed: int) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ import pytest
 from parity.test_analyze import read, typed
 
 import fusionpy
-from fusionpy.errors import FusionWarning, SchemaError
+from fusionpy.errors import FusionWarning
 
 REL = 1e-6
 TIES = {"est": 1e-4, "moe": 1e-3}  # medians depend on the order of equal values: `test_analyze.py`
@@ -194,7 +194,7 @@ OTHERWISE = {
     "static_NA_factor_y": "misaligned rows there",
     "mean_twice": "the second entry is there, too",
     "fun_NA": "z of both implicates, not of the second alone",
-    "weight_negative": "refused",
+    "weight_negative": "taken as 0, with a warning",
     "fun_short_columns": "refused, in R: here `fun` gets one implicate",
 }
 
@@ -296,9 +296,10 @@ def test_two_entries_of_one_statistic_are_both_there(original):
     assert mine["y"].tolist() == ["electricity"] + ["insulation"] * 4
 
 
-def test_negative_weights_are_refused(original):
-    with pytest.raises(SchemaError, match="1 negative value"):
-        answered(original, "weight_negative")
+def test_negative_weights_count_as_zero(original):
+    mine, _, told = answered(original, "weight_negative")
+    assert told == ["1 negative weight in `weight`: taken as 0."]
+    assert mine.equals(answered(original, "weight_zero")[0])
 
 
 def test_what_the_original_refuses_and_is_clear(original):

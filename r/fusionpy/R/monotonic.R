@@ -6,7 +6,7 @@
 #'
 #' @param x A numeric vector: what `y` is to be a function of.
 #' @param y A numeric vector.
-#' @param w A numeric vector of survey weights, not negative. `NULL`: all are 1.
+#' @param w A numeric vector of survey weights; negative ones count as 0, with a warning. `NULL`: all are 1.
 #' @param preserve Whether to keep the weighted mean of `y`.
 #' @param expend Whether `y` is what is spent on `x`: neither is negative, nothing is spent where `x` is 0, and something
 #'   where it is not.

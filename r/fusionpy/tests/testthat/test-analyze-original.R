@@ -53,7 +53,7 @@ KINDS <- c("how many implicates" = "implicates\\.", "one implicate: no moe" = "O
 # Faults of the original, and calls that it refuses: what is different here, each with its entry in differences.yaml.
 OTHERWISE <- c(
   static_NA_in_mean = "a warning, and rows of both variables", static_NA_factor_y = "a warning, and rows that are aligned",
-  fun_NA = "a warning, and both implicates' values", mean_twice = "both entries", weight_negative = "refused",
+  fun_NA = "a warning, and both implicates' values", mean_twice = "both entries", weight_negative = "taken as 0, with a warning",
   fun_short_columns = "refused", fun_wrong_rows = "refused", implicate_NA = "a warning", median_only = "answered",
   median_only_with_by = "answered", by_is_y = "answered", rep10_too_few = "answered", character_static = "answered",
   M_gap = "answered"
@@ -156,7 +156,7 @@ test_that("every call that the original refuses is refused, but those that make 
     said <- record(run(call, from))
     expect(inherits(said$error, "fusionpy_error"), paste0(name, ": ", told(said$error)))
   }
-  refused <- c("weight_negative", "fun_short_columns", "fun_wrong_rows")
+  refused <- c("fun_short_columns", "fun_wrong_rows")
   for (name in refused) {
     expect_s3_class(record(eval(parse(text = original_calls()[[name]]$call), from))$error, "fusionpy_schema_error")
   }
@@ -165,7 +165,8 @@ test_that("every call that the original refuses is refused, but those that make 
     said <- record(eval(parse(text = original_calls()[[name]]$call), from))
     expect_null(said$error, info = name)
     expect_s3_class(said$value, "data.table")
-    expect_match(c(said$warnings, "none")[1], if (name %in% warned) "Values are missing, and left out" else "none", info = name)
+    expected <- if (name == "weight_negative") "taken as 0" else if (name %in% warned) "Values are missing, and left out" else "none"
+    expect_match(c(said$warnings, "none")[1], expected, info = name)
   }
 })
 
