@@ -6,7 +6,7 @@ from typing import Any
 
 import fusionpy
 from fusionpy.cli.arguments import expand_patterns
-from fusionpy.cli.declared import read_declared
+from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey
 from fusionpy.cli.tables import TABLE_ENDINGS, write_table
 from fusionpy.digests import read_note
@@ -30,10 +30,7 @@ def analyze(
     by: list[list[str]] | None,
     rectify: str | None,
     out: str | None,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     **rest: Any,
 ) -> None:
     """Estimate means, shares, totals and quantiles with margins of error.
@@ -41,7 +38,6 @@ def analyze(
     Implicates are read one at a time, and only the columns that are needed. Options and their defaults
     are those of `fusionpy.analyze()` in Python.
     """
-    declared = read_declared(ordered, nominal, text, missing, problems)
     groupings, replicates = by or [], rep_weights or []
     estimands = read_estimands(x, problems)
     problems.stop()

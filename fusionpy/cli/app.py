@@ -8,7 +8,7 @@ import sys
 import textwrap
 import warnings
 from collections import UserDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any, TextIO
@@ -20,6 +20,7 @@ import fusionpy
 from fusionpy.cli.commands import COMMANDS
 from fusionpy.cli.derived import derive_options
 from fusionpy.cli.examples import ROOT
+from fusionpy.cli.options import DECLARED, Option
 from fusionpy.cli.signatures import read_docstring
 from fusionpy.errors import ArgumentError, FusionError, FusionWarning, OutputError, Problems
 
@@ -110,10 +111,7 @@ def _build(name: str) -> Any:
     def call(**given: Any) -> None:
         hint = f"See `fusionpy {name} --help`."
         problems = Problems(ArgumentError, f"`fusionpy {name}` cannot start.", hint)
-        for option in options:
-            if option.read is not None and given[option.name] is not None:
-                given[option.name] = option.read(given[option.name], option.spelled, problems)
-        getattr(import_module(home), function)(problems, **given)
+        getattr(import_module(home), function)(problems, **_read(options, given, problems))
 
     call.__doc__ = read_docstring(home, function)
     parameters = [option.as_parameter() for option in options]
@@ -122,6 +120,23 @@ def _build(name: str) -> Any:
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(name, epilog=command.examples)(call)
     return typer.main.get_command(single)
+
+
+def _read(options: Sequence[Option], given: dict[str, Any], problems: Problems) -> dict[str, Any]:
+    """Turn what was given into what is taken: a verb's values, and what is said of columns in one."""
+    values = {
+        option.name: given[option.name]
+        if option.read is None or given[option.name] is None
+        else option.read(given[option.name], option.spelled, problems)
+        for option in options
+    }
+    if all(option in options for option in DECLARED):
+        from fusionpy.cli.declared import read_declared
+
+        values["declared"] = read_declared(
+            **{each.name: values.pop(each.name) for each in DECLARED}, problems=problems
+        )
+    return values
 
 
 def _rescued(error: FusionError) -> FusionError:

@@ -23,7 +23,6 @@ __all__ = [
     "has_leading_zero",
     "inferred",
     "read_declared",
-    "spelled",
     "without",
 ]
 
@@ -43,12 +42,15 @@ class Declared:
         Names and patterns.
     missing : mapping of str to tuple of str
         Codes of missing answers, by name or pattern of the columns.
+    spelled : str
+        The options as a shell takes them, each with a blank before it.
     """
 
     ordered: Mapping[str, Variable] = field(default_factory=dict)
     nominal: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    spelled: str = field(default="", compare=False)
 
     def __bool__(self) -> bool:
         """Whether anything is said."""
@@ -158,6 +160,8 @@ def read_declared(
     >>> found = read_declared([], ["code"], [], ["-9,.", "rent=0"], Problems(ArgumentError, ""))
     >>> found.nominal, found.missing
     (('code',), {'*': ('-9', '.'), 'rent': ('0',)})
+    >>> found.spelled
+    ' --nominal code --missing -9,. --missing rent=0'
     """
     named = {
         option: tuple(name for each in given or () for name in split_names(each, option, problems))
@@ -172,7 +176,10 @@ def read_declared(
             problems.add(f"`--missing` must be {wanted}, such as '-9,-8,.', not '{each}'.")
         key = name.strip() or EVERYWHERE
         codes[key] = (*codes.get(key, ()), *values)
-    return Declared(read_levels(ordered or (), problems), named["--nominal"], named["--text"], codes)
+    given = {"ordered": ordered, "nominal": nominal, "text": text, "missing": missing}
+    spelled = [f" --{name} {shlex.quote(each)}" for name, every in given.items() for each in every or ()]
+    levels = read_levels(ordered or (), problems)
+    return Declared(levels, named["--nominal"], named["--text"], codes, "".join(spelled))
 
 
 def without(column: pa.ChunkedArray, codes: Sequence[str]) -> pa.ChunkedArray:
@@ -204,17 +211,6 @@ def _is_code(values: pa.Array | pa.ChunkedArray, codes: Sequence[str]) -> pa.Arr
         return pc.is_in(values, value_set=pa.array([], kind))
     numbers = [number for code in codes if (number := _number(code)) is not None]
     return pc.is_in(values.cast(pa.float64(), safe=False), value_set=pa.array(numbers, pa.float64()))
-
-
-def spelled(**given: Sequence[str] | None) -> str:
-    """Write options as a shell takes them, each with a blank before it.
-
-    Examples
-    --------
-    >>> spelled(ordered=["a=x<y"], nominal=None, missing=["-9"])
-    " --ordered 'a=x<y' --missing -9"
-    """
-    return "".join(f" --{name} {shlex.quote(each)}" for name, every in given.items() for each in every or ())
 
 
 def _number(text: Any) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import fusionpy
 from fusionpy.cli.arguments import expand_patterns
-from fusionpy.cli.declared import read_declared
+from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey
 from fusionpy.cli.tables import TABLE_ENDINGS, write_table
 from fusionpy.errors import ArgumentError, Problems, few
@@ -32,14 +32,10 @@ def validate(
     plot: bool,
     rules: Any,
     out: str | None,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     **rest: Any,
 ) -> None:
     """Compare implicates of the donors with what the donors said, in many subsets."""
-    declared = read_declared(ordered, nominal, text, missing, problems)
     problems.stop()
     survey = open_survey(observed)
     folder = None if out is None else _folder(out, {"observed": observed, "implicates": implicates})
@@ -79,14 +75,10 @@ def score(
     draws: int | None,
     min_size: int,
     out: str | None,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     **rest: Any,
 ) -> None:
     """Score implicates against the truth, beside two baselines and the sampling floor."""
-    declared = read_declared(ordered, nominal, text, missing, problems)
     if implicates is None and not (y and x):
         problems.add(
             "Without implicates, `--y` and `--x` are needed: models are trained on parts of the survey."

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 import fusionpy
 from fusionpy.cli.arguments import expand_patterns
-from fusionpy.cli.declared import read_declared
+from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey
 from fusionpy.errors import Problems, settle_seed
 from fusionpy.formats.aside import check_writable
@@ -26,10 +26,7 @@ def fuse(
     fsd: str,
     M: int,
     retain: list[str] | None,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     seed: int | None,
     **rest: Any,
 ) -> None:
@@ -38,7 +35,6 @@ def fuse(
     Only the columns that are needed are read, and the result is written as it is made.
     """
     began = time.monotonic()
-    declared = read_declared(ordered, nominal, text, missing, problems)
     problems.stop()
     settled = settle_seed(seed)
     survey = open_survey(recipient)

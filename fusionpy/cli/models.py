@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import fusionpy
-from fusionpy.cli.declared import read_declared
+from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey
 from fusionpy.cli.tables import TABLE_ENDINGS, lay_out, write_table
 from fusionpy.errors import Problems
@@ -56,14 +56,10 @@ def importance(
     data: str | None,
     weight: str | None,
     out: str | None,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     **rest: Any,
 ) -> None:
     """Show what predictors are worth to a model: gain, cover, frequency, and permutation on request."""
-    declared = read_declared(ordered, nominal, text, missing, problems)
     if declared and data is None:
         problems.add("`--ordered`, `--nominal`, `--text` and `--missing` are for `--data`.")
     problems.stop()

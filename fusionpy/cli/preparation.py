@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import fusionpy
 from fusionpy.categories import noted_levels
 from fusionpy.cli.arguments import expand_patterns
-from fusionpy.cli.declared import read_declared, spelled
+from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.cli.tables import TABLE_ENDINGS, write_table
 from fusionpy.errors import OutputError, Problems
@@ -32,15 +32,11 @@ def prep(
     drop: list[str] | None,
     weight: str | None,
     xforce: list[str] | None,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     out: str | None,
     **rest: Any,
 ) -> None:
     """Order fusion variables, and choose their predictors, by LASSO."""
-    declared = read_declared(ordered, nominal, text, missing, problems)
     if (x is None) == (recipient is None):
         problems.add(
             "Give the predictors by `--x`, or by `--recipient` those that both files have; not both."
@@ -64,8 +60,7 @@ def prep(
     )
     print(found)
     steps = ",".join(step if isinstance(step, str) else "+".join(step) for step in found.y)
-    more = f" --weight {weight}" if weight else ""
-    more += spelled(ordered=ordered, nominal=nominal, text=text, missing=missing)
+    more = (f" --weight {weight}" if weight else "") + declared.spelled
     print(f"\nfusionpy train {donor} --y {steps} --x {','.join(found.xpredictors)}{more} --fsn model.fsn")
     if target is not None:
         write_table(_pandas(found.scores), target)
@@ -78,14 +73,10 @@ def impute(
     out: str,
     ignore: list[str] | None,
     M: int,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     **rest: Any,
 ) -> None:
     """Fill the missing values of a survey, once or M times over."""
-    declared = read_declared(ordered, nominal, text, missing, problems)
     problems.stop()
     survey = open_survey(data)
     target = check_writable(out, "--out", (".parquet", ".csv"), {"data": data})

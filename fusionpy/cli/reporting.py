@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 import fusionpy
-from fusionpy.cli.declared import Declared, read_declared
+from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import Survey, open_survey
 from fusionpy.cli.tables import read_table
 from fusionpy.errors import OutputError, Problems
@@ -36,17 +36,13 @@ def report(
     folds: int,
     estimates: list[str] | None,
     tables: str | None,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     cores: int,
     seed: int,
     quiet: bool,
     **rest: Any,
 ) -> None:
     """Write a report of a fusion, fit for publication."""
-    declared = read_declared(ordered, nominal, text, missing, problems)
     subsets = validate_by or []
     if donor is None and (subsets or folds):
         problems.add("`--validate-by` and `--folds` need `--donor`.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import fusionpy
 from fusionpy.cli.arguments import expand_patterns
-from fusionpy.cli.declared import read_declared
+from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.errors import Problems
 from fusionpy.formats.aside import check_writable
@@ -27,10 +27,7 @@ def train(
     drop: list[str] | None,
     weight: str | None,
     replicate_weights: list[str] | None,
-    ordered: list[str] | None,
-    nominal: list[str] | None,
-    text: list[str] | None,
-    missing: list[str] | None,
+    declared: Declared,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -38,7 +35,6 @@ def train(
 
     Options and their defaults are those of `fusionpy.train()` in Python.
     """
-    declared = read_declared(ordered, nominal, text, missing, problems)
     if (x is None) == (recipient is None):
         problems.add(
             "Give the predictors by `--x`, or by `--recipient` those that both files have; not both."

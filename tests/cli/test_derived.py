@@ -143,6 +143,9 @@ def test_summaries_are_first_lines_of_what_is_done() -> None:
         # Options that a function does not take by name go to the verb as they are.
         taken = inspect.signature(does).parameters
         rest = {option.name for option in command(name).params} - set(taken) - {"help"}
+        if "declared" in taken:
+            assert {"ordered", "nominal", "text", "missing"} <= rest
+            rest -= {"ordered", "nominal", "text", "missing"}
         assert not rest or "rest" in taken
         for verb in [verb for verb, named in VERBS.items() if named == name]:
             assert rest <= set(inspect.signature(getattr(fusionpy, verb)).parameters), (name, verb)
