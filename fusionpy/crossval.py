@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fusionpy.errors import ArgumentError, Problems, SchemaError, check_whole, grouped, meant, settle_seed
+from fusionpy.errors import ArgumentError, Problems, SchemaError, grouped, meant, settle_seed
 from fusionpy.frames import Table, Unreadable, as_table, is_text, to_floats
 from fusionpy.fusion import fuse
 from fusionpy.kernels.strata import assign_folds, strata_of
@@ -96,7 +96,7 @@ def cross_score(
         ArgumentError, "`cross_score()` cannot start.", "See `help(fusionpy.cross_score)` for what it takes."
     )
     for name, value, low in (("nfolds", nfolds, 2), ("M", M, 1), ("cores", cores, 1)):
-        check_whole(problems, name, value, low)
+        problems.whole(name, value, low)
     known = [name for name in inspect.signature(train).parameters if name not in OWN]
     for name in train_arguments:
         if name == "fsn":

@@ -28,7 +28,6 @@ __all__ = [
     "Problems",
     "SchemaError",
     "alike",
-    "check_whole",
     "composed",
     "counted",
     "few",
@@ -209,6 +208,67 @@ class Problems:
         if problem not in self.found:
             self.found.append(problem)
 
+    def whole(self, name: str, value: object, low: int, high: int | None = None) -> bool:
+        """Note an argument that must be a whole number within limits, and is not.
+
+        Parameters
+        ----------
+        name : str
+            Of the argument.
+        value : object
+        low : int
+        high : int, optional
+            By the argument's name, if left out: more is a slip, or would need more memory than there is.
+
+        Returns
+        -------
+        bool
+            Whether it fits; it may be a whole float, as R hands them over.
+
+        Examples
+        --------
+        >>> problems = Problems(ArgumentError, "")
+        >>> problems.whole("cores", 2.0, 1), problems.whole("cores", 10**9, 1)
+        (True, False)
+        >>> problems.found
+        ['`cores` must be a whole number from 1 to 1,024, not 1000000000.']
+        """
+        most = _MOST_OF.get(name, _MOST_WHOLE) if high is None else high
+        if not is_whole(value, low):
+            return self._must(False, name, f"a whole number of at least {low}", value)
+        fits = int(value) <= most  # type: ignore[call-overload]  # it is whole
+        return self._must(fits, name, f"a whole number from {low} to {most:,}", value)
+
+    def between(self, name: str, value: object, low: int, high: int) -> bool:
+        """Note an argument that must be a whole number in a range that is told whole, and is not."""
+        fits = is_whole(value, low) and int(value) <= high  # type: ignore[call-overload]
+        return self._must(fits, name, f"a whole number from {low} to {high}", value)
+
+    def share(self, name: str, value: object, above: bool = False) -> bool:
+        """Note an argument that must be a number from 0 to 1, or above 0, and is not."""
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        fits = is_number and 0 <= float(value) <= 1 and not (above and value == 0)  # type: ignore[arg-type]
+        wanted = "a number above 0, and at most 1" if above else "a number from 0 to 1"
+        return self._must(fits, name, wanted, value)
+
+    def flag(self, name: str, value: object) -> bool:
+        """Note an argument that must be True or False, and is not."""
+        return self._must(isinstance(value, bool), name, "True or False", value)
+
+    def choice(self, name: str, value: object, known: Iterable[str]) -> bool:
+        """Note an argument that must be one of some words, and is not."""
+        words = list(known)
+        return self._must(isinstance(value, str) and value in words, name, f"one of {few(words)}", value)
+
+    def name(self, name: str, value: object, wanted: str) -> bool:
+        """Note an argument that may name a column, and does not."""
+        return self._must(value is None or isinstance(value, str), name, wanted, value)
+
+    def _must(self, fits: bool, name: str, wanted: str, value: object) -> bool:
+        if not fits:
+            self.add(f"`{name}` must be {wanted}, not {shown(value)}.")
+        return fits
+
     def stop(self) -> None:
         """Raise if anything was noted."""
         if self.found:
@@ -348,42 +408,6 @@ def is_whole(value: object, low: int) -> bool:
         return False
     number = float(value)  # R hands over 5 as 5.0
     return number.is_integer() and number >= low
-
-
-def check_whole(problems: Problems, name: str, value: object, low: int, high: int | None = None) -> bool:
-    """Note an argument that must be a whole number within limits, and is not.
-
-    Parameters
-    ----------
-    problems : Problems
-    name : str
-        Of the argument.
-    value : object
-    low : int
-    high : int, optional
-        By the argument's name, if left out: more is a slip, or would need more memory than there is.
-
-    Returns
-    -------
-    bool
-        Whether it fits; it may be a whole float, as R hands them over.
-
-    Examples
-    --------
-    >>> problems = Problems(ArgumentError, "")
-    >>> check_whole(problems, "cores", 2.0, 1), check_whole(problems, "cores", 10**9, 1)
-    (True, False)
-    >>> problems.found
-    ['`cores` must be a whole number from 1 to 1,024, not 1000000000.']
-    """
-    most = _MOST_OF.get(name, _MOST_WHOLE) if high is None else high
-    if not is_whole(value, low):
-        problems.add(f"`{name}` must be a whole number of at least {low}, not {shown(value)}.")
-        return False
-    if int(value) > most:  # type: ignore[call-overload]  # it is whole
-        problems.add(f"`{name}` must be a whole number from {low} to {most:,}, not {shown(value)}.")
-        return False
-    return True
 
 
 def settle_seed(seed: Any, problems: Problems | None = None) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fusionpy.errors import ArgumentError, Problems, check_whole, few, meant, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, few, meant, settle_seed, shown
 from fusionpy.frames import take_names
 from fusionpy.kernels.rubin import Rule
 
@@ -164,8 +164,7 @@ def ask(
     own += [GROUPING] if has_several else []
     own += ["name"] if any(each.name for each in estimands) else []
     refuse_own(groups, own, problems)
-    if layout not in LAYOUTS:
-        problems.add(f"`layout` must be one of {few(LAYOUTS)}, not {shown(layout)}.")
+    problems.choice("layout", layout, LAYOUTS)
     replicates = take_names(rep_weights, "rep_weights", problems)
     scale = _scale(var_scale, len(replicates), problems)
     _check_arguments(weight, fun, pooling, level, cores, problems)
@@ -237,15 +236,13 @@ def _scale(var_scale: Any, n_replicates: int, problems: Problems) -> float:
 
 
 def _check_arguments(weight: Any, fun: Any, pooling: Any, level: Any, cores: Any, problems: Problems) -> None:
-    if weight is not None and not isinstance(weight, str):
-        problems.add(f"`weight` must be the name of a column, not {shown(weight)}.")
+    problems.name("weight", weight, "the name of a column")
     if fun is not None and not callable(fun):
         problems.add(f"`fun` must be a function, not {shown(fun)}.")
-    if pooling not in POOLINGS:
-        problems.add(f"`pooling` must be one of {few(POOLINGS)}, not {shown(pooling)}.")
+    problems.choice("pooling", pooling, POOLINGS)
     if not isinstance(level, float) or not 0 < level < 1:
         problems.add(f"`level` must be a number between 0 and 1, such as 0.9, not {shown(level)}.")
-    check_whole(problems, "cores", cores, 1)
+    problems.whole("cores", cores, 1)
 
 
 def read_estimands(x: Any, problems: Problems) -> list[Estimand]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.digests import digest_columns, note_first, noted_columns
-from fusionpy.errors import ArgumentError, Problems, check_whole, few, is_whole, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, few, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.aside import check_writable
 from fusionpy.formats.fst_types import KIND_KEY, kind_of_field
@@ -259,11 +259,10 @@ def _check_arguments(
         ("cores", cores, 1, None),
         ("offset", offset, 0, 2**62 - 1),
     ):
-        check_whole(problems, name, value, low, high)
+        problems.whole(name, value, low, high)
     if chunk is not None:
-        check_whole(problems, "chunk", chunk, 1, 2**62)
-    if not is_whole(kblock, 5) or kblock > BLOCK_POOL:
-        problems.add(f"`kblock` must be a whole number from 5 to {BLOCK_POOL}, not {shown(kblock)}.")
+        problems.whole("chunk", chunk, 1, 2**62)
+    problems.between("kblock", kblock, 5, BLOCK_POOL)
     is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
     if not is_number or not 0 < abs(margin) < 1e300:
         problems.add(f"`margin` must be a number other than 0, not {shown(margin)}.")

@@ -20,11 +20,9 @@ from fusionpy.errors import (
     FusionWarning,
     Problems,
     SchemaError,
-    check_whole,
     few,
     meant,
     settle_seed,
-    shown,
     warn,
 )
 from fusionpy.formats.stored import with_metadata
@@ -205,11 +203,9 @@ def _check_arguments(
 ) -> list[str]:
     """Note impossible values; fetch the ignored names."""
     for name, value in (("cores", cores), ("M", M)):
-        check_whole(problems, name, value, 1)
-    if not isinstance(quiet, bool):
-        problems.add(f"`quiet` must be True or False, not {shown(quiet)}.")
-    if weight is not None and not isinstance(weight, str):
-        problems.add(f"`weight` must be the name of a column, not {shown(weight)}.")
+        problems.whole(name, value, 1)
+    problems.flag("quiet", quiet)
+    problems.name("weight", weight, "the name of a column")
     return take_names(ignore, "ignore", problems, once=True)
 
 

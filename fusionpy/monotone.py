@@ -156,8 +156,7 @@ def monotonic(
 def _check_options(given: dict[str, bool], nmax: float, seed: int | None, problems: Problems) -> int:
     """Note impossible options; settle the seed."""
     for name, value in given.items():
-        if not isinstance(value, bool):
-            problems.add(f"`{name}` must be True or False, not {shown(value)}.")
+        problems.flag(name, value)
     if not is_whole(nmax, FEWEST) and not (isinstance(nmax, float) and nmax == math.inf):
         wanted = f"a whole number of at least {FEWEST}, or infinite"
         problems.add(f"`nmax` must be {wanted}, not {shown(nmax)}.")

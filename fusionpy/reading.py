@@ -16,7 +16,6 @@ from fusionpy.digests import note_first, read_note
 from fusionpy.errors import (
     ArgumentError,
     Problems,
-    check_whole,
     few,
     is_whole,
     meant,
@@ -112,9 +111,8 @@ def read_fsd(
     everything = M is None or (isinstance(M, float) and math.isinf(M) and M > 0)
     if not everything and not is_whole(M, 1):
         problems.add(f"`M` must be a whole number of at least 1, or None for all, not {shown(M)}.")
-    check_whole(problems, "cores", cores, 1)
-    if kind not in KINDS:
-        problems.add(f"`kind` must be one of {few(KINDS)}, not {shown(kind)}.")
+    problems.whole("cores", cores, 1)
+    problems.choice("kind", kind, KINDS)
     if kind == "polars" and has_lost_polars():
         problems.add(LOST)
         problems.hint = INSTEAD

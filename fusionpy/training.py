@@ -23,7 +23,6 @@ from fusionpy.errors import (
     OutputError,
     Problems,
     SchemaError,
-    check_whole,
     counted,
     few,
     gone,
@@ -225,8 +224,7 @@ def train(
         calibrate=calibrate,
         tolerant=tolerant,
     )
-    if not isinstance(keep_donors, bool):
-        problems.add(f"`keep_donors` must be True or False, not {shown(keep_donors)}.")
+    problems.flag("keep_donors", keep_donors)
     seed = settle_seed(seed, problems)
     rules = read_rules(bounds, identities, monotone, problems)
     plans, predictors = plan_steps(y, x, problems, rules)
@@ -302,12 +300,12 @@ def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **gi
     if known is None:
         problems.add(f"`method` must be one of {few(METHODS)}, not {shown(method)}.")
         known = METHODS["default"]
-    check_whole(problems, "cores", cores, 1)
+    problems.whole("cores", cores, 1)
     settled: dict[str, Any] = {}
     if (nfolds := given["nfolds"]) is not None:
         settled["nfolds"] = int(nfolds) if is_whole(nfolds, 2) else nfolds
         if is_whole(nfolds, 2):
-            check_whole(problems, "nfolds", nfolds, 2)
+            problems.whole("nfolds", nfolds, 2)
         elif not _is_share(nfolds):
             wanted = "a whole number of folds (2 or more), or a share of donors between 0 and 1"
             problems.add(f"`nfolds` must be {wanted}, not {shown(nfolds)}.")
@@ -317,12 +315,12 @@ def _check_options(problems: Problems, method: str, cores: int, hyper: Any, **gi
             note(f"`nclusters` is taken as {given['nclusters']}: a whole number.")
     for name, low in (("nquantiles", 1), ("nclusters", 0), ("refits", 0), ("patience", 1)):
         value = given[name]
-        if value is not None and check_whole(problems, name, value, low):
+        if value is not None and problems.whole(name, value, low):
             settled[name] = int(value)
     for name in ("crossfit", "redraw", "untie", "calibrate", "tolerant"):
         settled[name] = given[name]
-        if given[name] is not None and not isinstance(given[name], bool):
-            problems.add(f"`{name}` must be True or False, not {shown(given[name])}.")
+        if given[name] is not None:
+            problems.flag(name, given[name])
     if (krange := given["krange"]) is not None:
         settled["krange"] = _settle_krange(krange, 5 if method == "fusionModel" else 1, problems)
     settled["hyper"] = None if hyper is None else _settle_hyper(hyper, known.hyper, problems)

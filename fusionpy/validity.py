@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fusionpy.comparing import Field, Grouping, groupings_of, read_both
 from fusionpy.engines import figures as drawing
-from fusionpy.errors import ArgumentError, Problems, SchemaError, check_whole, counted, few, meant, shown
+from fusionpy.errors import ArgumentError, Problems, SchemaError, counted, few, meant, shown
 from fusionpy.formats.aside import check_writable, written_aside
 from fusionpy.formats.implicates import Implicates, open_implicates
 from fusionpy.frames import Table, as_table, return_table, take_names, to_floats
@@ -292,10 +292,9 @@ def compare(
     )
     subset_names = _names(subset_vars, "subset_vars", problems)
     wanted = None if y is None else _names(y, "y", problems)
-    check_whole(problems, "min_size", min_size, 2)
-    check_whole(problems, "cores", cores, 1)
-    if weight is not None and not isinstance(weight, str):
-        problems.add(f"`weight` must be a column name, not {shown(weight)}.")
+    problems.whole("min_size", min_size, 2)
+    problems.whole("cores", cores, 1)
+    problems.name("weight", weight, "a column name")
     demanded = take_rules(rules, problems)
     problems.stop()
     table, simulated = as_table(observed, "observed"), open_implicates(implicates)
@@ -474,7 +473,7 @@ def plot_valid(
     """
     problems = Problems(ArgumentError, "`plot_valid()` cannot start.", "Pass what `validate()` returned.")
     names = None if y is None else _names(y, "y", problems)
-    check_whole(problems, "cores", cores, 1)
+    problems.whole("cores", cores, 1)
     if not isinstance(valid, Validation):
         problems.add(f"`valid` must be what `validate()` returned, not {shown(valid)}.")
     else:

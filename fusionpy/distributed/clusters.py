@@ -10,7 +10,7 @@ from typing import Any
 
 import distributed
 
-from fusionpy.errors import FusionError, Problems, check_whole, shown
+from fusionpy.errors import FusionError, Problems, shown
 
 __all__ = ["at_work", "check_cluster", "n_threads", "ranges", "results"]
 
@@ -22,7 +22,7 @@ def check_cluster(client: Any, n_workers: Any, problems: Problems) -> None:
     elif isinstance(client, distributed.Client) and client.asynchronous:
         problems.add("`client` must not be asynchronous.")
     if n_workers is not None:
-        check_whole(problems, "n_workers", n_workers, 1)
+        problems.whole("n_workers", n_workers, 1)
 
 
 @contextmanager

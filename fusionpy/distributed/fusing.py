@@ -24,9 +24,7 @@ from fusionpy.errors import (
     OutputError,
     Problems,
     SchemaError,
-    check_whole,
     few,
-    is_whole,
     settle_seed,
     shown,
 )
@@ -287,9 +285,8 @@ def _check_arguments(M: Any, kblock: Any, cores: Any, partition_rows: Any, probl
     for name, value in (("M", M), ("cores", cores), ("partition_rows", partition_rows)):
         if value is None and name == "partition_rows":
             continue
-        check_whole(problems, name, value, 1)
-    if not is_whole(kblock, 5) or kblock > BLOCK_POOL:
-        problems.add(f"`kblock` must be a whole number from 5 to {BLOCK_POOL}, not {shown(kblock)}.")
+        problems.whole(name, value, 1)
+    problems.between("kblock", kblock, 5, BLOCK_POOL)
 
 
 def _check_retained(kept: Sequence[str], model: FusionModel) -> None:

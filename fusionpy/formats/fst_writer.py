@@ -19,10 +19,8 @@ from fusionpy.errors import (
     SchemaError,
     few,
     grouped,
-    is_whole,
     meant,
     repeated,
-    shown,
 )
 from fusionpy.formats.aside import check_writable, written_aside
 from fusionpy.formats.fst_header import NOTE_KEY, data_start, pack_header, pack_note
@@ -267,8 +265,7 @@ def _fitted(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _check_arguments(schema: pa.Schema, compress: Any, keys: Sequence[str]) -> None:
     problems = Problems(ArgumentError, "The table cannot be written as fst.")
-    if not is_whole(compress, 0) or compress > 100:
-        problems.add(f"`compress` must be a whole number from 0 to 100, not {shown(compress)}.")
+    problems.between("compress", compress, 0, 100)
     for name in [key for key in keys if key not in schema.names]:
         problems.add(f"`keys` names {few([name], '`')}, which is not a column{meant(name, schema.names)}.")
     if twice := repeated(keys):

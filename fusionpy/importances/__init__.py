@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fusionpy.engines.charts_importance import measure_bars
 from fusionpy.engines.splits import split_totals
-from fusionpy.errors import ArgumentError, Problems, check_whole, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, settle_seed, shown
 from fusionpy.formats.archive import read_fsn
 from fusionpy.frames import as_table
 from fusionpy.importances.permuting import PERMUTATION, read_held_out, rises
@@ -178,7 +178,7 @@ def plot_importance(table: pd.DataFrame, measure: str = "gain", *, most: int = 1
     known = (*MEASURES, PERMUTATION[0])
     if not isinstance(measure, str) or measure not in known:
         problems.add(f"`measure` must be one of {', '.join(known)}, not {shown(measure)}.")
-    check_whole(problems, "most", most, 1)
+    problems.whole("most", most, 1)
     if not isinstance(table, pd.DataFrame):
         problems.add(f"`table` must be a pandas DataFrame, not {shown(table)}.")
         problems.stop()
@@ -244,7 +244,7 @@ def _check_permuting(data: Any, n_repeats: int, seed: int, cores: int, weight: s
         ArgumentError, "`importance()` cannot start.", "See `help(fusionpy.importance)` for what it takes."
     )
     for name, value in (("n_repeats", n_repeats), ("cores", cores)):
-        check_whole(problems, name, value, 1)
+        problems.whole(name, value, 1)
     if seed is None:
         problems.add("`seed` must be a whole number from 0 to 2**63 - 1, not None.")
     else:

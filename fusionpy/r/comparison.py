@@ -22,7 +22,6 @@ from fusionpy.errors import (
     FusionError,
     Problems,
     SchemaError,
-    check_whole,
     grouped,
     meant,
     settle_seed,
@@ -135,7 +134,7 @@ def compare_with_r(
         "See `help(fusionpy.r.compare_with_r)` for what it takes.",
     )
     for name, value, low in (("M", M, 2), ("repeats", repeats, 1), ("cores", cores, 1)):
-        check_whole(problems, name, value, low)
+        problems.whole(name, value, low)
     known = [name for name in inspect.signature(train).parameters if name not in OWN]
     for name in train_arguments:
         if name not in known:

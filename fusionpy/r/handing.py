@@ -367,8 +367,7 @@ def value_to_r(value: Any) -> Any:
 
 def _check_kind(kind: str, row_names: str | None, verb: str) -> None:
     problems = Problems(ArgumentError, f"`{verb}()` cannot start.")
-    if kind not in KINDS_OF_TABLE:
-        problems.add(f"`kind` must be one of {few(KINDS_OF_TABLE)}, not {shown(kind)}.")
+    problems.choice("kind", kind, KINDS_OF_TABLE)
     if row_names is not None and (not isinstance(row_names, str) or not row_names):
         problems.add(f"`row_names` must be a column name, not {shown(row_names)}.")
     problems.stop()

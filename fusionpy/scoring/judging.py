@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fusionpy.errors import ArgumentError, Problems, check_whole, few, repeated, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, few, repeated, settle_seed, shown
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames import as_table
 from fusionpy.model import FusionModel
@@ -244,7 +244,7 @@ def _tell(
 def _check_arguments(cores: Any, draws: Any, min_size: Any, seed: Any, problems: Problems) -> int:
     for name, value, low in (("cores", cores, 1), ("draws", draws, 2), ("min_size", min_size, 1)):
         if not (name == "draws" and value is None):
-            check_whole(problems, name, value, low)
+            problems.whole(name, value, low)
     return settle_seed(seed, problems)
 
 
@@ -264,8 +264,7 @@ def _names(given: Any, argument: str, problems: Problems) -> list[str] | None:
 
 
 def _check_roles(y: Sequence[str], x: Sequence[str], weight: Any, problems: Problems) -> None:
-    if weight is not None and not isinstance(weight, str):
-        problems.add(f"`weight` must be a column name, not {shown(weight)}.")
+    problems.name("weight", weight, "a column name")
     if both := [name for name in y if name in x]:
         problems.add(f"{few(both, '`')}: in both `x` and `y`.")
     if weight in (*y, *x):

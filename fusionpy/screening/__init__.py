@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fusionpy.engines.charts_screening import explained_chart
 from fusionpy.engines.lasso import has_glmnet
-from fusionpy.errors import ArgumentError, Problems, check_whole, counted, few, settle_seed, shown
+from fusionpy.errors import ArgumentError, Problems, counted, few, settle_seed, shown
 from fusionpy.frames import as_table, return_table
 from fusionpy.layout import Grid, Page
 from fusionpy.planning import check_roles, plan_steps
@@ -236,14 +236,10 @@ def prep_xy(
 def _check_criteria(
     problems: Problems, cor_thresh: Any, lasso_thresh: Any, xmax: Any, solver: Any
 ) -> Criteria:
-    if not _is_between(cor_thresh, 0, 1):
-        problems.add(f"`cor_thresh` must be a number from 0 to 1, not {shown(cor_thresh)}.")
-    if not _is_between(lasso_thresh, 0, 1) or lasso_thresh == 0:
-        problems.add(f"`lasso_thresh` must be a number above 0, and at most 1, not {shown(lasso_thresh)}.")
-    check_whole(problems, "xmax", xmax, 1)
-    if solver not in SOLVERS:
-        problems.add(f"`solver` must be one of {few(SOLVERS)}, not {shown(solver)}.")
-    elif solver == "glmnet" and not has_glmnet():
+    problems.share("cor_thresh", cor_thresh)
+    problems.share("lasso_thresh", lasso_thresh, above=True)
+    problems.whole("xmax", xmax, 1)
+    if problems.choice("solver", solver, SOLVERS) and solver == "glmnet" and not has_glmnet():
         problems.add(
             "`solver` 'glmnet' needs python-glmnet: `pip install 'fusionpy[glmnet]'`, or use 'gram'."
         )
@@ -253,18 +249,10 @@ def _check_criteria(
 
 
 def _check_rest(problems: Problems, fraction: Any, cores: Any, method: Any, quiet: Any) -> None:
-    if not _is_between(fraction, 0, 1) or fraction == 0:
-        problems.add(f"`fraction` must be a number above 0, and at most 1, not {shown(fraction)}.")
-    check_whole(problems, "cores", cores, 1)
-    if method not in METHODS:
-        problems.add(f"`method` must be one of {few(METHODS)}, not {shown(method)}.")
-    if not isinstance(quiet, bool):
-        problems.add(f"`quiet` must be True or False, not {shown(quiet)}.")
-
-
-def _is_between(value: object, low: float, high: float) -> bool:
-    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    return is_number and low <= float(value) <= high  # type: ignore[arg-type]
+    problems.share("fraction", fraction, above=True)
+    problems.whole("cores", cores, 1)
+    problems.choice("method", method, METHODS)
+    problems.flag("quiet", quiet)
 
 
 def _check_names(
