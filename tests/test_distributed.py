@@ -24,7 +24,7 @@ from pandas.testing import assert_frame_equal
 from patience import PATIENCE, until
 
 import fusionpy
-from fusionpy import ArgumentError, FusionError, OutputError, SchemaError, datasets
+from fusionpy import ArgumentError, FusionError, FusionWarning, OutputError, SchemaError, datasets
 from fusionpy.digests import read_note
 from fusionpy.formats.folders import part_path, read_record
 from fusionpy.formats.implicates import open_implicates
@@ -563,6 +563,25 @@ def test_each_implicate_has_its_own_weights(client, tmp_path, alone, recipient):
         assert_frame_equal(found, expected, check_exact=True)
         shared = fusionpy.analyze(x, alone, **{**how, **more, "static": recipient})
         assert (found["est"] != shared["est"]).all()
+
+
+@FEW
+def test_negative_weights_count_as_zero(client, tmp_path, alone, recipient):
+    """Of `static`, and of a later implicate's own; told once, here and not by the workers."""
+    static = recipient.assign(weight=recipient["weight"].mask(recipient.index % 50 == 3, -1.0))
+    table = pq.read_table(alone)
+    own = np.tile(recipient["weight"].to_numpy(), M)
+    own[len(recipient) + 3] = -1
+    pq.write_table(table.append_column("weight", pa.array(own)), tmp_path / "own.parquet")
+    for path, beside in ((alone, static), (tmp_path / "own.parquet", recipient.drop(columns="weight"))):
+        how = {"static": beside, "weight": "weight", "quiet": True}
+        found = []
+        for verb, more in ((fusionpy.analyze, {}), (distributed.analyze, {"client": client})):
+            with pytest.warns(FusionWarning, match=r"negative weights? in `weight`: taken as 0") as caught:
+                found.append(verb("mean(electricity)", path, **how, **more))
+            assert len(caught) == 1
+            assert caught[0].filename == __file__
+        assert_frame_equal(*found, check_exact=True)
 
 
 def inverse(frame):
