@@ -151,7 +151,7 @@ def test_calibrated_shares_are_the_observed_ones():
 @given(st.integers(0, 2**32), st.integers(2, 20), st.sampled_from([0.5, 1.0, 2.0, 0.7, 1.9]))
 def test_calibrated_probabilities_have_the_bits_of_the_plain_formula(seed, k, temperature):
     rng = np.random.default_rng(seed)
-    p = rng.dirichlet(np.full(k, 0.3), 50)
+    p = np.maximum(rng.dirichlet(np.full(k, 0.3), 50), 1e-9)
     p[::5, 0] = 1e-15
     before, calibration = p.copy(), (temperature, *rng.normal(size=k))
     powered = np.where(p > 1e-12, p, 0.0) ** (1 / temperature) * np.exp(np.array(calibration[1:]))
