@@ -22,6 +22,9 @@ def test_sizes_equal_brute_force(seed, p, tolerant, low, n_near):
     ptiles = percentiles(p)
     quantiles = np.sort(rng.choice(values, (4, p)), axis=1)
     mean = rng.choice(values, 4) + rng.integers(0, 2, 4) * rng.normal(size=4)
+    if rng.random() < 0.5:  # no spread, and a mean that the nearest donors have exactly
+        quantiles[:2] = quantiles[:2, :1]
+        values[near[0, : n_near // 2]] = mean[0] = values[near[0, 0]]
     spread = [values + rng.normal(size=n), None][int(rng.integers(2))]
     arguments = (near, values, weight, mean, quantiles, ptiles, low, tolerant, spread)
     found = choose_pool_sizes(*arguments)

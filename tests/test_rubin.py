@@ -181,10 +181,10 @@ def test_barnard_rubin_lies_below_both_that_it_joins(seed, M):
 
 
 def test_margin_of_error():
-    se, df = np.ones(5), np.array([np.inf, 10.0, 0.0, -1.0, np.nan])
-    found = margin_of_error(se, df, 0.9)
-    assert found[:2] == pytest.approx([stats.norm.ppf(0.95), stats.t.ppf(0.95, 10)])
-    assert np.isnan(found[2:]).all()
+    df = np.array([np.inf, 10.0, 1.0, np.nextafter(1, 0), 0.0, -1.0, np.nan])
+    found = margin_of_error(np.ones(7), df, 0.9)
+    assert found[:3] == pytest.approx([stats.norm.ppf(0.95), *stats.t.ppf(0.95, [10, 1])])
+    assert np.isnan(found[3:]).all()
     assert margin_of_error(np.zeros(1), np.array([np.inf]), 0.9).tolist() == [0.0]
 
 
