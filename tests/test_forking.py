@@ -39,6 +39,10 @@ def fuse(fsn, fsd=None):
     return fusionpy.fuse(recipient, fsn, fsd, M=2, cores=2, **how)
 
 
+for name in fusionpy.__all__:  # imports, as every child would have to
+    getattr(fusionpy, name)
+
+
 holes = donor[["region", "rooms", "tenure"]].copy()
 holes.loc[::7, "rooms"] = None
 jobs = {

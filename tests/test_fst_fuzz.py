@@ -37,13 +37,13 @@ def check(seeds: list[Seed], n: int, seed: int, first: int = 0) -> None:
 
 
 def test_damaged_files_of_our_own(made):
-    check(made, 600, seed=1)
+    check(made, 250, seed=1)
 
 
 def test_damaged_files_of_r(shared):
     seeds = golden_seeds(shared / "reference" / "fst")
     assert len(seeds) > 65
-    check(seeds, 900, seed=2)
+    check(seeds, 350, seed=2)
 
 
 @pytest.mark.slow

@@ -20,19 +20,19 @@ from fusionpy import datasets
 Y = ["heating_fuel", "electricity", "gas_bill", ["food_share", "housing_share", "other_share"], "solar"]
 X = datasets.PREDICTORS
 SHARES = ["food_share", "housing_share", "other_share"]
-FAST = {"hyper": {"num_iterations": 30}, "nclusters": 200, "krange": (10, 60), "quiet": True}
+FAST = {"hyper": {"num_iterations": 12}, "nclusters": 80, "krange": (10, 60), "quiet": True}
 
 
 @pytest.fixture(scope="module")
 def donor():
-    frame = datasets.load_donor().head(1500).copy()
+    frame = datasets.load_donor().head(900).copy()
     frame.loc[frame.index[:40], "weight"] = 0.0  # never to be drawn
     return frame
 
 
 @pytest.fixture(scope="module")
 def recipient():
-    return datasets.load_recipient().head(1201)
+    return datasets.load_recipient().head(601)
 
 
 @pytest.fixture(scope="module", params=["refits", "folds", "final"])
