@@ -69,12 +69,16 @@ def test_same_model_on_any_number_of_cores(donor, extra):
 def test_no_more_threads_than_cores(donor, monkeypatch):
     busy, most, lock = 0, 0, threading.Lock()
     update = lgb.Booster.update
+    barrier = threading.Barrier(2, timeout=PATIENCE)  # the first two rounds wait for each other
+    number = itertools.count(1)
 
     def counted(self, fobj=None):
         nonlocal busy, most
         with lock:
             busy += 1
             most = max(most, busy)
+        if next(number) <= 2:
+            barrier.wait()
         done = update(self)
         with lock:
             busy -= 1
