@@ -1,5 +1,7 @@
 """Variables far from 0, very large or very small: what is learned of them is what is learned of any other."""
 
+import functools
+
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
@@ -32,40 +34,64 @@ def fused(survey, y, **more):
     return model, fusionpy.fuse(survey[["a", "b"]], model, M=2, **K)
 
 
+@pytest.fixture(scope="module")
+def plain(survey):
+    """What is fused of the survey as it is: trained once, and compared with many others."""
+    made = {}
+
+    def get(y, **more):
+        key = repr((y, more))
+        if key not in made:
+            made[key] = fused(survey, y, **more)[1]
+        return made[key]
+
+    return get
+
+
 @pytest.mark.parametrize("exponent", [-900, -300, 120, 310])
 @pytest.mark.parametrize("y", [["y"], ["z"], [["y", "u"]], ["z", "u"]])
-def test_the_unit_does_not_matter(survey, y, exponent):
+def test_the_unit_does_not_matter(survey, plain, y, exponent):
     """Multiplied by a power of 2, a fusion variable comes from the very same donors."""
     columns = [name for each in y for name in ([each] if isinstance(each, str) else each)]
     changed = survey.assign(**{columns[0]: np.ldexp(survey[columns[0]], exponent)})
-    _, plain = fused(survey, y)
     _, found = fused(changed, y)
     # What is drawn later hangs on it as a predictor, so all columns tell.
-    assert np.array_equal(np.ldexp(found[columns[0]], -exponent), plain[columns[0]])
-    assert found[columns[1:]].equals(plain[columns[1:]])
+    assert np.array_equal(np.ldexp(found[columns[0]], -exponent), plain(y)[columns[0]])
+    assert found[columns[1:]].equals(plain(y)[columns[1:]])
+
+
+@pytest.fixture(scope="module")
+def by_unit(survey):
+    """Donors with a predictor multiplied by a power of 2, and a model of them."""
+
+    @functools.cache
+    def train(power):
+        donor = survey.assign(b=np.ldexp(survey["b"], power))
+        return donor, fusionpy.train(donor, ["y", "u"], ["a", "b"], **K, **SMALL)
+
+    return train
 
 
 @pytest.mark.parametrize("exponent", [-1000, -130, 200, 1015])
 @pytest.mark.parametrize("n_rows", [N, 7 * N])  # by LightGBM itself, and by compiled forests
-def test_the_unit_of_a_predictor_does_not_matter(survey, exponent, n_rows):
+def test_the_unit_of_a_predictor_does_not_matter(survey, by_unit, exponent, n_rows):
     rows = np.arange(n_rows) % N
     found = []
     for power in (0, exponent):
-        donor = survey.assign(b=np.ldexp(survey["b"], power))
-        model = fusionpy.train(donor, ["y", "u"], ["a", "b"], **K, **SMALL)
+        donor, model = by_unit(power)
         found.append(fusionpy.fuse(donor.iloc[rows].reset_index(drop=True)[["a", "b"]], model, M=2, **K))
     assert found[0].equals(found[1])
 
 
 @pytest.mark.parametrize("method", ["default", "2024", "fusionModel"])
 @pytest.mark.parametrize("far", [1e5, -1e8, 1e10, 1e13])
-def test_far_from_zero(survey, far, method):
+def test_far_from_zero(survey, plain, far, method):
     more = {"method": method, "refits": None, "nfolds": 2, "nclusters": 100}
-    _, near = fused(survey, ["y"], **more)
+    near = plain(["y"], **more)
     model, found = fused(survey.assign(y=survey["y"] + far), ["y"], **more)
     x = np.tile(survey["a"], 2)
-    plain, moved = (np.corrcoef(x, values)[0, 1] for values in (near["y"], found["y"] - far))
-    assert moved == pytest.approx(plain, abs=0.02)
+    whole, moved = (np.corrcoef(x, values)[0, 1] for values in (near["y"], found["y"] - far))
+    assert moved == pytest.approx(whole, abs=0.02)
     tuning = model.steps[0].tuning["y_m"]
     assert 0 < tuning.loss < 2 * survey["y"].var()  # in the variable's own unit
     assert float(model.steps[0].pools.r2) > 0.8
