@@ -9,12 +9,11 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fusionpy import forking as _forking  # noqa: F401  (it must see every fork that happens from now on)
+from fusionpy.frames import forking as _forking  # noqa: F401  (it must see every fork that happens from now on)
 
 if TYPE_CHECKING:
     from fusionpy import datasets
     from fusionpy.analysis import analyze
-    from fusionpy.crossval import cross_score
     from fusionpy.errors import (
         ArchiveError,
         ArgumentError,
@@ -23,18 +22,19 @@ if TYPE_CHECKING:
         OutputError,
         SchemaError,
     )
-    from fusionpy.formats.archive import read_fsn, write_fsn
+    from fusionpy.evaluation import Scorecard, score
+    from fusionpy.evaluation.cross_scoring import cross_score
+    from fusionpy.evaluation.importances import importance, plot_importance
+    from fusionpy.evaluation.validation import Validation, plot_valid, validate
+    from fusionpy.formats.reading import read_fsd
     from fusionpy.fusion import fuse
-    from fusionpy.importances import importance, plot_importance
-    from fusionpy.imputation import impute
     from fusionpy.model import FusionModel
-    from fusionpy.monotone import monotonic
-    from fusionpy.reading import read_fsd
+    from fusionpy.model.archive import read_fsn, write_fsn
+    from fusionpy.preparation.imputation import impute
+    from fusionpy.preparation.monotone import monotonic
+    from fusionpy.preparation.screening import Prepared, prep_xy
     from fusionpy.reporting import report
-    from fusionpy.scoring import Scorecard, score
-    from fusionpy.screening import Prepared, prep_xy
     from fusionpy.training import train
-    from fusionpy.validity import Validation, plot_valid, validate
 
 __version__ = version("fusionpy")
 
@@ -71,20 +71,21 @@ __all__ = [
 # Each name is imported when it is first used, with the libraries that it needs and no others.
 _HOMES = {
     "analysis": ("analyze",),
-    "crossval": ("cross_score",),
     "errors": ("ArchiveError", "ArgumentError", "FusionError", "FusionWarning", "OutputError", "SchemaError"),
-    "formats.archive": ("read_fsn", "write_fsn"),
+    "evaluation.cross_scoring": ("cross_score",),
+    "evaluation.importances": ("importance", "plot_importance"),
+    "evaluation.scorecard": ("Scorecard",),
+    "evaluation.scoring": ("score",),
+    "evaluation.validation": ("Validation", "plot_valid", "validate"),
+    "formats.reading": ("read_fsd",),
     "fusion": ("fuse",),
-    "importances": ("importance", "plot_importance"),
-    "imputation": ("impute",),
     "model": ("FusionModel",),
-    "monotone": ("monotonic",),
-    "reading": ("read_fsd",),
+    "model.archive": ("read_fsn", "write_fsn"),
+    "preparation.imputation": ("impute",),
+    "preparation.monotone": ("monotonic",),
+    "preparation.screening": ("Prepared", "prep_xy"),
     "reporting": ("report",),
-    "scoring": ("Scorecard", "score"),
-    "screening": ("Prepared", "prep_xy"),
     "training": ("train",),
-    "validity": ("Validation", "plot_valid", "validate"),
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from patience import PATIENCE
 
-from fusionpy.engines.browser import FLAGS, find_browser
+from fusionpy.figures.browser import FLAGS, find_browser
 
 __all__ = ["ARGUMENTS", "Driver", "free_port", "missing_tool", "open_browser"]
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from fusionpy.errors import ArgumentError
 from fusionpy.formats.fst import FstFile, open_fst, pack_fst
-from fusionpy.formats.fst_codecs import hashed
+from fusionpy.formats.fst.codecs import hashed
 
 MOST_SECONDS = 2.0
 MOST_RATIO = 10  # of memory to the file's size

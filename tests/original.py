@@ -29,7 +29,7 @@ from scipy.stats import norm
 from fusionpy.errors import FusionError
 from fusionpy.formats.fst import read_fst
 from fusionpy.formats.rds import Damaged, read_rds
-from fusionpy.formats.rds_values import NA_INTEGER, RValue
+from fusionpy.formats.rds.values import NA_INTEGER, RValue
 
 NEEDED = ("xclass", "yclass", "ylevels", "ylist", "ytype", "ycenter", "yscale", "kcenters", "kneighbors")
 EDGE = norm.ppf(0.999)

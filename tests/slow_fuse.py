@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusionpy.drawing import draw_weights
-from fusionpy.engines import boosting
+from fusionpy.drawing.urns import draw_weights
+from fusionpy.engines.lightgbm import boosting
 from fusionpy.kernels.uniforms import DRAW, uniforms
 
 

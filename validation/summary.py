@@ -2,7 +2,7 @@
 
     python validation/summary.py
 
-Reads the studies' tables and nothing else; run it after any study. `tests/test_validation_summary.py` holds
+Reads the studies' tables and nothing else; run it after any study. `tests/studies/test_summary.py` holds
 the committed page to those tables.
 """
 

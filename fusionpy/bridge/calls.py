@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,18 +16,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 import fusionpy
-from fusionpy.engines.figures import ONE_SIZE, write_figure
 from fusionpy.errors import ArgumentError, FusionWarning, OutputError, Problems
-from fusionpy.estimands import Estimand, read_estimands
-from fusionpy.formats.archive import put_model, read_fsn
+from fusionpy.figures import ONE_SIZE, write_figure
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.rescue import rescued
 from fusionpy.formats.stored import holds_fst, open_stored
-from fusionpy.frames import as_table
+from fusionpy.frames.tables import as_table
 from fusionpy.model import FusionModel, Step
+from fusionpy.model.archive import put_model, read_fsn
 from fusionpy.progress import announce
 
 __all__ = ["CALLS", "Answer"]
+
+if TYPE_CHECKING:
+    from fusionpy.analysis.estimand import Estimand
 
 Arguments = dict[str, Any]
 Frames = Mapping[str, Any]  # Arrow tables, paths, or None
@@ -160,6 +162,8 @@ def _names_in(grouping: str | list[str]) -> list[str]:
 
 def _estimands(asked: list[dict[str, Any]], problems: Problems) -> list[Estimand]:
     """Understand analyses, each of which may have a name."""
+    from fusionpy.analysis.questions import read_estimands  # with pandas, which R has no need of else
+
     found: list[Estimand] = []
     for each in asked:
         known = read_estimands({each["how"]: each["what"]}, problems)
@@ -198,7 +202,7 @@ def _has_holes(column: pa.ChunkedArray) -> bool:
 
 
 def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
-    from fusionpy.importances import importance_tables
+    from fusionpy.evaluation.importances import importance_tables
 
     fsn = arguments.pop("fsn")
     of = read_fsn(fsn) if model is None else model

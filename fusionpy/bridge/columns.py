@@ -1,6 +1,6 @@
 """R's columns, in raw buffers, as Arrow's, and back.
 
-A column is told by its name and one of the kinds of `fusionpy.formats.fst_types`, which are R's own. Its
+A column is told by its name and one of the kinds of `fusionpy.formats.r_types`, which are R's own. Its
 values come in pieces, each a buffer of what R has in memory: doubles, 32-bit integers (logical values and
 factors' codes too), the bits of integer64, or texts that end with a zero byte each.
 """
@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.categories import text_levels
 from fusionpy.errors import SchemaError
-from fusionpy.formats.fst_types import (
+from fusionpy.formats.r_types import (
     INT_NA,
     KINDS,
     Kind,
@@ -27,6 +26,7 @@ from fusionpy.formats.fst_types import (
     to_arrow,
     zone_of_field,
 )
+from fusionpy.frames.levels import text_levels
 
 __all__ = ["MOST_ROWS", "Packed", "read_frame", "tell_fields"]
 

@@ -14,14 +14,7 @@ from typing import Any
 from fusionpy.bridge.calls import CALLS, Answer
 from fusionpy.bridge.columns import Packed, read_frame
 from fusionpy.bridge.words import in_r
-from fusionpy.errors import (
-    ArchiveError,
-    ArgumentError,
-    FusionError,
-    FusionWarning,
-    OutputError,
-    SchemaError,
-)
+from fusionpy.errors import ArchiveError, ArgumentError, FusionError, FusionWarning, OutputError, SchemaError
 from fusionpy.model import FusionModel
 from fusionpy.progress import heard_by
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.comparing import Field
-from fusionpy.frames import to_floats
-from fusionpy.validity import METRICS, compare, metrics_of, smooth_metrics
+from fusionpy.evaluation.comparisons import METRICS, compare, metrics_of, smooth_metrics
+from fusionpy.evaluation.observed import Field
+from fusionpy.frames.tables import to_floats
 
 __all__ = ["compared", "smoothed"]
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import fusionpy
+from fusionpy.analysis.questions import read_estimands
 from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey
 from fusionpy.cli.tables import TABLE_ENDINGS, write_table
-from fusionpy.digests import read_note
 from fusionpy.errors import Problems
-from fusionpy.estimands import read_estimands
-from fusionpy.formats.aside import check_writable
+from fusionpy.formats.atomic import check_writable
 from fusionpy.formats.implicates import open_implicates
-from fusionpy.frames import ROWS, to_pandas
+from fusionpy.frames.digests import read_note
+from fusionpy.frames.returned import to_pandas
+from fusionpy.frames.tables import ROWS
 
 __all__ = ["analyze"]
 

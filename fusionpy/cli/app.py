@@ -143,8 +143,8 @@ def _rescued(error: FusionError) -> FusionError:
     """Put a model that could not be written where it can."""
     if not isinstance(error, OutputError) or (trained := error.model) is None:
         return error
-    from fusionpy.formats.archive import put_model
     from fusionpy.formats.rescue import rescued
+    from fusionpy.model.archive import put_model
 
     return rescued(error, lambda path: put_model(trained, path), ".fsn")
 

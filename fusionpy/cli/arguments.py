@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fusionpy.errors import Problems
 
 if TYPE_CHECKING:
-    from fusionpy.schema import Variable
+    from fusionpy.model.variables import Variable
 
 __all__ = [
     "expand_patterns",
@@ -116,7 +116,7 @@ def read_levels(texts: Sequence[str], problems: Problems) -> dict[str, Variable]
     >>> read_levels(["education=none<school<college"], Problems(ArgumentError, ""))["education"].levels
     ('none', 'school', 'college')
     """
-    from fusionpy.schema import Variable
+    from fusionpy.model.variables import Variable
 
     ordered: dict[str, Variable] = {}
     for text in texts:
@@ -145,7 +145,7 @@ def read_trends(texts: Sequence[str], option: str, problems: Problems) -> dict[s
     ... )
     {'rent': {'rooms': 1, 'age': -1}}
     """
-    from fusionpy.rules import parse_rule
+    from fusionpy.model.rules import parse_rule
 
     found: dict[str, dict[str, int]] = {}
     for text in texts:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from fusionpy.cli.arguments import expand_patterns, read_levels, split_names
 from fusionpy.errors import Problems, few
-from fusionpy.frames import is_text
-from fusionpy.schema import Variable, is_number
+from fusionpy.frames.tables import is_text
+from fusionpy.model.variables import Variable, is_number
 
 __all__ = [
     "Declared",

@@ -12,11 +12,11 @@ from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey
 from fusionpy.cli.tables import TABLE_ENDINGS, write_table
 from fusionpy.errors import ArgumentError, Problems, few
-from fusionpy.formats.aside import absolute, check_writable, shown_path
+from fusionpy.formats.atomic import absolute, check_writable, shown_path
 from fusionpy.formats.implicates import open_implicates
-from fusionpy.frames import to_pandas
+from fusionpy.frames.returned import to_pandas
 from fusionpy.model import FusionModel
-from fusionpy.rules import parse_rule
+from fusionpy.model.rules import parse_rule
 
 __all__ = ["score", "validate"]
 

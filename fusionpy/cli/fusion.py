@@ -12,7 +12,7 @@ from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey
 from fusionpy.errors import Problems, settle_seed
-from fusionpy.formats.aside import check_writable
+from fusionpy.formats.atomic import check_writable
 from fusionpy.formats.stored import ENDINGS
 
 __all__ = ["fuse"]

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from fusionpy.errors import ArgumentError, Problems, counted
-from fusionpy.formats.aside import shown_path
+from fusionpy.formats.atomic import shown_path
 from fusionpy.formats.leftovers import sweep
 
 __all__ = ["clean"]

@@ -12,9 +12,9 @@ from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey
 from fusionpy.cli.tables import TABLE_ENDINGS, lay_out, write_table
 from fusionpy.errors import Problems
-from fusionpy.formats.aside import check_writable
-from fusionpy.formats.r_members import obstacles
-from fusionpy.layout import Grid
+from fusionpy.figures.layout import Grid
+from fusionpy.formats.atomic import check_writable
+from fusionpy.model.archive.r_writing import obstacles
 
 __all__ = ["importance", "info"]
 

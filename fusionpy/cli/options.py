@@ -9,14 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fusionpy.cli.arguments import (
-    read_hyper,
-    read_range,
-    read_rules,
-    read_steps,
-    read_trends,
-    whole_number,
-)
+from fusionpy.cli.arguments import read_hyper, read_range, read_rules, read_steps, read_trends, whole_number
 from fusionpy.cli.signatures import REQUIRED
 from fusionpy.errors import Problems
 

@@ -10,14 +10,14 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 import fusionpy
-from fusionpy.categories import noted_levels
 from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.cli.tables import TABLE_ENDINGS, write_table
 from fusionpy.errors import OutputError, Problems
-from fusionpy.formats.aside import check_writable, written_aside
+from fusionpy.formats.atomic import check_writable, written_aside
 from fusionpy.formats.rescue import rescued
+from fusionpy.frames.level_notes import noted_levels
 
 __all__ = ["impute", "prep"]
 

@@ -13,9 +13,9 @@ from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import Survey, open_survey
 from fusionpy.cli.tables import read_table
 from fusionpy.errors import OutputError, Problems
-from fusionpy.formats.aside import absolute, check_writable, shown_path
+from fusionpy.formats.atomic import absolute, check_writable, shown_path
 from fusionpy.formats.leftovers import scratch_folder
-from fusionpy.frames import to_pandas
+from fusionpy.frames.returned import to_pandas
 from fusionpy.model import FusionModel
 
 __all__ = ["report"]

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from fusionpy.categories import without_guesses
 from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared, Settled, as_declared, has_leading_zero, inferred, without
 from fusionpy.cli.dialects import Dialect, find_dialect, is_numeric_text
 from fusionpy.errors import ArgumentError, Problems, SchemaError, alike, few
 from fusionpy.formats.stored import open_stored
-from fusionpy.schema import Variable, is_number
+from fusionpy.frames.levels import without_guesses
+from fusionpy.model.variables import Variable, is_number
 
 __all__ = ["Survey", "common_columns", "open_survey"]
 

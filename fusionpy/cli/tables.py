@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fusionpy.categories import noted_levels
 from fusionpy.cli.surveys import open_survey
-from fusionpy.formats.aside import written_aside
+from fusionpy.figures.layout import Grid
+from fusionpy.formats.atomic import written_aside
 from fusionpy.formats.spreadsheets import as_csv, without_marks
-from fusionpy.frames import to_pandas
-from fusionpy.layout import Grid
+from fusionpy.frames.level_notes import noted_levels
+from fusionpy.frames.returned import to_pandas
 
 __all__ = ["TABLE_ENDINGS", "lay_out", "read_table", "write_table"]
 

@@ -10,7 +10,7 @@ from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import common_columns, open_survey
 from fusionpy.errors import Problems
-from fusionpy.formats.aside import check_writable
+from fusionpy.formats.atomic import check_writable
 from fusionpy.progress import announce
 
 __all__ = ["train"]

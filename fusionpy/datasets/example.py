@@ -13,11 +13,11 @@ from fusionpy.datasets.caching import DownloadError, Record, beside, cache_folde
 from fusionpy.datasets.downloading import Source, bring
 from fusionpy.datasets.fetching import settle_base, settle_digest
 from fusionpy.errors import ArgumentError, FusionError, Problems, shown
-from fusionpy.formats.aside import shown_path
+from fusionpy.formats.atomic import shown_path
 from fusionpy.formats.r_frames import read_r_frame
 from fusionpy.formats.rds import Damaged
 from fusionpy.formats.stored import ENDINGS, holds_fst, open_stored
-from fusionpy.frames import to_pandas
+from fusionpy.frames.returned import to_pandas
 
 __all__ = ["fetch_recs_example", "kept_example", "read_example"]
 

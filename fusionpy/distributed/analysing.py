@@ -11,20 +11,29 @@ from typing import Any, Literal
 import dask
 import numpy as np
 
-from fusionpy.analysis import Tally, conclude, measure
-from fusionpy.distributed.clusters import at_work, check_cluster, n_threads, ranges, results
-from fusionpy.distributed.surveys import Job, Numbering, answers_of, meet, static_beside, stored_finder
+from fusionpy.analysis import Tally, conclude
+from fusionpy.analysis.estimates import Answer, measure
+from fusionpy.analysis.groups import Groups, Levels
+from fusionpy.analysis.measured import Measured, Replicates
+from fusionpy.analysis.questions import Question, ask
+from fusionpy.analysis.rectifying import Rectifier, check_rectifiable
+from fusionpy.analysis.survey import FusedSurvey, Weighing
+from fusionpy.distributed.analysing_tasks import (
+    Job,
+    Numbering,
+    answers_of,
+    meet,
+    static_beside,
+    stored_finder,
+)
+from fusionpy.distributed.client import at_work, check_cluster, n_threads, ranges, results
 from fusionpy.errors import ArgumentError, Problems, shown
-from fusionpy.estimands import Question, ask
-from fusionpy.estimating import Answer, Groups, Levels, Measured, Replicates
-from fusionpy.formats.archive import read_fsn
 from fusionpy.formats.implicates import check_order, open_implicates
 from fusionpy.formats.stored import open_stored
 from fusionpy.model import FusionModel
+from fusionpy.model.archive import read_fsn
+from fusionpy.model.schema import warn_of_negative
 from fusionpy.progress import track
-from fusionpy.rectifying import Rectifier, check_rectifiable
-from fusionpy.schema import warn_of_negative
-from fusionpy.surveying import FusedSurvey, Weighing
 
 __all__ = ["analyze"]
 

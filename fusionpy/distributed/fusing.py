@@ -15,31 +15,23 @@ import dask
 import numpy as np
 import pyarrow as pa
 
-from fusionpy.digests import noted_columns
-from fusionpy.distributed.clusters import at_work, check_cluster, n_threads, ranges, results
+from fusionpy.distributed.client import at_work, check_cluster, n_threads, ranges, results
+from fusionpy.distributed.fusing_tasks import Job, Looked, digest_of, fuse_part, look
 from fusionpy.distributed.partitions import check_data, partitions_of
-from fusionpy.distributed.tasks import Job, Looked, digest_of, fuse_part, look
-from fusionpy.errors import (
-    ArgumentError,
-    OutputError,
-    Problems,
-    SchemaError,
-    few,
-    settle_seed,
-    shown,
-)
-from fusionpy.formats.archive import put_model, read_fsn
-from fusionpy.formats.aside import absolute, check_apart, shown_path, written_aside
+from fusionpy.drawing.predictions import members_of
+from fusionpy.errors import ArgumentError, OutputError, Problems, SchemaError, few, settle_seed, shown
+from fusionpy.formats.atomic import absolute, check_apart, shown_path, written_aside
 from fusionpy.formats.folders import MODEL, RECORD, Record, read_record, write_record
 from fusionpy.formats.leftovers import is_left, own_file, sweep, sync_folder
 from fusionpy.formats.stored import is_finished
 from fusionpy.formats.widths import common_type
-from fusionpy.frames import ROWS, take_names
+from fusionpy.frames.digests import noted_columns
+from fusionpy.frames.tables import ROWS, take_names
+from fusionpy.fusion.chunks import noted, warn_of_strangers
 from fusionpy.model import BLOCK_POOL, FusionModel
-from fusionpy.pieces import noted, warn_of_strangers
-from fusionpy.predicting import members_of
+from fusionpy.model.archive import put_model, read_fsn
+from fusionpy.model.ranges import Tally
 from fusionpy.progress import announce, track
-from fusionpy.ranges import Tally
 
 __all__ = ["fuse"]
 

@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from fusionpy.errors import ArgumentError, Problems, shown
-from fusionpy.formats.aside import shown_path
+from fusionpy.formats.atomic import shown_path
 from fusionpy.formats.folders import parts_of
 from fusionpy.formats.stored import open_stored
 from fusionpy.formats.widths import joined
-from fusionpy.frames import Table, as_table
+from fusionpy.frames.tables import Table, as_table
 
 __all__ = ["PARTITION_ROWS", "Window", "check_data", "partitions_of", "table_of"]
 

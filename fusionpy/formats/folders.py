@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionpy.errors import counted
-from fusionpy.formats.aside import written_aside
+from fusionpy.formats.atomic import written_aside
 from fusionpy.formats.notes import read_json
 
 __all__ = ["MODEL", "RECORD", "Part", "Record", "part_path", "parts_of", "read_record", "write_record"]

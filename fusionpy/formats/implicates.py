@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fusionpy.digests import digest_columns, moved_columns, read_note
 from fusionpy.errors import ArgumentError, SchemaError, few
-from fusionpy.formats.aside import shown_path
-from fusionpy.formats.stored import NoLabels, Run, Stored, noted_attributes, open_stored, runs_of
-from fusionpy.frames import FIRST, ROWS, Table, Unreadable, as_table, attributes_of
+from fusionpy.formats.atomic import shown_path
+from fusionpy.formats.labels import NoLabels, Run, runs_of
+from fusionpy.formats.stored import Stored, noted_attributes, open_stored
+from fusionpy.frames.digests import digest_columns, moved_columns, read_note
+from fusionpy.frames.returned import attributes_of
+from fusionpy.frames.tables import FIRST, ROWS, Table, Unreadable, as_table
 from fusionpy.kernels.digests import Digest
 
 __all__ = ["Implicates", "check_order", "open_implicates"]

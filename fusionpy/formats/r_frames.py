@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from fusionpy.formats.fst_types import INT_NA, KINDS, field_of, to_arrow
+from fusionpy.formats.r_types import INT_NA, KINDS, field_of, to_arrow
 from fusionpy.formats.rds import Damaged, read_rda
-from fusionpy.formats.rds_values import RValue
+from fusionpy.formats.rds.values import RValue
 
 __all__ = ["read_r_frame"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fusionpy.errors import OutputError
-from fusionpy.formats.aside import shown_path
+from fusionpy.formats.atomic import shown_path
 
 __all__ = ["rescued"]
 

@@ -17,45 +17,37 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fusionpy.categories import (
-    FOR_PANDAS,
+from fusionpy.errors import ArgumentError
+from fusionpy.formats.atomic import shown_path, written_aside
+from fusionpy.formats.folders import Part, parts_of
+from fusionpy.formats.fst import FstFile, FstWriter, open_fst
+from fusionpy.formats.fst.header import NOTE_KEY
+from fusionpy.formats.labels import NoLabels, Run, runs_of
+from fusionpy.formats.notes import read_json, without_bad_notes
+from fusionpy.formats.pages import Scale, open_scale
+from fusionpy.formats.widths import Different, brought, common_schema
+from fusionpy.frames.level_notes import (
     LEVELS_KEY,
     LOST,
     LevelNotes,
     Told,
-    noted_types,
     original_schema,
-    restored,
-    seen_levels,
     told_levels,
-    typed_levels,
-    with_guesses,
     without_levels,
 )
-from fusionpy.errors import ArgumentError
-from fusionpy.formats.aside import shown_path, written_aside
-from fusionpy.formats.folders import Part, parts_of
-from fusionpy.formats.fst import FstFile, FstWriter, open_fst
-from fusionpy.formats.fst_header import NOTE_KEY
-from fusionpy.formats.notes import read_json, without_bad_notes
-from fusionpy.formats.pages import Scale, open_scale
-from fusionpy.formats.widths import Different, brought, common_schema
+from fusionpy.frames.levels import FOR_PANDAS, noted_types, restored, seen_levels, typed_levels, with_guesses
 
 __all__ = [
     "ENDINGS",
-    "NoLabels",
     "Reader",
-    "Run",
     "Stored",
     "holds_fst",
     "is_finished",
     "is_fst",
     "noted_attributes",
     "open_stored",
-    "runs_of",
     "with_metadata",
     "write_stored",
 ]
@@ -72,11 +64,6 @@ ZONELESS = "zoneless"  # likewise: times that R has in UTC, and that had no zone
 COMPRESS = 90  # of fst files, as the reference writes them
 ROWS_AT_ONCE = 2**20  # of a file's column M
 Reader = Callable[[int, int, Sequence[str], int], pa.Table]  # first row, number of rows, columns, threads
-Run = tuple[Any, int]  # a value of M, and how many rows have it in succession
-
-
-class NoLabels(Exception):  # noqa: N818  (told to the user as a problem of the file)
-    """A column M that does not number implicates."""
 
 
 def with_metadata(schema: pa.Schema, attributes: Mapping[str, object]) -> pa.Schema:
@@ -591,28 +578,3 @@ def _parquet_runs(path: Path, metadata: pq.FileMetaData, scale: Scale) -> Iterat
         with pq.ParquetFile(path, metadata=metadata) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE, [g], ["M"], use_threads=False):
                 yield from runs_of(batch.column(0))
-
-
-def runs_of(column: pa.Array) -> list[Run]:
-    """Tell the runs of equal values.
-
-    Raises
-    ------
-    NoLabels
-        If it holds anything but whole numbers.
-
-    Examples
-    --------
-    >>> runs_of(pa.array([1, 1, 2]))
-    [(1, 2), (2, 1)]
-    """
-    if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise NoLabels
-    if not len(column):
-        return []
-    encoded = pc.run_end_encode(column)
-    values = encoded.values.to_pylist()
-    if any(value % 1 != 0 for value in values):  # NaN and infinite ones, too
-        raise NoLabels
-    ends = np.asarray(encoded.run_ends.to_numpy(zero_copy_only=False))
-    return list(zip(values, np.diff(ends, prepend=0).tolist(), strict=True))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from fusionpy.errors import few
-from fusionpy.frames import is_text
+from fusionpy.frames.tables import is_text
 
 __all__ = ["Different", "brought", "common_schema", "common_type", "joined"]
 

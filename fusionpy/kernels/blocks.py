@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from fusionpy.kernels.instructions import BLOCK
+from fusionpy.kernels.forest.instructions import BLOCK
 
 __all__ = ["TRANSFORMS", "begin_block", "finish_block"]
 

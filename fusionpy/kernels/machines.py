@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.kernels.instructions import (
+from fusionpy.kernels.forest.instructions import (
     BITS,
     BLOCK,
     FORK_1,

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from fusionpy.kernels.blocks import begin_block, finish_block
-from fusionpy.kernels.instructions import (
+from fusionpy.kernels.forest.instructions import (
     BITS,
     BLOCK,
     FORK_1,

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fusionpy.kernels.blocks import begin_block, finish_block
-from fusionpy.kernels.instructions import (
+from fusionpy.kernels.forest.instructions import (
     BITS,
     BLOCK,
     FORK_1,

@@ -10,6 +10,6 @@ file that was forged for it.
 """
 
 from fusionpy.r.comparison import compare_with_r
-from fusionpy.r.handing import from_r, read_rda, read_rds, to_r
+from fusionpy.r.objects import from_r, read_rda, read_rds, to_r
 
 __all__ = ["compare_with_r", "from_r", "read_rda", "read_rds", "to_r"]

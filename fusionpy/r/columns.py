@@ -11,18 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.formats.fst_columns import levels_array
-from fusionpy.formats.fst_types import (
-    KINDS,
-    Kind,
-    field_of,
-    from_arrow,
-    kind_of_field,
-    to_arrow,
-    zone_of_field,
-)
-from fusionpy.frames import Unreadable, is_text
-from fusionpy.r.starting import helper, rinterface
+from fusionpy.formats.fst.columns import levels_array
+from fusionpy.formats.r_types import KINDS, Kind, field_of, from_arrow, kind_of_field, to_arrow, zone_of_field
+from fusionpy.frames.tables import Unreadable, is_text
+from fusionpy.r.session import helper, rinterface
 
 __all__ = ["KIND_KEY", "Facts", "facts_of", "give_column", "give_text", "take_column", "take_text"]
 

@@ -17,25 +17,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fusionpy.errors import (
-    ArgumentError,
-    FusionError,
-    Problems,
-    SchemaError,
-    grouped,
-    meant,
-    settle_seed,
-)
+from fusionpy.errors import ArgumentError, FusionError, Problems, SchemaError, grouped, meant, settle_seed
 from fusionpy.formats.leftovers import scratch_folder
-from fusionpy.frames import Table, Unreadable, as_table, is_text, take_names
+from fusionpy.frames.tables import Table, Unreadable, as_table, is_text, take_names
 from fusionpy.fusion import fuse
-from fusionpy.planning import check_roles, plan_steps
+from fusionpy.model.columns import NO_COLUMN
 from fusionpy.progress import announce, track
-from fusionpy.r.handing import read_rds, to_r, value_to_r
 from fusionpy.r.marginals import Group, estimate, groups_of, statistics_of, tabulate
-from fusionpy.r.starting import find_r, helper, rinterface
-from fusionpy.schema import NO_COLUMN
+from fusionpy.r.objects import read_rds, to_r, value_to_r
+from fusionpy.r.session import find_r, helper, rinterface
 from fusionpy.training import train
+from fusionpy.training.planning import check_roles, plan_steps
 
 __all__ = ["compare_with_r"]
 

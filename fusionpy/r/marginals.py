@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.errors import FusionError, few
-from fusionpy.frames import to_floats
+from fusionpy.frames.tables import to_floats
 from fusionpy.kernels.classes import cut_classes
-from fusionpy.schema import is_number
+from fusionpy.model.variables import is_number
 
 __all__ = ["Group", "Statistic", "estimate", "groups_of", "statistics_of", "tabulate"]
 

@@ -9,17 +9,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from fusionpy.engines.browser import find_browser, print_pdf
 from fusionpy.errors import ArgumentError, OutputError, Problems, few, shown
-from fusionpy.formats.archive import read_fsn
-from fusionpy.formats.aside import check_writable, shown_path, written_aside
+from fusionpy.figures.browser import find_browser, print_pdf
+from fusionpy.formats.atomic import check_writable, shown_path, written_aside
 from fusionpy.formats.leftovers import scratch_folder
 from fusionpy.model import FusionModel
+from fusionpy.model.archive import read_fsn
 from fusionpy.progress import announce
+from fusionpy.reporting.arguments import check_texts, take_date, take_paths, take_samples, take_texts
+from fusionpy.reporting.data import data_section
 from fusionpy.reporting.exhibits import Section, Table, numbered
 from fusionpy.reporting.files import prepare_folder, write_tables
-from fusionpy.reporting.inputs import check_texts, take_date, take_paths, take_samples, take_texts
 from fusionpy.reporting.methods import limits_section, methods_section, reproducibility_section
+from fusionpy.reporting.model import importance_section, model_section
 from fusionpy.reporting.numbers import count
 from fusionpy.reporting.page import render
 from fusionpy.reporting.results import (
@@ -30,8 +32,6 @@ from fusionpy.reporting.results import (
     validation_section,
 )
 from fusionpy.reporting.samples import Sample
-from fusionpy.reporting.surveys import data_section
-from fusionpy.reporting.trained import importance_section, model_section
 
 __all__ = ["report"]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionpy.errors import OutputError
-from fusionpy.formats.aside import absolute, shown_path, written_aside
+from fusionpy.formats.atomic import absolute, shown_path, written_aside
 from fusionpy.formats.leftovers import own_file, sweep
 from fusionpy.formats.spreadsheets import as_csv
 from fusionpy.reporting.exhibits import Table

@@ -9,8 +9,8 @@ from fusionpy.kernels.scaling import percentiles
 from fusionpy.kernels.ties import is_tied
 from fusionpy.model import FusionModel
 from fusionpy.reporting.exhibits import Section
+from fusionpy.reporting.model import train_call
 from fusionpy.reporting.numbers import count, significant
-from fusionpy.reporting.trained import train_call
 
 __all__ = ["limits_section", "methods_section", "reproducibility_section"]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from fusionpy.reporting.drawings import inline_svg
 from fusionpy.reporting.exhibits import Figure, Section
 from fusionpy.reporting.references import Citations
+from fusionpy.reporting.svg import inline_svg
 
 if TYPE_CHECKING:
     import jinja2

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from fusionpy.kernels.distances import kolmogorov, total_variation
 from fusionpy.model import FusionModel
-from fusionpy.ranges import Range, learn_ranges, strangers, tally, told_range
+from fusionpy.model.ranges import Range, learn_ranges, strangers, tally, told_range
+from fusionpy.model.variables import Variable
 from fusionpy.reporting.exhibits import Table, plain_table
 from fusionpy.reporting.numbers import fixed, percent, significant
 from fusionpy.reporting.samples import (
@@ -25,7 +26,6 @@ from fusionpy.reporting.samples import (
     mean_spread,
     shares_of,
 )
-from fusionpy.schema import Variable
 
 __all__ = ["predictors_table"]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
-from fusionpy.engines.charts import score_dots
-from fusionpy.engines.figures import ALL_SIZE, ONE_SIZE, svg_text
 from fusionpy.errors import ArgumentError, few, shown
-from fusionpy.frames import as_table
+from fusionpy.figures import ALL_SIZE, ONE_SIZE, svg_text
+from fusionpy.figures.charts import score_dots
+from fusionpy.frames.tables import as_table
 from fusionpy.reporting.exhibits import Figure, Section, Table, chunks, in_parts, plain_table
 from fusionpy.reporting.numbers import count, decimals_for, fixed, is_missing, percent, significant
 

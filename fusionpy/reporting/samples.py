@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusionpy.errors import SchemaError
-from fusionpy.frames import Table as Survey
+from fusionpy.frames.tables import Table as Survey
 from fusionpy.kernels.estimates import group_moments, group_shares
 from fusionpy.model import FusionModel
+from fusionpy.model.variables import Variable
 from fusionpy.reporting.numbers import is_missing
-from fusionpy.schema import Variable
 
 __all__ = ["KINDS", "Sample", "blank", "class_names", "encode", "levels_text", "mean_spread", "shares_of"]
 

@@ -6,7 +6,7 @@
 from pathlib import Path
 
 import fusionpy
-from fusionpy.formats.archive import FORMAT_VERSION
+from fusionpy.model.archive import FORMAT_VERSION
 
 HERE = Path(__file__).parent
 X = ["region", "urban", "tenure", "hh_size", "rooms"]

@@ -24,15 +24,15 @@ import original
 import pandas as pd
 import pyarrow as pa
 import pytest
-from test_archive import FAST
-from test_original import BLOCK, MANY, RECIPIENTS, TINY, X, as_text, strip
+from archived import FAST, X
+from stripped import BLOCK, MANY, RECIPIENTS, TINY, as_text, strip
 
 import fusionpy
 from fusionpy.errors import ArchiveError, FusionError
 from fusionpy.formats.fst import pack_fst, read_fst
 from fusionpy.formats.rds import read_rds
-from fusionpy.formats.rds_values import NA_INTEGER, RValue, call, character, double, integer, r_list
-from fusionpy.formats.rds_writer import write_rds
+from fusionpy.formats.rds.values import NA_INTEGER, RValue, call, character, double, integer, r_list
+from fusionpy.formats.rds.writer import write_rds
 
 Members = list[tuple[str, bytes]]
 TRIALS = Path(__file__).resolve().parents[3] / "shared/reference/original/archive_trials.json"

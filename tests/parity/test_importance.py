@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from fusionpy.bridge.calls import CALLS
-from fusionpy.engines import boosting
-from fusionpy.engines.splits import split_totals
-from fusionpy.importances import MEASURES, model_shares, summarise
+from fusionpy.engines.lightgbm import boosting
+from fusionpy.engines.lightgbm.splits import split_totals
+from fusionpy.evaluation.importances import MEASURES, model_shares, summarise
 
 
 @pytest.fixture(scope="module")

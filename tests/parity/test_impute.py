@@ -13,8 +13,8 @@ import pytest
 from scipy.stats import ks_2samp
 
 import fusionpy
-from fusionpy.imputation import impute
 from fusionpy.kernels.scores import fair_brier, fair_crps
+from fusionpy.preparation.imputation import impute
 
 M = 20
 UNRELATED = "race"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fusionpy.errors import ArgumentError, FusionWarning
-from fusionpy.monotone import monotonic
+from fusionpy.preparation.monotone import monotonic
 
 # What it warns of, and how we say it. That an observation is deleted is said wherever no `x` is 0; nothing is
 # lost. "other" is of missing weights, and of points that are drawn.

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusionpy.engines.lasso import has_glmnet
-from fusionpy.screening import prep_xy
+from fusionpy.engines.glmnet import has_glmnet
+from fusionpy.preparation.screening import prep_xy
 
 COMMON = slice(1, 14)
 FIRST = {

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusionpy.engines import boosting
+from fusionpy.engines.lightgbm import boosting
 from fusionpy.kernels.clusters import nearest
 from fusionpy.kernels.inflation import is_inflated
 from fusionpy.kernels.integer_weights import integerize_weights

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from marginals import M, differs, marginals, spoilt, t_statistics
+from rvalues import identical
 from scipy import stats
-from test_rds import identical
 
 import fusionpy
+from fusionpy.evaluation.importances import MEASURES
 from fusionpy.formats.fst import read_fst
-from fusionpy.formats.r_members import r_members
 from fusionpy.formats.rds import read_rds
-from fusionpy.importances import MEASURES
+from fusionpy.model.archive.r_writing import r_members
 
 
 @pytest.fixture(scope="module", params=["readme", "block"])

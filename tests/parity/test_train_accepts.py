@@ -11,7 +11,7 @@ import pytest
 
 import fusionpy
 from fusionpy import ArgumentError, FusionError, FusionWarning, SchemaError
-from fusionpy.engines import boosting
+from fusionpy.engines.lightgbm import boosting
 from fusionpy.kernels.scaling import percentiles
 
 X = ["region", "rooms", "income"]

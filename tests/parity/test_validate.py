@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import t as student
 
 from fusionpy.bridge.calls import CALLS
+from fusionpy.evaluation.validation import validate
 from fusionpy.kernels.classes import cut_classes
-from fusionpy.validity import validate
 
 KEYS = ["id", "y", "level"]
 

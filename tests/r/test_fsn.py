@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_archive import FAST, METHODS, SURVEY, X, Y
+from archived import FAST, METHODS, SURVEY, X, Y
 
 import fusionpy
-from fusionpy.engines import boosting
+from fusionpy.engines.lightgbm import boosting
 from fusionpy.formats.fst import read_fst
 from fusionpy.kernels.clusters import nearest
 from fusionpy.kernels.draws import draw_donors

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_rds import identical
+from rvalues import identical
 
-from fusionpy.formats.rds import NotPlain, read_rds
-from fusionpy.formats.rds_values import is_na
-from fusionpy.formats.rds_writer import write_rds
+from fusionpy.formats.rds import read_rds
+from fusionpy.formats.rds.reader import NotPlain
+from fusionpy.formats.rds.values import is_na
+from fusionpy.formats.rds.writer import write_rds
 
 pytestmark = pytest.mark.r
 SCRIPT = Path(__file__).with_name("rds.R")

@@ -26,7 +26,7 @@ from patience import PATIENCE
 
 from fusionpy import datasets, fuse, train
 from fusionpy.errors import ArgumentError, FusionError, FusionWarning, SchemaError
-from fusionpy.r import compare_with_r, from_r, marginals, read_rda, read_rds, starting, to_r
+from fusionpy.r import compare_with_r, from_r, marginals, read_rda, read_rds, session, to_r
 
 HAS_RPY2 = any(distributions(name="rpy2-rinterface"))
 pytestmark = [
@@ -59,7 +59,7 @@ def frames(tmp_path_factory):
 @pytest.fixture(scope="module")
 def r():
     """Evaluate R in this process."""
-    return starting.rinterface().evalr
+    return session.rinterface().evalr
 
 
 # What R says of a frame, and what we read.
@@ -498,28 +498,28 @@ def test_without_rpy2(monkeypatch):
     def absent(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(starting, "distribution", absent)
+    monkeypatch.setattr(session, "distribution", absent)
     with pytest.raises(ImportError, match=r'needs rpy2, which is not installed: pip install "fusionpy\[r\]"'):
-        starting.rinterface.__wrapped__()
+        session.rinterface.__wrapped__()
 
 
 def test_without_r(monkeypatch, tmp_path):
     monkeypatch.delenv("R_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FusionError, match="no R on the path"):
-        starting.find_r()
+        session.find_r()
     monkeypatch.setenv("R_HOME", str(tmp_path / "absent"))
     with pytest.raises(FusionError, match="which is no folder"):
-        starting.find_r()
+        session.find_r()
 
 
 def test_rpy2_that_does_not_go_with_r(monkeypatch):
     def fail(name):
         raise ImportError("undefined symbol: R_getVar")
 
-    monkeypatch.setattr(starting.importlib, "import_module", fail)
+    monkeypatch.setattr(session.importlib, "import_module", fail)
     with pytest.raises(ImportError, match=r"undefined symbol.*\n.*rpy2-rinterface<3.6.6"):
-        starting.rinterface.__wrapped__()
+        session.rinterface.__wrapped__()
 
 
 # R's fusionModel beside fusionpy.

@@ -182,7 +182,7 @@ def test_quantiles_of_equal_values_with_unequal_weights_in_both_orders(tmp_path)
 
 def cases():
     """Published ones, then random ones of every shape."""
-    # SAS/STAT User's Guide, PROC MIANALYZE: see tests/test_rubin.py.
+    # SAS/STAT User's Guide, PROC MIANALYZE: see tests/kernels/test_rubin.py.
     oxygen = [47.0120, 47.2407, 47.4995, 47.1485, 47.0042], [0.95984, 0.93540, 1.00766, 0.95439, 0.96528]
     pulse = [171.216, 171.244, 171.909, 171.146, 172.072], [1.59910, 1.75638, 1.85795, 1.75011, 1.84807]
     found = [{"q": q, "u": [s**2 for s in se], "complete": 30} for q, se in (oxygen, pulse)]

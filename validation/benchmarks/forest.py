@@ -25,9 +25,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import fusionpy
-from fusionpy.engines import boosting
-from fusionpy.engines.trees import trees_of
-from fusionpy.frames import as_table
+from fusionpy.engines.lightgbm import boosting
+from fusionpy.engines.lightgbm.trees import trees_of
+from fusionpy.frames.tables import as_table
 from fusionpy.kernels.forest import cuts_of, encode_columns, grow, predict
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

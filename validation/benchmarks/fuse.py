@@ -91,13 +91,13 @@ def _warm_up(folder: str) -> Any:
     import pyarrow.parquet as pq
 
     import fusionpy
-    from fusionpy import predicting
+    from fusionpy.drawing import predictions
 
     few = next(pq.ParquetFile(Path(folder) / "recipient.parquet").iter_batches(1_000))
     model = fusionpy.read_fsn(Path(folder) / "model.fsn")
-    before, predicting.WORTHWHILE = predicting.WORTHWHILE, 0
+    before, predictions.WORTHWHILE = predictions.WORTHWHILE, 0
     fusionpy.fuse(pa.Table.from_batches([few]), model, seed=SEED, quiet=True)
-    predicting.WORTHWHILE = before
+    predictions.WORTHWHILE = before
     return model
 
 
@@ -116,10 +116,10 @@ def by_forest(clock: Any, *, folder: str, M: int, cores: int) -> dict[str, Any]:
 
 def by_lightgbm(clock: Any, *, folder: str, M: int, cores: int) -> dict[str, Any]:
     """Fuse by the boosters' own predictions."""
-    from fusionpy import predicting
+    from fusionpy.drawing import predictions
 
     model = _warm_up(folder)
-    predicting.WORTHWHILE = 10**18
+    predictions.WORTHWHILE = 10**18
     with clock:
         told = _fuse(folder, model, M=M, cores=cores, retain="hid")
     return told | {"cpu_per_implicate": clock.told["cpu"] / M, "check": _digest(folder)}
@@ -155,11 +155,11 @@ def call(clock: Any, *, folder: str, cache: str) -> None:
     """Fuse few rows."""
     os.environ["NUMBA_CACHE_DIR"] = cache
     import fusionpy
-    from fusionpy import predicting
+    from fusionpy.drawing import predictions
 
     model = fusionpy.read_fsn(Path(folder) / "model.fsn")
 
-    predicting.WORTHWHILE = 0
+    predictions.WORTHWHILE = 0
     with clock:
         _fuse(folder, model, M=1, cores=1)
 

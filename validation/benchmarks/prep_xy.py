@@ -20,9 +20,9 @@ from measuring import asked, compare, save, summary
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
-import fusionpy.screening.ordering as ordering
+import fusionpy.preparation.ordering as ordering
 from fusionpy.kernels.lasso import Path as LassoPath
-from fusionpy.screening import prep_xy
+from fusionpy.preparation.screening import prep_xy
 
 HOW: dict[str, Any] = {"cor_thresh": 0.025, "lasso_thresh": 0.99, "xmax": 100, "seed": 1, "quiet": True}
 

@@ -53,12 +53,12 @@ def posed(small: bool, refits: int, variables: int = 8) -> dict[str, Any]:
     import numpy as np
 
     from fusionpy.errors import Problems, SchemaError
-    from fusionpy.frames import as_table
-    from fusionpy.learning import refit_counts
-    from fusionpy.model import METHODS
-    from fusionpy.planning import plan_steps
-    from fusionpy.rules import read_rules
-    from fusionpy.schema import Schema
+    from fusionpy.frames.tables import as_table
+    from fusionpy.model.options import METHODS
+    from fusionpy.model.rules import read_rules
+    from fusionpy.model.schema import Schema
+    from fusionpy.training.planning import plan_steps
+    from fusionpy.training.refits import refit_counts
 
     table, y, x = donors(small, variables)
     problems = Problems(SchemaError, "", "")
@@ -93,7 +93,7 @@ def told(models: dict[str, list[Any]]) -> dict[str, Any]:
 
 def ours(clock: Clock, *, small: bool, refits: int, variables: int, cores: int) -> dict[str, Any]:
     """Fit with fusionpy, pools and all."""
-    from fusionpy.learning import learn_steps
+    from fusionpy.training.fitting import learn_steps
 
     def tick(done: int = 1, doing: str | None = None) -> None:
         pass
@@ -119,13 +119,13 @@ def loop(
     import lightgbm as lgb
     import numpy as np
 
-    from fusionpy import posing
     from fusionpy.progress import track
+    from fusionpy.training import targets
 
     given = posed(small, refits, variables)
     threads = 1 if variant == "one" else cores
     with track("", 0, True) as tick:
-        work = posing.Work(  # targets, labels and folds as train() has them
+        work = targets.Work(  # targets, labels and folds as train() has them
             given["plans"],
             given["schema"],
             given["matrix"],
@@ -157,7 +157,7 @@ def loop(
     number = 0
     with clock:
         for step in range(len(work.plans)):
-            for target, sample, _ in posing.pose(work, step):
+            for target, sample, _ in targets.pose(work, step):
                 params = hyper | {
                     "objective": target.objective,
                     "metric": metric.get(target.objective, "quantile"),
@@ -166,7 +166,7 @@ def loop(
                     "feature_pre_filter": False,
                     "deterministic": True,
                     "force_col_wise": True,
-                    "seed": posing.seed_of(SEED, number),
+                    "seed": targets.seed_of(SEED, number),
                 }
                 if target.objective == "multiclass":
                     params["num_class"] = target.n_classes
@@ -184,7 +184,7 @@ def loop(
                     weight = sample.weight[rows] * count[rows]
                     data = fresh(sample).subset(rows.tolist())
                     data.construct().set_weight(weight / weight.mean())
-                    params["seed"] = posing.seed_of(SEED, number, refit + 1)
+                    params["seed"] = targets.seed_of(SEED, number, refit + 1)
                     models[target.name].append(lgb.train(params, data, num_boost_round=rounds))
                 number += 1
     return told(models)

@@ -1,4 +1,4 @@
-# The figures of a validation, as the Python side draws them too (fusionpy/engines/figures.py).
+# The figures of a validation, as the Python side draws them too (fusionpy/figures/__init__.py).
 
 METRICS <- c("est", "vad", "moe")
 # Okabe and Ito's colours without yellow, each told from its neighbours under every common colour blindness.

@@ -49,7 +49,7 @@ monotonic <- function(x, y, w = NULL, preserve = TRUE, expend = TRUE, fast = TRU
   fitted
 }
 
-# What Python's `monotonic()` (fusionpy/monotone.py) does, in R, for plain vectors, which are sent to Python neither as
+# What Python's `monotonic()` (fusionpy/preparation/monotone.py) does, in R, for plain vectors, which are sent to Python neither as
 # JSON nor in a thread. Tests hold the two together. NULL: Python is to do it, or to tell what is wrong.
 
 FEW_POINTS <- 40 # below, a fixed span

@@ -1,0 +1,342 @@
+"""analyze(): estimates from implicates, with margins of error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fusionpy.analysis.combining import pool_answers
+from fusionpy.analysis.estimates import Answer, answer, measure
+from fusionpy.analysis.groups import Groups, Levels
+from fusionpy.analysis.measured import Measured, Replicates
+from fusionpy.analysis.questions import Layout, Question, ask
+from fusionpy.analysis.rectifying import Rectifier, check_rectifiable
+from fusionpy.analysis.survey import Array, FusedSurvey, Weighing, check_columns
+from fusionpy.analysis.table import Estimates, stack, tabulate
+from fusionpy.errors import few, warn
+from fusionpy.formats.implicates import open_implicates
+from fusionpy.frames.returned import return_table
+from fusionpy.model import FusionModel
+from fusionpy.model.archive import read_fsn
+from fusionpy.model.schema import warn_of_negative
+from fusionpy.progress import track
+
+__all__ = ["Estimates", "Tally", "analyze", "conclude"]
+
+By = str | Sequence[str | Sequence[str]] | None
+
+
+@dataclass
+class Tally:
+    """What is found by one grouping, implicate after implicate.
+
+    Attributes
+    ----------
+    groups : Groups
+    answers : list of list of Answer
+        Per estimand, one per implicate.
+    kept : sequence of Measured
+        What each estimand is of; of the last implicate.
+    rectifier : Rectifier or None
+    n_rows : (k,) float64
+        Records of each group, whatever their weight and values, of all implicates together.
+    """
+
+    groups: Groups
+    answers: list[list[Answer]]
+    kept: Sequence[Measured] = ()
+    rectifier: Rectifier | None = None
+    n_rows: Array = field(default_factory=lambda: np.zeros(0))
+
+    def count(self, cell: NDArray[np.intp]) -> None:
+        """Count an implicate's records."""
+        found = np.bincount(cell, minlength=len(self.groups)).astype(np.float64)
+        found[: len(self.n_rows)] += self.n_rows
+        self.n_rows = found
+
+
+def analyze(
+    x: Mapping[str, Any] | str | Sequence[str],
+    implicates: Any,
+    *,
+    static: Any = None,
+    weight: str | None = None,
+    rep_weights: str | Sequence[str] | None = None,
+    by: By = None,
+    fun: Callable[[Any], Any] | None = None,
+    var_scale: float | str | tuple[str, float] = 4,
+    pooling: Literal["barnard-rubin", "rubin", "fusionacs"] = "barnard-rubin",
+    level: float = 0.90,
+    cores: int = 1,
+    rectify: FusionModel | str | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+    layout: Layout = "fusionpy",
+) -> Any:
+    r"""Estimate means, shares, totals, quantiles and more from implicates, with margins of error.
+
+    Parameters
+    ----------
+    x : mapping, str or sequence of str
+        What to estimate: a mapping of statistics to columns, ``{"mean": ["kwh", "fuel"], "p90": "kwh"}``, or
+        text, ``"mean(kwh)"``, ``["bill = sum(kwh)", "quantile(kwh, 0.9)", "ratio(kwh, rooms)"]``, or as
+        fusionACS has it, ``["avg_kwh ~ mean(kwh)", "~ median(kwh)"]``. Statistics are "mean" and "sum", or
+        "total" (of categorical columns: the proportion and the count of each level), "proportion" or "prop",
+        "count", "median", "quantile" or a percentile such as "p90", "ratio" of two columns'
+        totals, "share" of the total that falls to the group, "gini", and "custom": a function (or a mapping
+        of names to functions) of a group's records and their weights that returns a number, or a mapping of
+        names to numbers. Each call gets a frame of its own, which it may change.
+    implicates : pandas or polars DataFrame, pyarrow Table, or path
+        What `fuse` returned, or the file it wrote (Parquet, or ``.fsd`` of R), or the folder that
+        `fusionpy.distributed.fuse` wrote. Files are read one implicate at a time, and only the columns that
+        are needed.
+    static : pandas or polars DataFrame, or pyarrow Table, optional
+        Columns that are not simulated: one row per recipient, in the implicates' order. Another order is
+        refused where digests of the recipient's columns, which `fuse` notes, or columns that both have, tell
+        of it; further columns, missing ones and other values are not.
+    weight : str, optional
+        Column of survey weights, in `static` or in the implicates, each of which is then weighted by its own.
+        Missing: all are 1. Negative ones count as 0.
+    rep_weights : sequence of str, optional
+        The recipient survey's replicate weights, any number of them. Negative ones, as the American Community
+        Survey has them, are used as they are; in quantiles and Gini coefficients they count as 0.
+    by : str or sequence of str, or sequence of several of these, optional
+        Estimate for every combination of these columns, simulated ones too. A missing value makes a group.
+        Several groupings at once are a list that has lists in it: ``["np", ["np", "county"], []]`` estimates
+        by `np`, by `np` and `county`, and over all, each as a call of its own would. Columns that are called
+        as the result's own (`n`, `y`, `level`, `type`, `est`, ...) are refused.
+    fun : callable, optional
+        Called with each implicate's data frame (and the columns of `static`), returns a data frame of further
+        columns that `x` and `by` may name.
+    var_scale : float or str
+        What replicate weights are worth: the variance is `var_scale` times the mean squared difference of
+        replicate estimates from the full-sample one. Or the design: "sdr" (successive differences, as the
+        American Community Survey; 4), "brr" (1), "fay" or ("fay", rho) (1 / (1 - rho)²; rho 0.5 unless
+        given, as RECS 2015), "jk1" (R - 1, as RECS 2020), "bootstrap" (R / (R - 1)).
+    pooling : {"barnard-rubin", "rubin", "fusionacs"}
+        How margins are made. See Notes.
+    level : float
+        Of the margins and intervals.
+    cores : int
+        Threads. The result does not depend on it.
+    rectify : FusionModel or path, optional
+        Add to means, proportions and sums the donors' mean residual in the same group, whose columns must be
+        predictors of the model: what the model has wrong about the group is mended at the price of the
+        donors' sampling error. The group is that of all donors: where recipients are of a part of the donors'
+        population (one state, say), let `by` name that part, too.
+    seed : int
+        For variances that are drawn: of "custom" without replicate weights, of medians with
+        ``pooling="rubin"``.
+    quiet : bool
+        No progress.
+    layout : {"fusionpy", "fusionModel", "fusionacs"}
+        Whose table it is to be. "fusionModel": columns of `by`, `N` (the group's rows in all implicates,
+        divided by M and cut), `y`, `level`, `type`, `est`, `moe`, in its order of rows (missing groups
+        first). "fusionacs": `lhs` (the name), `rhs` (``mean(kwh)``), `type`, columns of `by`, `level`,
+        `N_eff`, `est`, `moe` and `cv`, the coefficient of variation in percent, in the order of `x`; as its
+        public documentation shows. What else there is comes after.
+
+    Returns
+    -------
+    the kind of table that `implicates` is (for a file: that `static` is, or pandas)
+        One row per group, variable, level and statistic, sorted by them: the columns of `by`; `n`, records
+        of positive weight with a value, per implicate; `n_eff`, the effective sample size; `y`; `level` of a
+        categorical variable; `type`; `est`; `se`; `df`; `moe`, half the width of the interval; `lower` and
+        `upper`; `fmi`, the fraction of missing information. With names in `x`, `name` comes before `y`; with
+        `rectify`, `n_donors` comes last: donors of the group that some refit has not seen. With several
+        groupings, `grouping` comes first and names the columns; those of other groupings are missing.
+
+    Raises
+    ------
+    ArgumentError
+        If arguments are wrong; all problems are named at once.
+    SchemaError
+        If columns are missing or cannot be used; if `static` and implicates are not in the same order.
+
+    Warns
+    -----
+    FusionWarning
+        If margins are 0 because a variable has one value in every record of a group; if they are missing, as
+        there is one implicate, or as groups have less than one degree of freedom; if values are infinite,
+        which are taken for missing; if donors do not know a group that is to be rectified; if values are
+        missing, where the layout's `N` counts their records.
+
+    Notes
+    -----
+    Over M implicates with estimates :math:`\hat\theta_m` and sampling variances :math:`v_m`, the estimate is
+    the mean, its variance :math:`\bar v + (1 + 1/M) B` (Rubin 1987). `pooling` chooses the rest:
+
+    * "barnard-rubin": variances by linearisation (Woodruff's for quantiles), or, with replicate weights, all
+      R of them in every implicate; degrees of freedom of Barnard and Rubin (1999), with those of complete
+      data from the effective sample size (at most R - 1).
+    * "rubin": as fusionModel 2.4.0. Variances of section 5 of the reference; replicate weight m enters
+      implicate m and its spread the variance between; Rubin's (1987) degrees of freedom.
+    * "fusionacs": as fusionACS 0.0.12. Its degrees of freedom are not Barnard and Rubin's, and margins are
+      too narrow where the variance between implicates dominates: for replication only.
+
+    A total is taken for known over the whole survey: a group's total varies as its share does. With one
+    implicate, in groups of fewer than two records, and where degrees of freedom are below 1, as in groups of
+    two or three records, margins are missing.
+
+    Examples
+    --------
+    >>> import fusionpy
+    >>> donor, recipient = fusionpy.datasets.load_donor(), fusionpy.datasets.load_recipient()
+    >>> x = ["region", "rooms", "tenure"]
+    >>> model = fusionpy.train(donor, ["electricity"], x, weight="weight", refits=5, seed=1, quiet=True)
+    >>> fused = fusionpy.fuse(recipient, model, M=5, seed=1, quiet=True)
+    >>> found = fusionpy.analyze("mean(electricity)", fused, static=recipient, weight="weight", by="tenure")
+    >>> found[["tenure", "n", "y", "type"]].values.tolist()[0]
+    ['owner', 12575, 'electricity', 'mean']
+    >>> by = ["tenure", ["region", "tenure"]]
+    >>> how = {"static": recipient, "by": by, "layout": "fusionacs", "quiet": True}
+    >>> list(fusionpy.analyze("avg ~ mean(electricity)", fused, **how).columns[:10])
+    ['lhs', 'rhs', 'type', 'tenure', 'region', 'level', 'N_eff', 'est', 'moe', 'cv']
+    """
+    question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed, layout)
+    survey = FusedSurvey(open_implicates(implicates), static, fun)
+    survey.check_order()
+    survey.choose(question.needed, question.everything)
+    weighing = Weighing(survey, question)
+    weighing.of(0)  # may be refused
+    model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
+    tallies = [Tally(Groups(names), [[] for _ in question.estimands]) for names in question.groupings]
+    levels: dict[str, Levels] = {}
+    missing: dict[str, int] = {}
+    with track("analyze", survey.implicates.M, quiet) as tick:
+        for implicate, columns in enumerate(survey.each()):
+            if implicate == 0:
+                check_columns(columns, survey, question)
+                if model is not None:
+                    check_rectifiable(model, question.estimands, question.by, fun)
+                    for tally in tallies:
+                        tally.rectifier = Rectifier(model, len(question.estimands))
+            weights = weighing.of(implicate)
+            for tally in tallies:
+                _add(tally, question, columns, survey, levels, weights, implicate)
+            if question.layout != "fusionpy":
+                _count_missing(tallies[0].kept, missing)
+            tick()
+    _warn_of_missing(missing)
+    warn_of_negative(weighing.n_negative, question.weight or "")
+    weights = weighing.mean() if model is not None else weighing.of(0)
+    return conclude(question, tallies, weights, survey.kind)
+
+
+def _add(
+    tally: Tally,
+    question: Question,
+    columns: Mapping[str, pa.Array],
+    survey: FusedSurvey,
+    levels: dict[str, Levels],
+    weights: tuple[Array, Replicates | None],
+    implicate: int,
+) -> None:
+    """Estimate from one implicate by one grouping."""
+    groups, kind = tally.groups, survey.kind
+    cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
+    tally.count(cell)
+    tally.kept = [
+        measure(each, columns, cell, len(groups), levels, kind, tally.kept) for each in question.estimands
+    ]
+    w, replicates = weights
+    with survey.telling_of_unusable():
+        for data, found in zip(tally.kept, tally.answers, strict=True):
+            found.append(answer(data, w, question.pooling, replicates, implicate, question.seed))
+    if tally.rectifier is not None:
+        tally.rectifier.add(tally.kept)
+
+
+def conclude(
+    question: Question, tallies: Sequence[Tally], weights: tuple[Array, Replicates | None], kind: str
+) -> Any:
+    """Pool the answers of all implicates, and lay them out.
+
+    Parameters
+    ----------
+    question : Question
+    tallies : sequence of Tally
+        One per grouping.
+    weights : (n,) float64, and Replicates or None
+        Means over the implicates; of estimates that are not rectified no more than the number of replicates
+        matters.
+    kind : str
+        Of frame that is wanted.
+
+    Returns
+    -------
+    pandas.DataFrame (`Estimates`), polars.DataFrame or pyarrow.Table
+    """
+    replicates = weights[1]
+    has_margins = tallies[0].rectifier is not None
+    _warn_of_gaps(tallies[0].answers, has_margins)
+    M = len(tallies[0].answers[0])
+    tables = []
+    for tally in tallies:
+        groups, n_donors = tally.groups, None
+        pieces = [
+            pool_answers(found, len(groups), replicates, question.scale, question.pooling, question.level)
+            for found in tally.answers
+        ]
+        if tally.rectifier is not None:
+            pieces, n_donors = tally.rectifier.rectified(
+                pieces, tally.kept, groups, *weights, question.fun, kind, question.level, question.seed
+            )
+        # As the reference has it: where nothing varies, it divides zero by zero.
+        is_bare = question.layout == "fusionModel" and question.pooling == "rubin"
+        n_rows = tally.n_rows / M
+        tables.append(tabulate(tally.kept, pieces, groups, n_donors, question.layout, n_rows, is_bare))
+    table = stack(tables, question.groupings, question.layout) if question.has_several else tables[0]
+    attributes = {
+        "M": M,
+        "pooling": question.pooling,
+        "level": question.level,
+        "rectified": has_margins,
+    }
+    result = return_table(table, kind, attributes)
+    if kind != "pandas":
+        return result
+    estimates = Estimates(result)
+    estimates.attrs = result.attrs
+    return estimates
+
+
+def _warn_of_gaps(answers: Sequence[Sequence[Answer]], has_margins: bool) -> None:
+    """Warn of infinite values, which were left out, and of a single implicate, which has no margins."""
+    found: dict[str, int] = {}
+    for each in answers:
+        mine: dict[str, int] = {}
+        for name, number in (pair for one in each for pair in one.infinite):
+            mine[name] = mine.get(name, 0) + number
+        found |= mine
+    if found:
+        shown = few((f"`{name}` ({number:,})" for name, number in found.items()), "")
+        warn(f"Infinite values are taken for missing: {shown}.")
+    if len(answers[0]) == 1 and not has_margins:
+        message = "Margins are missing: there is one implicate, and they need at least two."
+        warn(message)
+
+
+def _count_missing(kept: Sequence[Measured], found: dict[str, int]) -> None:
+    """Count an implicate's missing values of what is estimated, infinite ones apart."""
+    mine = {}
+    for data in kept:
+        if data.levels is not None:
+            mine[data.estimand.y] = int(np.count_nonzero(data.x < 0))
+        elif data.x is not None:
+            values = data.x if data.other is None else data.x + data.other
+            mine[data.estimand.label] = int(np.isnan(values).sum()) - sum(n for _, n in data.infinite)
+    for name, number in mine.items():
+        found[name] = found.get(name, 0) + max(number, 0)
+
+
+def _warn_of_missing(found: Mapping[str, int]) -> None:
+    """Warn of values that are left out, where the result's N counts their records all the same."""
+    if some := [f"`{name}` ({number:,})" for name, number in found.items() if number]:
+        message = f"Values are missing, and left out, though `N` counts their records: {few(some, '')}."
+        warn(message)

@@ -1,0 +1,110 @@
+"""Pool the answers of all implicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.analysis.estimates import Answer
+from fusionpy.analysis.measured import Replicates
+from fusionpy.kernels.rubin import Pooled, Rule, pool
+
+__all__ = ["Piece", "pool_answers"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Pooled answers to one estimand.
+
+    Attributes
+    ----------
+    n, n_eff : (k,) float64
+        Records and effective sample sizes of the groups, means over the implicates.
+    pooled : Pooled of (k, L) float64
+    """
+
+    n: Array
+    n_eff: Array
+    pooled: Pooled
+
+
+def pool_answers(
+    answers: Sequence[Answer],
+    n_cells: int,
+    replicates: Replicates | None,
+    scale: float,
+    pooling: Rule,
+    level: float,
+) -> Piece:
+    """Pool the implicates' answers to one estimand.
+
+    Parameters
+    ----------
+    answers : sequence of Answer
+        One per implicate; groups and levels that a later one met first are missing from those before.
+    n_cells : int
+    replicates : Replicates or None
+    scale : float
+        What the mean squared difference of replicate estimates is multiplied by.
+    pooling : str
+    level : float
+
+    Returns
+    -------
+    Piece
+
+    Notes
+    -----
+    With ``pooling="rubin"`` replicates enter the variance between implicates (reference, section 5):
+    ``max(0, var(replicate estimates) - var(estimates)) * scale * (M - 1) / M``.
+    """
+    M = len(answers)
+    n_levels = max(each.estimate.shape[1] for each in answers)
+    shape = (n_cells, n_levels)
+    estimate, variance, replicate = (
+        np.stack([_padded(getattr(each, name), shape, each.absent) for each in answers]).reshape(M, -1)
+        for name in ("estimate", "variance", "replicate")
+    )
+    n, n_eff = (
+        np.stack([_padded(getattr(each, name)[:, None], (n_cells, 1), (0.0, 0.0))[:, 0] for each in answers])
+        for name in ("n", "n_eff")
+    )
+    n, n_eff = n.mean(axis=0), n_eff.mean(axis=0)
+    estimate[:, np.repeat(n == 0, n_levels)] = np.nan
+    complete_df = np.maximum(n_eff - 1, 0)
+    more: Array | float = 0.0
+    if replicates is not None and pooling == "rubin" and M > 1:
+        excess = _variance(replicate) - _variance(estimate)
+        more = np.nan_to_num(np.maximum(excess, 0)) * scale * (M - 1) / M
+    elif replicates is not None:
+        complete_df = np.minimum(complete_df, len(replicates) - 1)
+    pooled = pool(
+        estimate,
+        variance,
+        rule=pooling,
+        complete_df=np.repeat(complete_df, n_levels),
+        level=level,
+        more_between=more,
+    )
+    return Piece(n, n_eff, Pooled(*(each.reshape(shape) for each in pooled)))
+
+
+def _padded(values: Array, shape: tuple[int, int], absent: tuple[float, float]) -> Array:
+    """Add the groups and levels that this implicate does not have."""
+    out = np.full(shape, absent[0])
+    out[: values.shape[0], : values.shape[1]] = values
+    out[: values.shape[0], values.shape[1] :] = absent[1]
+    return out
+
+
+def _variance(values: Array) -> Array:
+    known = ~np.isnan(values)
+    number = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(values, axis=0) / number
+        return np.asarray(np.nansum((values - mean) ** 2, axis=0) / (number - 1))

@@ -1,0 +1,64 @@
+"""What is estimated: a statistic of a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["QUANTILES", "Estimand"]
+
+
+@dataclass(frozen=True)
+class Estimand:
+    """One quantity to be estimated in every group.
+
+    Attributes
+    ----------
+    how : str
+        One of `STATISTICS`; "proportion" and "count" are of categorical variables only, "mean" and "sum" of a
+        categorical variable are the same.
+    y : str
+        The variable; of a ratio its numerator; of a function of the user's, a name for it.
+    other : str
+        A ratio's denominator.
+    share : float
+        Which quantile.
+    function : callable, optional
+        The user's, of a group's records and their weights.
+    name : str, optional
+        What the user calls it.
+    """
+
+    how: str
+    y: str
+    other: str = ""
+    share: float = 0.5
+    function: Callable[[Any, Any], Any] | None = None
+    name: str | None = None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Columns that it needs; none stands for all."""
+        if self.how == "custom":
+            return ()
+        return (self.y, self.other) if self.other else (self.y,)
+
+    @property
+    def label(self) -> str:
+        """Its entry in column `y` of the result."""
+        return f"{self.y}/{self.other}" if self.other else self.y
+
+    @property
+    def call(self) -> str:
+        """What it is, as a call: ``mean(kwh)``."""
+        how = {"proportion": "prop"}.get(self.how, self.type)
+        return f"{how}({', '.join(self.variables) or self.y})"
+
+    @property
+    def type(self) -> str:
+        """Its entry in column `type` of the result, unless the variable turns out to be categorical."""
+        return f"p{self.share * 100:.10g}" if self.how == "quantile" else self.how
+
+
+QUANTILES = ("median", "quantile")

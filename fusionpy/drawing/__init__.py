@@ -1,0 +1,1 @@
+"""Draws of donors for recipients, step after step."""

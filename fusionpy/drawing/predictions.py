@@ -1,0 +1,240 @@
+"""Predictions of a model's members: columns coded once, forests compiled once, whoever asks for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.engines.lightgbm import boosting
+from fusionpy.engines.lightgbm.trees import trees_of
+from fusionpy.kernels.forest import Cut, Forest, Trees, cuts_of, encode, grow, predict
+from fusionpy.kernels.forest.codes import NAN_MISSING
+from fusionpy.model import FusionModel, Step
+
+__all__ = ["Coding", "Predictions", "members_of", "prepare_predictions"]
+
+WORTHWHILE = 1_000  # rows per member from which compiling its forests takes less time than it saves
+FINAL = -1  # number of the member that is fitted on all donors
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the columns that boosters see are coded.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Predictors in the schema's order, then the fusion variables that predict others.
+    cuts : tuple of Cut, or None
+        Of each column. None: values are not coded, and boosters see them as they are.
+    dtype : dtype
+        Of the codes of all columns.
+    exponents : mapping of str to int
+        Of columns that boosters see multiplied by a power of 2.
+    """
+
+    names: tuple[str, ...]
+    cuts: tuple[Cut, ...] | None
+    dtype: np.dtype[Any]
+    exponents: Mapping[str, int] = field(default_factory=dict)
+
+    def encode(self, name: str, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Code a column, or part of it.
+
+        Parameters
+        ----------
+        name : str
+        values : (n,) float64
+
+        Returns
+        -------
+        (n,) dtype
+        """
+        if exponent := self.exponents.get(name):
+            with np.errstate(over="ignore"):  # recipients' values may be larger than any donor's
+                values = np.ldexp(values, exponent)
+        if self.cuts is None:
+            return values
+        return encode(values, self.cuts[self.names.index(name)]).astype(self.dtype, copy=False)
+
+
+class Predictions:
+    """Predictions by the members of a model; from `prepare_predictions`. Safe to share among threads.
+
+    Parameters
+    ----------
+    model : FusionModel
+    coding : Coding
+    trees : mapping of (step, member) to a Trees for each of the step's targets
+        None if predictions are to be the boosters' own.
+
+    Attributes
+    ----------
+    coding : Coding
+    """
+
+    def __init__(
+        self,
+        model: FusionModel,
+        coding: Coding,
+        trees: Mapping[tuple[int, int], Sequence[Trees]] | None,
+    ) -> None:
+        self.coding = coding
+        self._model, self._trees = model, trees
+        place = {name: j for j, name in enumerate(coding.names)}
+        self._places = [[place[name] for name in step.predictors] for step in model.steps]
+        self._forests: dict[tuple[int, int, int, int], Forest] = {}
+        self._lock = threading.Lock()
+
+    def predict(
+        self,
+        number: int,
+        member: int,
+        targets: slice,
+        codes: NDArray[Any],
+        rows: NDArray[np.intp] | None = None,
+    ) -> NDArray[np.float64]:
+        """Predict some targets of a step.
+
+        Parameters
+        ----------
+        number : int
+            Of the step.
+        member : int
+            Of the step's members; `FINAL` for the models fitted on all donors.
+        targets : slice
+            Which of the step's targets.
+        codes : (c, n) dtype of the coding
+        rows : (r,) intp, optional
+            Predict only these.
+
+        Returns
+        -------
+        (n or r, k) float64
+            What ``Booster.predict`` gives for each, side by side.
+        """
+        if self._trees is None:
+            step = self._model.steps[number]
+            columns = codes[self._places[number]]
+            matrix = np.ascontiguousarray((columns if rows is None else columns[:, rows]).T)
+            found = [boosting.predict(booster, matrix) for booster in _boosters(step, member)[targets]]
+            return np.hstack(found)
+        return predict(self._forest(number, member, targets), codes, rows)
+
+    def without_gaps(self, member: int) -> set[str]:
+        """Name the columns that trees split on, and that no donor lacked when they were grown.
+
+        Parameters
+        ----------
+        member : int
+            Of whose trees.
+
+        Returns
+        -------
+        set of str
+
+        Notes
+        -----
+        LightGBM marks the splits of a column that had missing values; at others it takes a missing value for
+        0, or for none of the levels.
+        """
+        split, gaps = set(), set()
+        for number, step in enumerate(self._model.steps):
+            try:
+                models = (self._trees or {}).get((number, member)) or list(
+                    map(trees_of, _boosters(step, member))
+                )
+            except ValueError:  # linear leaves, or an objective of the user's own
+                continue
+            for trees in models:
+                named = np.asarray(step.predictors, dtype=object)[trees.feature]
+                split |= set(named)
+                gaps |= set(named[trees.kind & NAN_MISSING > 0])
+        return split - gaps
+
+    def _forest(self, number: int, member: int, targets: slice) -> Forest:
+        """Compile a forest, the first time that it is asked for."""
+        assert self._trees is not None
+        assert self.coding.cuts is not None
+        first, stop, _ = targets.indices(len(self._model.steps[number].targets))
+        key = number, member, first, stop
+        with self._lock:
+            if key not in self._forests:
+                models = self._trees[number, member][targets]
+                self._forests[key] = grow(models, self.coding.cuts, [self._places[number]] * len(models))
+            return self._forests[key]
+
+
+def members_of(model: FusionModel, implicates: Sequence[int] | None = None) -> list[int]:
+    """List the members that some implicates are drawn with.
+
+    Parameters
+    ----------
+    model : FusionModel
+    implicates : sequence of int, optional
+        From 0; all there could be if they are not given.
+
+    Returns
+    -------
+    list of int
+    """
+    n_members = len(model.steps[0].members)
+    if not n_members:
+        return [FINAL]
+    if model.assignment == "record" or implicates is None:
+        return list(range(n_members))
+    return sorted({implicate % n_members for implicate in implicates})
+
+
+def prepare_predictions(model: FusionModel, members: Sequence[int], n_rows: int | None = None) -> Predictions:
+    """Make ready to predict with some members of a model.
+
+    Parameters
+    ----------
+    model : FusionModel
+    members : sequence of int
+    n_rows : int, optional
+        Rows that each of them is going to predict. Forests are compiled if there are enough of them.
+
+    Returns
+    -------
+    Predictions
+
+    Notes
+    -----
+    The codes of a column tell apart what any of the members' trees do, so that all share them. A model that
+    has no compiled form is predicted by LightGBM itself; nothing but the time it takes depends on that.
+    """
+    used = {name for step in model.steps for name in step.predictors}
+    names = tuple(v.name for v in model.schema.x) + tuple(v.name for v in model.schema.y if v.name in used)
+    exponents = {name: exponent for name in names if (exponent := model.schema[name].exponent)}
+    trees = None
+    if n_rows is not None and n_rows >= WORTHWHILE:
+        try:
+            trees = {
+                (number, member): [trees_of(booster) for booster in _boosters(step, member)]
+                for number, step in enumerate(model.steps)
+                for member in members
+            }
+        except ValueError:  # linear leaves, or an objective of the user's own
+            trees = None
+    if trees is None:
+        return Predictions(model, Coding(names, None, np.dtype(np.float64), exponents), None)
+    every = [(number, one) for (number, _), several in trees.items() for one in several]
+    places = [[names.index(name) for name in step.predictors] for step in model.steps]
+    cuts = cuts_of([one for _, one in every], [places[number] for number, _ in every])
+    # Columns that no tree uses have no cuts.
+    cuts += [Cut(np.empty(0), 0, 0)] * (len(names) - len(cuts))
+    dtype = np.min_scalar_type(max((cut.n_codes for cut in cuts), default=1) - 1)
+    return Predictions(model, Coding(names, tuple(cuts), dtype, exponents), trees)
+
+
+def _boosters(step: Step, member: int) -> list[boosting.Booster]:
+    """List a member's boosters in the order of the targets."""
+    models = step.final if member == FINAL else step.members[member]
+    return [models[target.name] for target in step.targets]

@@ -1,0 +1,319 @@
+"""Simulate the fusion variables of some recipients in one implicate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.drawing.limits import Limits, Records, limits_of
+from fusionpy.drawing.predictions import FINAL
+from fusionpy.drawing.urns import Prepared, Urn, Weights, pool_means, prepare, weigh
+from fusionpy.kernels.clusters import nearest_one
+from fusionpy.kernels.draws import calibrate, draw_by_totals, draw_classes, nearest_within
+from fusionpy.kernels.scaling import scale_sorted
+from fusionpy.kernels.uniforms import DRAW, uniforms
+from fusionpy.model import FusionModel, Step
+from fusionpy.model.rules import Rule
+
+__all__ = ["draw", "expected_columns", "simulate"]
+
+
+def simulate(
+    model: FusionModel,
+    x: NDArray[np.float64],
+    *,
+    seed: int,
+    implicate: int,
+    first: int,
+    kblock: int,
+    weight: NDArray[np.float64],
+    expected: NDArray[np.float64] | None = None,
+    prepared: Prepared | None = None,
+) -> NDArray[np.float64]:
+    """Draw all fusion variables, step after step, for consecutive recipients.
+
+    Parameters
+    ----------
+    model : FusionModel
+    x : (n, p) float64
+        Encoded predictors, columns as in ``model.schema.x``.
+    seed : int
+    implicate : int
+        From 0.
+    first : int
+        Number of the first recipient: its draws depend on that, not on the chunk it is in.
+    kblock : int
+        Donors in a block's pools.
+    weight : (d,) float64
+        From `draw_weights`.
+    expected : (n, e) float64, optional
+        Filled with what each draw is on average, given those of the steps before it: a column per continuous
+        variable, one per class of the others.
+    prepared : Prepared, optional
+        From `prepare`, with the same `kblock`; worth it if there are several calls.
+
+    Returns
+    -------
+    (n, q) float64
+        Values or level codes, columns as in ``model.schema.y``.
+    """
+    if prepared is None:
+        prepared = prepare(model, implicates=[implicate], kblock=kblock)
+    coding, names = prepared.predictions.coding, [variable.name for variable in model.schema.x]
+    codes = np.empty((len(names), len(x)), dtype=coding.dtype)
+    for j, name in enumerate(names):
+        codes[j] = coding.encode(name, np.ascontiguousarray(x[:, j]))
+    values = x[:, [names.index(name) for name in prepared.rule_columns]].T
+    drawn = draw(
+        prepared,
+        codes,
+        values,
+        seed=seed,
+        implicate=implicate,
+        first=first,
+        weights=weigh(prepared, weight),
+        expected=expected,
+    )
+    return np.asarray(drawn.T)
+
+
+def draw(
+    prepared: Prepared,
+    codes: NDArray[Any],
+    values: NDArray[np.float64],
+    *,
+    seed: int,
+    implicate: int,
+    first: int,
+    weights: Weights,
+    expected: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Draw all fusion variables, step after step, for consecutive recipients whose predictors are coded.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    codes : (p, n)
+        Predictors, as ``prepared.predictions.coding`` has them.
+    values : (r, n) float64
+        Of the predictors among ``prepared.rule_columns``.
+    seed, implicate, first, expected
+        As for `simulate`.
+    weights : Weights
+        Of the implicate.
+
+    Returns
+    -------
+    (q, n) float64
+        Values or level codes, rows as in ``model.schema.y``.
+    """
+    model = prepared.model
+    records = Records(prepared, codes, values)
+    averages = expected_columns(model) if expected is not None else {}
+    known = {variable.name for variable in model.schema.x}
+    waiting = _add_up(_derived(model), known, records)
+    for number, step in enumerate(model.steps):
+        u = uniforms(seed, DRAW, records.n_rows, implicate=implicate, step=number, first=first)
+        average = None
+        if expected is not None:
+            columns = np.concatenate([averages[variable] for variable in step.variables])
+            average = np.empty((records.n_rows, len(columns)))
+        limited = limits_of(model, step, records)
+        _draw_step(prepared, number, records, u, implicate, weights, limited, average)
+        if expected is not None:
+            expected[:, columns] = average
+        known |= set(step.variables)
+        waiting = _add_up(waiting, known, records)
+    if expected is not None:
+        for rule in _derived(model):
+            parts = [
+                expected[:, averages[name][0]] if name in averages else records.column(name)
+                for name in rule.parts
+            ]
+            expected[:, averages[rule.variable][0]] = sum(parts)
+    return records.drawn
+
+
+def _derived(model: FusionModel) -> list[Rule]:
+    """Find the totals that no step simulates."""
+    simulated = {name for step in model.steps for name in step.variables}
+    sums = [rule for rule in model.rules if rule.kind == "sum" and rule.variable]
+    return [rule for rule in sums if rule.variable not in simulated]
+
+
+def _add_up(waiting: list[Rule], known: set[str], records: Records) -> list[Rule]:
+    """Add up the totals whose parts are all known; return those that still wait."""
+    still = []
+    for rule in waiting:
+        if set(rule.parts) <= known:
+            records.learn(rule.variable, np.asarray(sum(records.column(part) for part in rule.parts)))
+            known.add(rule.variable)
+        else:
+            still.append(rule)
+    return still
+
+
+def expected_columns(model: FusionModel) -> dict[str, NDArray[np.intp]]:
+    """Columns of the expectations of each fusion variable."""
+    sizes = [max(variable.n_classes, 1) for variable in model.schema.y]
+    ends = np.cumsum(sizes)
+    return {
+        v.name: np.arange(end - size, end) for v, size, end in zip(model.schema.y, sizes, ends, strict=True)
+    }
+
+
+def _predict(
+    prepared: Prepared,
+    number: int,
+    targets: slice,
+    records: Records,
+    u: NDArray[np.float64],
+    implicate: int,
+    rows: NDArray[np.intp] | None = None,
+) -> NDArray[np.float64]:
+    """Predict with the member that stands in for this implicate, or for each record."""
+    model, predictions = prepared.model, prepared.predictions
+    n_members = len(model.steps[number].members)
+    if model.assignment != "record":
+        member = implicate % n_members if n_members else FINAL
+        return predictions.predict(number, member, targets, records.codes, rows)
+    chosen = np.floor((u if rows is None else u[rows]) * n_members).astype(np.intp)
+    n_columns = sum(target.n_classes for target in model.steps[number].targets[targets])
+    out = np.empty((len(chosen), n_columns))
+    for m in range(n_members):
+        mine = np.flatnonzero(chosen == m)
+        if len(mine):
+            which = mine if rows is None else rows[mine]
+            out[mine] = predictions.predict(number, m, targets, records.codes, which)
+    return out
+
+
+def _draw_step(
+    prepared: Prepared,
+    number: int,
+    records: Records,
+    u: NDArray[np.float64],
+    implicate: int,
+    weights: Weights,
+    limited: Limits | None,
+    average: NDArray[np.float64] | None,
+) -> None:
+    """Draw one step; fill `average`, if it is given, with what the draws are on average."""
+    step, urn = prepared.model.steps[number], prepared.urns[number]
+    if urn is None:
+        _draw_class(prepared, number, records, u, implicate, average)
+        return
+    rows, first, chance = None, 0, np.ones(records.n_rows)
+    if not step.is_block and step.targets[0].kind == "z":
+        p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
+        p = calibrate(np.hstack([1 - p, p]), step.calibrations.get(step.targets[0].name, ()))
+        rows = np.flatnonzero(draw_classes(p, u[0]) == 0)
+        first, chance = 1, p[:, 0]
+    wanted = rows if average is None else None
+    centre = _nearest_centres(prepared, number, slice(first, None), records, u[2], implicate, wanted)
+    if average is not None:
+        means = pool_means(prepared.model, step, urn.start, urn.member, weights.weight)
+        average[:] = chance[:, None] * means[centre]
+        centre = centre if rows is None else centre[rows]
+    donor = draw_by_totals(
+        centre,
+        urn.start,
+        urn.member,
+        weights.weight,
+        weights.totals[number],
+        u[1] if rows is None else u[1][rows],
+    )
+    if limited is not None:
+        _draw_within(step, urn, records, weights, limited, donor, centre, rows)
+        if average is not None:
+            average *= limited.nonzero if average.shape == limited.nonzero.shape else 1
+        return
+    for j, variable in enumerate(step.variables):
+        values, codes = urn.donors[donor, j], urn.codes[j]
+        mine = None if codes is None else codes[donor]
+        if rows is not None:
+            values = _spread(values, rows, records.n_rows, 0.0)
+            if mine is not None:
+                zero = prepared.predictions.coding.encode(variable, np.zeros(1))[0]
+                mine = _spread(mine, rows, records.n_rows, zero)
+        records.learn(variable, values, mine)
+
+
+def _spread(part: NDArray[Any], rows: NDArray[np.intp], n: int, others: Any) -> NDArray[Any]:
+    """Put values into their rows, and another into those that have none."""
+    out = np.full(n, others, dtype=part.dtype)
+    out[rows] = part
+    return out
+
+
+def _draw_class(
+    prepared: Prepared,
+    number: int,
+    records: Records,
+    u: NDArray[np.float64],
+    implicate: int,
+    average: NDArray[np.float64] | None,
+) -> None:
+    """Draw a categorical variable from its probabilities."""
+    step = prepared.model.steps[number]
+    variable, target = step.variables[0], step.targets[0]
+    p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
+    if p.shape[1] == 1:
+        p = np.hstack([1 - p, p])
+    p = calibrate(p, step.calibrations.get(target.name, ()))
+    if average is not None:
+        average[:] = p
+    drawn = draw_classes(p, u[0])
+    coding = prepared.predictions.coding
+    codes = None
+    if variable in coding.names:
+        codes = coding.encode(variable, np.arange(p.shape[1], dtype=np.float64))[drawn]
+    records.learn(variable, drawn, codes)
+
+
+def _nearest_centres(
+    prepared: Prepared,
+    number: int,
+    targets: slice,
+    records: Records,
+    u: NDArray[np.float64],
+    implicate: int,
+    rows: NDArray[np.intp] | None,
+) -> NDArray[np.intp]:
+    """Find the centre nearest to each record's expectations."""
+    urn, pools = prepared.urns[number], prepared.model.steps[number].pools
+    assert urn is not None
+    assert pools is not None
+    if rows is not None and len(rows) == 0:
+        return np.empty(0, dtype=np.intp)
+    expected = _predict(prepared, number, targets, records, u, implicate, rows)
+    scale_sorted(expected, pools.centre, pools.scale, urn.together)
+    return nearest_one(expected, urn.index)
+
+
+def _draw_within(
+    step: Step,
+    urn: Urn,
+    records: Records,
+    weights: Weights,
+    limited: Limits,
+    donor: NDArray[np.intp],
+    centre: NDArray[np.intp],
+    rows: NDArray[np.intp] | None,
+) -> None:
+    """Take the values of the donors drawn, of others where those break a rule."""
+    if rows is None:
+        rows = np.arange(records.n_rows)
+    out = np.zeros((records.n_rows, len(step.variables)))
+    if len(rows):
+        again = np.flatnonzero(~limited.fit(urn.donors[donor], rows))
+        low, high = limited.low[rows[again]], limited.high[rows[again]]
+        pool = urn.start, urn.member, weights.weight
+        other = nearest_within(centre[again], *pool, donor[again], urn.donors, low, high)
+        donor[again] = np.where(other >= 0, other, donor[again])
+        out[rows] = urn.donors[donor]
+    out = np.where(limited.nonzero, np.clip(out, limited.low, limited.high), 0.0)
+    for j, variable in enumerate(step.variables):
+        records.learn(variable, out[:, j])

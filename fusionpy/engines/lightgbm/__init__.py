@@ -1,0 +1,1 @@
+"""LightGBM, the engine of gradient boosted trees."""

@@ -1,0 +1,137 @@
+"""Recipients as codes, in memory or spilled to disk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.kernels.digests import Digest
+from fusionpy.model.ranges import Tally
+
+__all__ = ["Coded", "spool"]
+
+Block = tuple[NDArray[Any], NDArray[np.float64]]
+
+
+class Coded:
+    """Recipients' predictors as codes, block after block of rows, in memory or in a temporary file.
+
+    Parameters
+    ----------
+    n_rows, rows : int
+        All, and those of a block; the last block has what is left.
+    shape : (int, int)
+        Coded columns, and columns of which the values are kept too.
+    dtype : dtype
+        Of the codes.
+    file : file, optional
+        Where to keep them, if not in memory.
+
+    Attributes
+    ----------
+    n_missing : dict of str to int
+        Missing values of the predictors that have some.
+    tallies : dict of str to Tally
+        How the predictors lie in the donors' ranges.
+    digests : dict of str to Digest
+        Of the predictors, if they were wanted.
+    """
+
+    def __init__(
+        self, n_rows: int, rows: int, shape: tuple[int, int], dtype: np.dtype[Any], file: IO[bytes] | None
+    ) -> None:
+        self.n_rows, self.rows = n_rows, rows
+        self._shape, self._dtype, self._file = shape, dtype, file
+        self._lock = Lock()  # of the file's position
+        self._blocks: list[Block] = []
+        self._filling: Block | None = None
+        self._filled = self._done = 0
+        self.n_missing: dict[str, int] = {}
+        self.tallies: dict[str, Tally] = {}
+        self.digests: dict[str, Digest] = {}
+
+    @property
+    def starts(self) -> range:
+        """First row of each block."""
+        return range(0, self.n_rows, self.rows)
+
+    def append(self, codes: NDArray[Any], values: NDArray[np.float64]) -> None:
+        """Add rows: (p, m) and (r, m)."""
+        taken = 0
+        while taken < codes.shape[1]:
+            if self._filling is None:
+                self._filling = self._empty(min(self.rows, self.n_rows - self._done))
+            size = self._filling[0].shape[1]
+            part = min(size - self._filled, codes.shape[1] - taken)
+            for into, whole in zip(self._filling, (codes, values), strict=True):
+                into[:, self._filled : self._filled + part] = whole[:, taken : taken + part]
+            taken += part
+            self._filled += part
+            if self._filled == size:
+                self._keep(self._filling)
+                self._filling, self._filled = None, 0
+                self._done += size
+
+    def block(self, start: int) -> Block:
+        """Fetch the block that begins at a row: (p, m) codes, (r, m) values. Safe from several threads."""
+        number = start // self.rows
+        if self._file is None:
+            return self._blocks[number]
+        codes, values = self._empty(min(self.rows, self.n_rows - start))
+        position = start * (self._shape[0] * self._dtype.itemsize + self._shape[1] * 8)
+        for into in (codes, values):
+            _read_into(self._read, into, position)
+            position += into.nbytes
+        return codes, values
+
+    def _empty(self, rows: int) -> Block:
+        return np.empty((self._shape[0], rows), dtype=self._dtype), np.empty((self._shape[1], rows))
+
+    def _keep(self, block: Block) -> None:
+        if self._file is None:
+            self._blocks.append(block)
+            return
+        with self._lock:
+            self._file.seek(0, os.SEEK_END)
+            for part in block:
+                self._file.write(part.data if part.size else b"")
+            self._file.flush()
+
+    def _read(self, n: int, position: int) -> bytes:
+        """Read up to n bytes of the file, side by side with other threads where the system lets them."""
+        assert self._file is not None
+        if hasattr(os, "pread"):  # not on Windows
+            return os.pread(self._file.fileno(), n, position)
+        with self._lock:
+            self._file.seek(position)
+            return self._file.read(n)
+
+
+def _read_into(read: Callable[[int, int], bytes], into: NDArray[Any], position: int) -> None:
+    """Fill an array from a place in a file."""
+    view = into.reshape(-1).view(np.uint8)
+    done = 0
+    while done < len(view):
+        piece = read(min(len(view) - done, 2**26), position + done)
+        if not piece:
+            raise OSError("the temporary file has been cut short")
+        view[done : done + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+        done += len(piece)
+
+
+@contextmanager
+def spool(spill: bool, folder: Path | None) -> Iterator[IO[bytes] | None]:
+    """Hold a file without a name, if codes are to be spilled."""
+    if not spill:
+        yield None
+        return
+    with tempfile.TemporaryFile(dir=folder) as file:
+        yield file

@@ -1,0 +1,112 @@
+"""How a model is trained: the methods, and every setting that they differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+__all__ = ["METHODS", "Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a model is trained: a method's choices, each of which an argument of `train` can replace.
+
+    Attributes
+    ----------
+    method : str
+        The preset it began as.
+    nfolds : float
+    nquantiles : int
+    nclusters : int
+    krange : (int, int)
+    hyper : dict
+        Hyperparameters of the boosters; lists make a grid.
+    patience : int
+        Rounds without gain after which boosting stops.
+    crossfit : bool
+        Donors' expectations come from models that did not see them, recipients' from one such model.
+    refits : int
+        Refits on donor bootstraps; implicate m is drawn with refit ``(m - 1) % refits``.
+    redraw : bool
+        Donor weights are redrawn in the pools for every implicate (Bayesian bootstrap).
+    follow : bool
+        Redrawn weights follow the refit's resample, as they must where that has the survey's design in it.
+    untie : bool
+        Percentiles of variables with many equal values are boosted on values that are spread apart, and
+        start at the mean.
+    calibrate : bool
+        Class probabilities are calibrated on left-out donors.
+    tolerant : bool
+        Pool sizes by fusionModel's tolerance rule rather than the least divergence.
+    sort_quantiles : bool
+        Predicted quantiles are sorted, so that they do not cross.
+    integer_weights : bool
+        Donors are drawn by integerized weights.
+    """
+
+    method: str
+    nfolds: float = 5
+    nquantiles: int = 3
+    nclusters: int = 2000
+    krange: tuple[int, int] = (10, 500)
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    patience: int = 10
+    crossfit: bool = True
+    refits: int = 10
+    redraw: bool = True
+    follow: bool = False
+    untie: bool = True
+    calibrate: bool = True
+    tolerant: bool = True
+    sort_quantiles: bool = True
+    integer_weights: bool = False
+
+    def having(self, **given: Any) -> Options:
+        """Replace what was given; None leaves the method's choice."""
+        return replace(self, **{k: v for k, v in given.items() if v is not None})
+
+
+_BOOSTING = {
+    "boosting": "gbdt",
+    "data_sample_strategy": "bagging",
+    "num_leaves": 31,
+    "feature_fraction": 0.8,
+    "num_iterations": 2500,
+    "learning_rate": 0.1,
+    "max_depth": 5,
+    "max_bin": 255,
+    "min_data_in_bin": 3,
+    "max_cat_threshold": 32,
+    "min_data_in_leaf": 20,
+}
+
+METHODS = {
+    "default": Options("default", hyper=_BOOSTING),
+    "2024": Options(
+        "2024",
+        nclusters=0,
+        krange=(1, 500),
+        hyper={**_BOOSTING, "num_leaves": [16, 32, 64], "max_depth": -1, "min_data_in_leaf": None},
+        patience=2,
+        crossfit=False,
+        refits=0,
+        redraw=False,
+        untie=False,
+        calibrate=False,
+        tolerant=False,
+    ),
+    "fusionModel": Options(
+        "fusionModel",
+        nquantiles=2,
+        hyper={**_BOOSTING, "data_sample_strategy": "goss"},
+        patience=2,
+        crossfit=False,
+        refits=0,
+        redraw=False,
+        untie=False,
+        calibrate=False,
+        integer_weights=True,
+    ),
+}

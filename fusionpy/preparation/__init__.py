@@ -1,0 +1,1 @@
+"""Before the training: predictors chosen and ordered, gaps filled, shapes enforced."""

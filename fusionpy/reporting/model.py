@@ -1,0 +1,292 @@
+"""The sections on the model, and on what its predictors are worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fusionpy.evaluation.importances import importance
+from fusionpy.figures import svg_text
+from fusionpy.figures.charts import importance_bars
+from fusionpy.kernels.scaling import percentiles
+from fusionpy.model import FusionModel
+from fusionpy.model.options import METHODS, Options
+from fusionpy.reporting.exhibits import Figure, Section, Table, chunks, in_parts, plain_table
+from fusionpy.reporting.numbers import count, fixed, percent, significant
+
+__all__ = ["importance_section", "model_section", "train_call"]
+
+LOSSES = {
+    "binary": "log loss",
+    "multiclass": "log loss",
+    "regression": "squared error",
+    "quantile": "pinball loss",
+}
+COLUMNS_MOST = 8  # fusion variables across a table
+PANELS_MOST = 6  # fusion variables in a figure
+BARS_MOST = 10  # predictors in a panel
+WIDTH = 7.0  # inches
+
+
+def model_section(model: FusionModel) -> Section:
+    """Describe the trained model.
+
+    Parameters
+    ----------
+    model : FusionModel
+
+    Returns
+    -------
+    Section
+    """
+    facts = {
+        "method": model.options.method,
+        "n_steps": len(model.steps),
+        "n_models": sum(len(step.targets) for step in model.steps),
+        "refits": model.options.refits,
+        "design": model.options.follow,
+        "has_pools": any(step.pools is not None for step in model.steps),
+    }
+    exhibits = (_steps_table(model), _settings_table(model), _hyper_table(model))
+    return Section("model", "Model", exhibits, facts)
+
+
+def _model_name(kind: str, objective: str, alpha: float) -> str:
+    if kind == "z":
+        return "whether it is zero"
+    if objective in ("binary", "multiclass"):
+        return "class probabilities"
+    return "mean" if kind == "m" else f"percentile {significant(100 * alpha)}"
+
+
+def _steps_table(model: FusionModel) -> Table:
+    targets = [target for step in model.steps for target in step.targets]
+    chosen = [name for name, value in model.options.hyper.items() if isinstance(value, list | tuple)]
+    rows: list[dict[str, Any]] = []
+    pools: list[str] = []
+    seen: set[tuple[int, str]] = set()
+    for target, row in zip(targets, model.summary(), strict=True):
+        step = model.steps[row["step"] - 1]
+        first = (row["step"], row["variable"] if not step.is_block else "") not in seen
+        seen.add((row["step"], row["variable"] if not step.is_block else ""))
+        low, high = row["pool_range"] or (None, None)
+        rows.append(
+            {
+                "variable": row["variable"],
+                "step": row["step"],
+                "type": row["type"],
+                "model": _model_name(target.kind, target.objective, target.alpha),
+                "loss_kind": LOSSES[target.objective],
+                "loss": row["loss"],
+                "rounds": row["rounds"],
+                **{name: step.tuning[target.name].params.get(name) for name in chosen},
+                "pool_median": row["pool_median"] if first else None,
+                "pool_least": low if first else None,
+                "pool_most": high if first else None,
+                "r2": row["r2"] if first else None,
+            }
+        )
+        text = (
+            "none"
+            if low is None
+            else count(low)
+            if low == high
+            else f"{count(row['pool_median'])} ({low}–{high})"
+        )
+        pools.append(text if first else "")
+    frame = pd.DataFrame(rows)
+    frame["r2"] = frame["r2"].astype(np.float64)
+    shown = frame.drop(columns=["pool_least", "pool_most"])
+    headers = {
+        "variable": "Fusion variable",
+        "step": "Step",
+        "type": "Type",
+        "model": "Model of",
+        "loss_kind": "Loss",
+        "loss": "Validation loss",
+        "rounds": "Rounds",
+        "pool_median": "Donors in pools",
+        "r2": "R²",
+    }
+    cells = {
+        "pool_median": pools,
+        **{name: [text.replace(" ", "\u00a0") for text in frame[name]] for name in ("model", "loss_kind")},
+        "r2": ["" if value != value else fixed(value, 3) for value in frame["r2"]],
+    }
+    note = (
+        "Rounds and loss are those of cross-validation. Donors in pools: median, least and most. R²: share "
+        "of the variance of the centres’ expected values that the means of their pools explain."
+    )
+    if any(step.is_block for step in model.steps):
+        note += " A block’s pools are kept this large; fuse(kblock=) says how much of them is used."
+    table = plain_table(
+        "steps", "The models of each fusion variable.", shown, headers, cells, note, grouped=True
+    )
+    return replace(table, frame=frame)
+
+
+def _settings_table(model: FusionModel) -> Table:
+    options = model.options
+    told = _told(options)
+    rows = [{"setting": what, "argument": name, "value": value} for name, what, value in told]
+    headers = {"setting": "Setting", "argument": "Argument", "value": "Value"}
+    return plain_table("settings", "Settings of the method.", pd.DataFrame(rows), headers)
+
+
+def _told(options: Options) -> list[tuple[str, str, str]]:
+    """Name, meaning and value of every option that is a choice of the method."""
+
+    def flag(value: bool) -> str:
+        return "yes" if value else "no"
+
+    shares = ", ".join(significant(100 * share) for share in percentiles(options.nquantiles))
+    folds = f"{options.nfolds} folds" if options.nfolds >= 1 else f"{percent(options.nfolds, 0)} train"
+    low, high = options.krange
+    return [
+        ("method", "Preset", options.method),
+        ("nfolds", "Cross-validation", folds),
+        ("patience", "Rounds without gain after which boosting stops", count(options.patience)),
+        ("nquantiles", "Conditional percentiles", shares),
+        (
+            "nclusters",
+            "Clusters of expectations at most",
+            count(options.nclusters) if options.nclusters else "none",
+        ),
+        ("krange", "Donors in a pool", f"{low} to {high}"),
+        ("tolerant", "Pool sizes by the tolerance rule", flag(options.tolerant)),
+        ("crossfit", "Donors’ expectations from models that did not see them", flag(options.crossfit)),
+        ("calibrate", "Class probabilities calibrated", flag(options.calibrate)),
+        ("refits", "Refits on bootstraps of the donors", count(options.refits)),
+        ("replicate_weights", "Bootstraps follow the donor survey’s replicate weights", flag(options.follow)),
+        ("redraw", "Donor weights redrawn for every implicate", flag(options.redraw)),
+        ("untie", "Equal values spread apart where percentiles are learned", flag(options.untie)),
+    ]
+
+
+def _hyper_table(model: FusionModel) -> Table:
+    hyper = dict(model.options.hyper)
+    shown = {
+        name: ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        for name, value in hyper.items()
+    }
+    frame = pd.DataFrame({"hyperparameter": list(shown), "value": list(shown.values())})
+    grid = any(isinstance(value, list | tuple) for value in hyper.values())
+    note = "Several values: the one with the least validation loss was chosen for each model." if grid else ""
+    headers = {"hyperparameter": "Hyperparameter of LightGBM", "value": "Value"}
+    return plain_table("hyperparameters", "Hyperparameters of the boosters.", frame, headers, note=note)
+
+
+def importance_section(model: FusionModel) -> Section | None:
+    """Show what the predictors are worth to each fusion variable.
+
+    Parameters
+    ----------
+    model : FusionModel
+
+    Returns
+    -------
+    Section or None
+        None if no model has a split.
+    """
+    table = importance(model)
+    if table.empty:
+        return None
+    outcomes = list(dict.fromkeys(table["y"]))
+    exhibits: list[Table | Figure] = []
+    parts = chunks(outcomes, PANELS_MOST)
+    for number, names in enumerate(parts, 1):
+        some = table[table["y"].isin(names)]
+        bars = some.groupby("y", sort=False).head(BARS_MOST)
+        figure, height = importance_bars(bars)
+        caption = f"The {BARS_MOST} most important predictors of each fusion variable by share of gain."
+        if table.groupby("y").size().max() <= BARS_MOST:
+            caption = "Importance of the predictors of each fusion variable: share of gain."
+        leaders = some.groupby("y", sort=False).first()
+        alt = "Bars of the share of gain. First of each: " + "; ".join(
+            f"{y}: {row['x']} ({percent(row['gain'], 0)})" for y, row in leaders.iterrows()
+        )
+        exhibits.append(
+            Figure(
+                f"importance-{number}",
+                in_parts(caption, number, len(parts)),
+                f"{alt}.",
+                (svg_text(figure, WIDTH, height),),
+            )
+        )
+    parts = chunks(outcomes, COLUMNS_MOST)
+    wide = table.pivot_table(index="x", columns="y", values="gain", sort=False)
+    order = wide.fillna(0).mean(axis=1).sort_values(ascending=False, kind="stable").index
+    for number, names in enumerate(parts, 1):
+        part = wide.loc[order, names].dropna(how="all").reset_index()
+        part.columns = pd.Index([str(name) for name in part.columns])
+        cells = {name: [percent(value) for value in part[name]] for name in names}
+        exhibits.append(
+            plain_table(
+                f"importance-{number}",
+                in_parts("Share of gain by predictor and fusion variable.", number, len(parts)),
+                part,
+                {"x": "Predictor"},
+                cells,
+                "Each column sums to 100 %. –: the predictor is not used.",
+            )
+        )
+    return Section("importance", "Importance of predictors", tuple(exhibits), {"n": len(outcomes)})
+
+
+def train_call(model: FusionModel, weight: str | None) -> str:
+    """Write the call of `train` that repeats a model.
+
+    Parameters
+    ----------
+    model : FusionModel
+    weight : str, optional
+        The weights' column, if it is known.
+
+    Returns
+    -------
+    str
+        Python code.
+    """
+    options, preset = model.options, METHODS.get(model.options.method, METHODS["default"])
+    x = [variable.name for variable in model.schema.x]
+    known, usual = list(x), True
+    for step in model.steps:
+        usual &= set(step.predictors) == set(known)
+        known += step.variables
+    y = [list(step.variables) if step.is_block else step.variables[0] for step in model.steps]
+    given: dict[str, Any] = {"y": y, "x": x if usual else [list(step.predictors) for step in model.steps]}
+    if weight is not None:
+        given["weight"] = weight
+    if options.follow:
+        given["replicate_weights"] = ["…"]
+    if options.method != "default":
+        given["method"] = options.method
+    for name in (
+        *("nfolds", "nquantiles", "nclusters", "krange", "refits", "patience", "crossfit"),
+        *("redraw", "untie", "calibrate", "tolerant"),
+    ):
+        if getattr(options, name) != getattr(preset, name):
+            given[name] = getattr(options, name)
+    if hyper := _changed_hyper(options.hyper, preset.hyper, model.n_donors):
+        given["hyper"] = hyper
+    if model.seed is not None:
+        given["seed"] = model.seed
+    lines = [f"    {name}={_code(value)}," for name, value in given.items()]
+    return "\n".join(["model = fusionpy.train(", "    donor,", *lines, ")"])
+
+
+def _changed_hyper(hyper: Mapping[str, Any], preset: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Find the entries that differ from what the preset makes of so many donors."""
+    usual = {**preset, "min_data_in_leaf": preset.get("min_data_in_leaf") or max(20, round(0.001 * n))}
+    return {name: value for name, value in hyper.items() if usual.get(name) != value}
+
+
+def _code(value: Any) -> str:
+    if isinstance(value, list | str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)

@@ -1,0 +1,310 @@
+"""train(): learn from a donor survey."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.errors import (
+    ArgumentError,
+    FusionError,
+    OutputError,
+    Problems,
+    SchemaError,
+    few,
+    gone,
+    settle_seed,
+)
+from fusionpy.formats.atomic import check_writable, shown_path
+from fusionpy.frames.tables import as_table
+from fusionpy.kernels.integer_weights import integerize_weights
+from fusionpy.model import FusionModel, Known
+from fusionpy.model.archive import library_versions, write_fsn
+from fusionpy.model.kinds import is_code_like
+from fusionpy.model.ranges import learn_ranges
+from fusionpy.model.rules import orient, read_rules
+from fusionpy.model.schema import RECODE, UNFIT, Schema
+from fusionpy.progress import announce, track
+from fusionpy.training.arguments import check_options, settle
+from fusionpy.training.donors import check_enough, check_rows, check_rules, donor_weights
+from fusionpy.training.fitting import count_models, learn_steps
+from fusionpy.training.out_of_fold import expected_by_others
+from fusionpy.training.planning import Plan, check_roles, plan_steps
+from fusionpy.training.refits import refit_counts
+
+__all__ = ["train"]
+
+
+@gone(rank_scale="learning skewed variables on a normal scale did not pay")
+def train(
+    data: Any,
+    y: str | Sequence[str | Sequence[str]],
+    x: str | Sequence[str] | Sequence[Sequence[str]],
+    *,
+    fsn: str | os.PathLike[str] | None = None,
+    weight: str | None = None,
+    nfolds: float | None = None,
+    nquantiles: int | None = None,
+    nclusters: int | None = None,
+    krange: tuple[int, int] | None = None,
+    hyper: Mapping[str, Any] | None = None,
+    cores: int = 1,
+    seed: int | None = None,
+    method: Literal["default", "2024", "fusionModel"] = "default",
+    refits: int | None = None,
+    replicate_weights: Sequence[str] | None = None,
+    patience: int | None = None,
+    crossfit: bool | None = None,
+    redraw: bool | None = None,
+    untie: bool | None = None,
+    calibrate: bool | None = None,
+    tolerant: bool | None = None,
+    keep_donors: bool = True,
+    bounds: str | Sequence[str] | None = None,
+    identities: str | Sequence[str] | None = None,
+    monotone: Mapping[str, Mapping[str, int]] | None = None,
+    quiet: bool = False,
+) -> FusionModel:
+    """Learn the distribution of a donor survey's own variables given those it shares with a recipient.
+
+    Parameters
+    ----------
+    data : pandas or polars DataFrame, or pyarrow Table
+        The donor survey, one row per respondent.
+    y : str or sequence
+        Fusion variables, in the order in which they are to be simulated. An element that is itself a sequence
+        is a block: its variables are taken from the same donor. No missing values.
+    x : str or sequence
+        Predictors, known in the recipient too: one list for all steps, or a list per step, which then may
+        name earlier fusion variables. With one list, each step also uses the fusion variables of the
+        steps before it. Missing values are allowed.
+    fsn : path, optional
+        Write the model to this `.fsn` archive too. Folders that are not there are made; a file that is there
+        is replaced.
+    weight : str, optional
+        Column of survey weights. Missing: all are 1. Negative ones count as 0; donors of weight 0 play no
+        part.
+    nfolds : float, optional
+        Cross-validation folds (at least 2; no more than a model has donors are used), or, between 0 and 1,
+        the share of donors that trains against the rest. Default 5.
+    nquantiles : int, optional
+        Conditional percentiles, equally spaced: 3 (the default) gives 1/6, 1/2, 5/6, 1 the median; method
+        "fusionModel" has 2.
+    nclusters : int, optional
+        Clusters of conditional expectations; 0 for none. Default 2000; method "2024": 0.
+    krange : (int, int), optional
+        Least and most donors in a pool, in any order. Default (10, 500).
+    hyper : mapping, optional
+        LightGBM's hyperparameters. Lists of values make a grid of all combinations, the entry named first
+        varying fastest, from which cross-validation chooses for each model by itself; of equals it takes the
+        first. Boosting "goss" is gradient boosting with that sampling.
+    cores : int
+        Threads. The result does not depend on it.
+    seed : int, optional
+        Same seed, same model. Missing: drawn, and kept in the model.
+    method : {"default", "2024", "fusionModel"}
+        "2024": as in the paper. "fusionModel": as version 2.4.0 of the R package. "default": ours (see
+        Notes). Each of their differences can be set by an argument of its own, or by `hyper`.
+    refits : int, optional
+        Refits on bootstraps of the donors, one per implicate in turn, so that margins of error include the
+        model's own uncertainty. Default 10; 0 for none.
+    replicate_weights : sequence of str, optional
+        The donor survey's replicate weights: the refits' bootstraps then follow its design.
+    patience : int, optional
+        Boosting stops after so many rounds without a better validation loss. Default 10; the other methods 2.
+    crossfit : bool, optional
+        Take donors' expectations from models that did not see them.
+    redraw : bool, optional
+        Redraw donor weights within pools for every implicate (Bayesian bootstrap). With replicate weights
+        they follow the refits.
+    untie : bool, optional
+        Learn percentiles of variables with many equal values (counts, ratings, rounded, heaped or top-coded
+        amounts) from values that are spread apart at random, starting at the mean: on ties they stall.
+    calibrate : bool, optional
+        Calibrate class probabilities on donors that the models did not see.
+    tolerant : bool, optional
+        Choose pool sizes with fusionModel's tolerance rule (True), or by least divergence (False).
+    keep_donors : bool
+        Keep the donors' predictors, values and out-of-fold expectations in the model, which
+        ``analyze(rectify=)`` needs. They are microdata. Only models with refits have them.
+    bounds : str or sequence of str, optional
+        What every fused record is to satisfy, as every donor must: ``"debt <= assets"``, ``"share <= 1"``,
+        ``"gas = 0 unless has_gas"``, ``"gas = 0 unless fuel in piped|bottled"``. Of two variables the one
+        that is simulated later obeys: where a draw does not, the donor of the pool nearest to it that does
+        takes its place, or, if there is none, the bound itself.
+    identities : str or sequence of str, optional
+        Sums: ``"income = wages + other"`` makes the total a derived step, right after its parts;
+        ``"a + b + c = 1"`` makes the parts a block.
+    monotone : mapping, optional
+        ``{"rent": {"rooms": +1}}``: the expectation of rent (of a logical variable, its probability) does not
+        fall as rooms rise. LightGBM can do this for means and probabilities, not for percentiles.
+    quiet : bool
+        No progress.
+
+    Returns
+    -------
+    FusionModel
+        Prints its steps, types, rounds, losses and pool sizes.
+
+    Raises
+    ------
+    ArgumentError
+        If arguments are wrong; all problems are named at once.
+    SchemaError
+        If columns cannot be used.
+    OutputError
+        If `fsn` cannot be written. What could be told before training is; whatever fails afterwards, the
+        error's ``model`` is what was trained.
+
+    Warns
+    -----
+    FusionWarning
+        For negative weights, text columns, fusion variables of one value, and hyperparameters that have no
+        effect or take one value only.
+
+    Notes
+    -----
+    Ummel et al. (2024), *Scientific Data* 11:142, doi 10.1038/s41597-023-02788-7. For every step: gradient
+    boosting of conditional means, percentiles and class probabilities; donors clustered on them; for each
+    cluster a pool of the donors nearest to it, as many as reproduce its expected mean and percentiles best.
+    The default adds, each measured in ``validation/holdout``: plain gradient boosting with more patience,
+    cross-fitted expectations, bootstrap refits and redrawn pool weights.
+
+    Examples
+    --------
+    >>> import fusionpy
+    >>> donor = fusionpy.datasets.load_donor()
+    >>> model = fusionpy.train(
+    ...     donor,
+    ...     y=["insulation", "electricity"],
+    ...     x=["region", "rooms", "income"],
+    ...     weight="weight",
+    ...     refits=0,
+    ...     seed=1,
+    ...     quiet=True,
+    ... )
+    >>> [step.variables for step in model.steps]
+    [('insulation',), ('electricity',)]
+    """
+    began = time.monotonic()
+    problems = Problems(
+        ArgumentError, "`train()` cannot start.", "See `help(fusionpy.train)` for what it takes."
+    )
+    options = check_options(
+        problems,
+        method,
+        cores,
+        nfolds=nfolds,
+        nquantiles=nquantiles,
+        nclusters=nclusters,
+        krange=krange,
+        hyper=hyper,
+        refits=refits,
+        patience=patience,
+        crossfit=crossfit,
+        redraw=redraw,
+        untie=untie,
+        calibrate=calibrate,
+        tolerant=tolerant,
+    )
+    problems.flag("keep_donors", keep_donors)
+    seed = settle_seed(seed, problems)
+    rules = read_rules(bounds, identities, monotone, problems)
+    plans, predictors = plan_steps(y, x, problems, rules)
+    outcomes = [name for plan in plans for name in plan.variables]
+    rules = orient(rules, predictors, [plan.variables for plan in plans], problems) if plans else []
+    check_roles(predictors, outcomes, weight, replicate_weights, problems)
+    problems.stop()
+    target = check_writable(fsn, "fsn", (".fsn",), folders=True) if fsn is not None else None
+    table = as_table(data)
+    check_rows(table)
+    unfit = Problems(SchemaError, UNFIT, RECODE)
+    weights, replicates = donor_weights(table, weight, replicate_weights, unfit)
+    schema = Schema.learn(table, predictors, outcomes, unfit, boosted=True)
+    used = np.flatnonzero(weights > 0)
+    weights = weights[used] / weights[used].mean()
+    matrix = schema.encode(table, schema.names)[used]
+    check_enough(schema, matrix)
+    _note_codes(schema, matrix, quiet)
+    check_rules(rules, schema, matrix)
+    plans = [plan for plan in plans if not plan.derived]
+    options = settle(options, schema, matrix, replicates is not None)
+
+    counts = refit_counts(len(used), options.refits, seed, None if replicates is None else replicates[used])
+    draw_weight = integerize_weights(weights).astype(np.float64) if options.integer_weights else weights
+    with track("train", count_models(plans, schema, matrix, options), quiet) as tick:
+        steps = learn_steps(
+            plans, schema, matrix, weights, draw_weight, counts, options, seed, int(cores), tick
+        )
+    kept = _taken_from_donors(schema, plans)
+    model = FusionModel(
+        schema,
+        steps,
+        options,
+        seed,
+        matrix[:, [schema.names.index(name) for name in kept]],
+        kept,
+        draw_weight,
+        counts,
+        0.0,
+        library_versions(),
+        rules=tuple(rules),
+        ranges=learn_ranges(schema, matrix[:, : len(schema.x)]),
+    )
+    if keep_donors and options.refits and options.crossfit:
+        n_x = len(schema.x)
+        x_known, y_known = matrix[:, :n_x], matrix[:, n_x:]
+        expected = expected_by_others(model, x_known, seed, int(cores))
+        model = replace(model, known=Known(x_known, y_known, expected))
+    model = replace(model, seconds=time.monotonic() - began)
+    if target is not None:
+        _write(model, target)
+    return model
+
+
+def _write(model: FusionModel, target: Path) -> None:
+    """Write a model; if that fails, whatever the reason, hand it to the caller with the error."""
+    try:
+        write_fsn(model, target)
+    except Exception as error:
+        known = error if isinstance(error, FusionError) else None
+        headline = known.headline if known else f"{shown_path(target)} could not be written."
+        problems = known.problems if known else [f"{error} ({type(error).__name__})."]
+        told = "The model is not lost: it is the error's `model` (in a session, `sys.last_value.model`)."
+        hint = "Write it to another place: `fusionpy.write_fsn(error.model, path)`."
+        failed = OutputError(headline, [*problems, told], hint)
+        failed.model = model
+        raise failed from None if known else error
+
+
+def _note_codes(schema: Schema, matrix: NDArray[np.float64], quiet: bool) -> None:
+    """Name fusion variables that are numbers and look like codes: it may be meant, but rarely is."""
+    listed = []
+    for variable in schema.y:
+        values = matrix[:, schema.names.index(variable.name)]
+        if variable.kind == "continuous" and is_code_like(values):
+            distinct = [f"{value:g}" for value in np.unique(values)]
+            seen = distinct if len(distinct) <= 5 else [*distinct[:2], "…", distinct[-1]]
+            listed.append(f"{few([variable.name], '`')} ({', '.join(seen)})")
+    if listed:
+        more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+        what, they = ("quantities", "they are codes") if len(listed) > 1 else ("a quantity", "it is a code")
+        message = f"train: taken as {what}, not as categories: {', '.join(listed[:5])}{more}. If {they}, "
+        announce(message + "make them categories, or True and False.", quiet)
+
+
+def _taken_from_donors(schema: Schema, plans: Sequence[Plan]) -> tuple[str, ...]:
+    """Variables whose values are copied from donors: continuous ones, and all in blocks."""
+    return tuple(
+        name
+        for plan in plans
+        for name in plan.variables
+        if len(plan.variables) > 1 or not schema[name].is_categorical
+    )

@@ -1,0 +1,38 @@
+"""The weights by which donors are drawn in each implicate."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fusionpy
+from fusionpy.drawing.urns import NEVER, draw_weights
+
+
+@pytest.fixture(scope="module")
+def model():
+    donor = fusionpy.datasets.load_donor().head(400)
+    how = {"refits": 2, "seed": 1, "quiet": True, "hyper": {"num_iterations": 3}}
+    return fusionpy.train(donor, ["electricity"], ["rooms"], weight="weight", **how)
+
+
+def ways(model, **options):
+    changed = replace(model, options=replace(model.options, **options))
+    return [draw_weights(changed, 7, implicate) for implicate in range(3)]
+
+
+def test_without_redrawing_they_are_those_of_the_refit(model):
+    first, second, third = ways(model, redraw=False)
+    assert np.array_equal(first, model.weight * np.maximum(model.counts[0], NEVER))
+    assert np.array_equal(second, model.weight * np.maximum(model.counts[1], NEVER))
+    assert np.array_equal(third, first)
+    assert np.array_equal(ways(model, redraw=False, refits=0)[0], model.weight)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_redrawn_ones_differ_between_implicates_and_may_follow_the_refit(model, follow):
+    factors = [each / model.weight for each in ways(model, redraw=True, follow=follow)]
+    assert not np.array_equal(factors[0], factors[2])
+    assert np.mean(factors) == pytest.approx(1, abs=0.1)
+    alike = np.corrcoef(factors[0], model.counts[0])[0, 1]
+    assert alike > 0.8 if follow else abs(alike) < 0.2
