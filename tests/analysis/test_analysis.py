@@ -795,7 +795,7 @@ CHANGES = [changes_values, changes_memory, drops_columns, changes_rows, adds_col
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
-@pytest.mark.parametrize("rep_weights", [None, REPLICATES])
+@pytest.mark.parametrize("rep_weights", [pytest.param(None, marks=pytest.mark.slow), REPLICATES])
 def test_custom_functions_may_change_their_frames(change, kind, rep_weights):
     """Neither later calls nor the user's own frames see anything of it."""
 

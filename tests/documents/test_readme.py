@@ -48,10 +48,12 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_python_runs(printed: str) -> None:
     assert "[200000 rows x 6 columns]" in printed
 
 
+@pytest.mark.slow
 def test_python_prints_what_is_shown(printed: str, pinned: None) -> None:
     assert printed == "".join(code("text"))
 

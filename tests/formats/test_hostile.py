@@ -63,7 +63,13 @@ def constant(value: object, n: int) -> pa.DictionaryArray:
 
 
 @pytest.mark.parametrize("options", [{}, {"row_group_size": 2**22}, {"data_page_version": "2.0"}])
-@pytest.mark.parametrize("text", ["a level of some length, as codebooks have them", "a whole question? " * 7])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a level of some length, as codebooks have them",
+        pytest.param("a whole question? " * 7, marks=pytest.mark.slow),
+    ],
+)
 def test_columns_of_one_value_are_read(tmp_path, options, text):
     n, M = 800_000, 5
     table = pa.table(

@@ -25,7 +25,7 @@ X = datasets.PREDICTORS
 SHARES = ["food_share", "housing_share", "other_share"]
 Y = ["heating_fuel", "electricity", "gas_cap", "gas_bill", SHARES, "solar", "energy"]
 FAST = {"nclusters": 60, "krange": (5, 30), "weight": "weight", "seed": 5, "quiet": True}
-HYPER = {"num_iterations": 12}
+HYPER = {"num_iterations": 6}
 RULES = {
     "identities": ["energy = electricity + gas_bill"],
     "bounds": ["gas_bill <= gas_cap", "gas_bill = 0 unless heating_fuel in piped_gas", "gas_cap <= 20000"],

@@ -66,7 +66,9 @@ def written(recipient, folder, how):
 
 
 @pytest.mark.parametrize("how", ["one group", "groups", "small groups", "folder", "fst"])
-@pytest.mark.parametrize("rows", [0, 10**9], ids=["compiled", "by LightGBM"])
+@pytest.mark.parametrize(
+    "rows", [pytest.param(0, id="compiled"), pytest.param(10**9, id="by LightGBM", marks=pytest.mark.slow)]
+)
 def test_a_path_gives_what_the_frame_gives(how, rows, model, recipient, tmp_path, monkeypatch, small_windows):
     monkeypatch.setattr("fusionpy.drawing.predictions.WORTHWHILE", rows)
     path = written(recipient, tmp_path, how)
@@ -96,7 +98,7 @@ def test_codes_that_do_not_fit_are_kept_in_a_file(model, recipient, tmp_path, mo
     monkeypatch.setattr("fusionpy.drawing.predictions.WORTHWHILE", 0)
     path, base = written(recipient, tmp_path, "groups"), fuse(recipient, model)
     assert not spilled
-    large = pd.concat([recipient] * 150, ignore_index=True)
+    large = pd.concat([recipient] * 125, ignore_index=True)
     assert_frame_equal(fuse(recipient, model, memory=10_000, chunk=201), base)
     assert_frame_equal(fuse(path, model, memory=10_000, chunk=201, cores=2), base)
     target = fuse(large, model, tmp_path / "large.parquet", memory="5MB", cores=2, M=1)

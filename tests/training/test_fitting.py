@@ -25,7 +25,7 @@ Y = ["rooms", ["fuel", "area"], "kwh", "people", "owner"]
 @pytest.fixture(scope="module")
 def donor():
     rng = np.random.default_rng(1)
-    n = 240
+    n = 160
     x = rng.normal(size=(n, 3))
     x[rng.random((n, 3)) < 0.05] = np.nan
     signal = np.nan_to_num(x[:, 0]) + rng.normal(size=n)
@@ -59,9 +59,7 @@ def said(model):
 
 @pytest.mark.parametrize("extra", [{"refits": 2}, {"refits": 0, "nfolds": 0.7}, {"refits": 0, "nfolds": 3}])
 def test_same_model_on_any_number_of_cores(donor, extra):
-    models = [
-        fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, **extra, cores=cores) for cores in (1, 2, 3, 4)
-    ]
+    models = [fusionpy.train(donor, Y, ["a", "b", "c"], **GIVEN, **extra, cores=cores) for cores in (1, 2, 4)]
     first = said(models[0])
     assert all(said(model) == first for model in models[1:])
 

@@ -48,7 +48,9 @@ def plain(survey):
     return get
 
 
-@pytest.mark.parametrize("exponent", [-900, -300, 120, 310])
+@pytest.mark.parametrize(
+    "exponent", [-900, *(pytest.param(each, marks=pytest.mark.slow) for each in (-300, 120)), 310]
+)
 @pytest.mark.parametrize("y", [["y"], ["z"], [["y", "u"]], ["z", "u"]])
 def test_the_unit_does_not_matter(survey, plain, y, exponent):
     """Multiplied by a power of 2, a fusion variable comes from the very same donors."""
@@ -72,7 +74,9 @@ def by_unit(survey):
     return train
 
 
-@pytest.mark.parametrize("exponent", [-1000, -130, 200, 1015])
+@pytest.mark.parametrize(
+    "exponent", [-1000, *(pytest.param(each, marks=pytest.mark.slow) for each in (-130, 200)), 1015]
+)
 @pytest.mark.parametrize("n_rows", [N, 7 * N])  # by LightGBM itself, and by compiled forests
 def test_the_unit_of_a_predictor_does_not_matter(survey, by_unit, exponent, n_rows):
     rows = np.arange(n_rows) % N
@@ -84,7 +88,9 @@ def test_the_unit_of_a_predictor_does_not_matter(survey, by_unit, exponent, n_ro
 
 
 @pytest.mark.parametrize("method", ["default", "2024", "fusionModel"])
-@pytest.mark.parametrize("far", [1e5, -1e8, 1e10, 1e13])
+@pytest.mark.parametrize(
+    "far", [1e5, *(pytest.param(each, marks=pytest.mark.slow) for each in (-1e8, 1e10)), 1e13]
+)
 def test_far_from_zero(survey, plain, far, method):
     more = {"method": method, "refits": None, "nfolds": 2, "nclusters": 100}
     near = plain(["y"], **more)

@@ -188,13 +188,14 @@ def values_of(value, place=()):
 STRANGE = [None, True, -1, 0, 3, 10**12, 0.5, -1e308, "", "x", "income", [], [1], ["x"], {}, {"a": 1}]
 
 
-def test_no_manifest_makes_fuse_fail(members, tmp_path):
+@pytest.mark.parametrize("n", [50, pytest.param(150, marks=pytest.mark.slow)])
+def test_no_manifest_makes_fuse_fail(members, tmp_path, n):
     """Whatever one entry is changed to: it is refused as such, or the model still fuses."""
     manifest = json.loads(members["manifest.json"])
     places = [place for place, _ in values_of(manifest) if place and "grid" not in place]
     rng = random.Random(2)
     refused = 0
-    for _ in range(150):
+    for _ in range(n):
         changed = json.loads(members["manifest.json"])
         *keys, last = rng.choice(places)
         entry = changed
@@ -211,16 +212,17 @@ def test_no_manifest_makes_fuse_fail(members, tmp_path):
             repr(model)
         except FusionError:
             refused += 1
-    assert refused > 60
+    assert refused > 0.4 * n
 
 
-def test_no_bytes_make_reading_fail_otherwise(members, tmp_path):
+@pytest.mark.parametrize("n", [30, pytest.param(90, marks=pytest.mark.slow)])
+def test_no_bytes_make_reading_fail_otherwise(members, tmp_path, n):
     """Random damage to any member, or to the ZIP itself, is an ArchiveError or does not matter."""
     rng = random.Random(4)
     path = tmp_path / "given.fsn"
     refused = 0
     tables = [name for name in members if name.endswith(".parquet")]
-    for number in range(90):
+    for number in range(n):
         content = dict(members)
         name = rng.choice(tables)
         data = bytearray(content[name])
@@ -232,7 +234,7 @@ def test_no_bytes_make_reading_fail_otherwise(members, tmp_path):
         except FusionError:
             refused += 1
     whole = zip_bytes(members, path)
-    for _ in range(90):
+    for _ in range(n):
         data = bytearray(whole)
         for _ in range(rng.choice([1, 5])):
             data[rng.randrange(len(data))] = rng.randrange(256)
@@ -241,7 +243,7 @@ def test_no_bytes_make_reading_fail_otherwise(members, tmp_path):
             fusionpy.read_fsn(path)
         except ArchiveError:
             refused += 1
-    assert refused > 80
+    assert refused > 0.9 * n
 
 
 def zip_bytes(members: dict[str, bytes], path: Path) -> bytes:

@@ -232,7 +232,7 @@ print(accepted)
 """
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_no_corruption_crashes_the_process(seed, model, tmp_path):
     """Corruptions, sizes put right: each is refused, or LightGBM reads it and predicts with it."""
     path = tmp_path / "model.txt"

@@ -26,7 +26,7 @@ KINDS = {
     "solo": {"y": ["rent"], "refits": 0},
     "only levels": {"y": ["grade", "kind"], "refits": 1},
     "11 steps": {"y": [f"y{j}" for j in range(9)] + [BLOCK, "kind"], "refits": 1, **TINY},
-    "101 steps": {"y": [f"y{j}" for j in range(101)], "refits": 0, "nfolds": 0.7, **TINY},
+    "101 steps": {"y": [f"y{j}" for j in range(101)], "refits": 0, "nfolds": 0.7, "nquantiles": 1, **TINY},
 }
 
 

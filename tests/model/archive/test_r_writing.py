@@ -257,14 +257,15 @@ def changed_at(value, place, new):
     return replace(value, values=tuple(values))
 
 
-def test_no_metadata_makes_fuse_fail(members, tmp_path):
+@pytest.mark.parametrize("n", [30, pytest.param(110, marks=pytest.mark.slow)])
+def test_no_metadata_makes_fuse_fail(members, tmp_path, n):
     """Whatever one part is changed to: it is refused as such, or the model still fuses."""
     about = read_rds(members["metadata.rds"])
     places = [place for place in places_in(about) if place[0] != 18 or len(place) < 4]
     rng = random.Random(6)
     refused = 0
     recipients = recipient().head(7)
-    for _ in range(110):
+    for _ in range(n):
         changed = changed_at(about, rng.choice(places), rng.choice(STRANGE))
         content = members | {"metadata.rds": write_rds(changed)}
         try:
@@ -273,10 +274,11 @@ def test_no_metadata_makes_fuse_fail(members, tmp_path):
             repr(model)
         except FusionError:
             refused += 1
-    assert refused > 50
+    assert refused > 0.45 * n
 
 
-def test_no_numbers_make_fuse_fail(members, tmp_path):
+@pytest.mark.parametrize("n", [25, pytest.param(70, marks=pytest.mark.slow)])
+def test_no_numbers_make_fuse_fail(members, tmp_path, n):
     """Single numbers of matrices and vectors changed."""
     about = read_rds(members["metadata.rds"])
     places = [
@@ -286,7 +288,7 @@ def test_no_numbers_make_fuse_fail(members, tmp_path):
     ]
     rng = random.Random(9)
     refused = 0
-    for _ in range(70):
+    for _ in range(n):
         place = rng.choice(places)
         part = at(about, place)
         values = part.values.copy()
@@ -299,7 +301,7 @@ def test_no_numbers_make_fuse_fail(members, tmp_path):
             repr(model)
         except FusionError:
             refused += 1
-    assert refused > 12
+    assert refused > 0.17 * n
 
 
 def at(value, place):

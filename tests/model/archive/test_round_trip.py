@@ -25,6 +25,7 @@ KINDS = {
     "folds, weights as they are": {"refits": 0, "redraw": False},
     "refits": {"refits": 10},
 }
+QUICK = ("fusionModel", "folds")
 MOST_APART = 1.75  # of two means, in standard deviations of an implicate; see below
 MOST_APART_ON_AVERAGE = 0.25  # squared
 
@@ -34,7 +35,10 @@ def recipient():
     return fusionpy.datasets.load_recipient().head(800)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module",
+    params=[each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in KINDS],
+)
 def kind(request):
     return request.param
 
