@@ -7,8 +7,6 @@ import math
 import numpy as np
 from numba import njit
 
-from fusionpy.kernels.forest.instructions import BLOCK
-
 __all__ = ["TRANSFORMS", "begin_block", "finish_block"]
 
 TRANSFORMS = ("identity", "sigmoid", "softmax")
@@ -28,9 +26,7 @@ def begin_block(  # type: ignore[no-untyped-def]
         else:
             for r in range(n):
                 work[1 + q, r] = plane_table[start + codes[column, first + r]]
-    for k in range(total.shape[0]):
-        for r in range(BLOCK):
-            total[k, r] = 0.0
+    total[:] = 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

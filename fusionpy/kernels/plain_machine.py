@@ -1,4 +1,4 @@
-"""The plain machine: what `kernels.vector_machine` does, in operations on arrays that any numba compiles.
+"""The plain machine: what `kernels.vector_machine` does, in loops that any numba compiles.
 
 The same bits, more slowly: it takes over where the other does not compile.
 """
@@ -29,35 +29,55 @@ __all__ = ["run_by_loops"]
 
 
 @njit(cache=True, nogil=True)
-def _choose(place, byte, work, heap, n):  # type: ignore[no-untyped-def]
-    """Choose by n nodes, from the last up to the root; what is chosen is at the top of the heap."""
-    for i in range(n + 1):
-        heap[n + i, :] = byte[VALUE + i]
+def _mix(row, mask, out, n):  # type: ignore[no-untyped-def]
+    """Add what n bytes of a row have under a mask."""
+    for r in range(n):
+        out[r] |= row[r] & mask
+
+
+@njit(cache=True, nogil=True)
+def _select(row, mask, limit, yes, no, out, n):  # type: ignore[no-untyped-def]
+    """Choose by one node; both are read first, or the compiler would not do many at a time."""
+    for r in range(n):
+        a, b = yes[r], no[r]
+        out[r] = a if row[r] & mask <= limit else b
+
+
+@njit(cache=True, nogil=True)
+def _choose(place, byte, work, heap, levels, n):  # type: ignore[no-untyped-def]
+    """Choose by nodes of some levels, from the last up to the root; its choice is at the top of the heap."""
+    nodes = 2**levels - 1
+    for i in range(nodes + 1):
+        heap[nodes + i, :] = byte[VALUE + i]
         if place[0] != TILE_3:
-            heap[n + i, :] |= work[place[INPUT + i]] & byte[INPUT_MASK + i]
-    for i in range(n - 1, -1, -1):
-        met = work[place[SOURCE + i]] & byte[MASK + i] <= byte[LIMIT + i]
-        heap[i, :] = np.where(met, heap[2 * i + 1], heap[2 * i + 2])
+            _mix(work[place[INPUT + i]], byte[INPUT_MASK + i], heap[nodes + i], n)
+    for i in range(nodes - 1, -1, -1):
+        row, mask, limit = work[place[SOURCE + i]], byte[MASK + i], byte[LIMIT + i]
+        _select(row, mask, limit, heap[2 * i + 1], heap[2 * i + 2], heap[i], n)
     work[place[1], :] = heap[0]
 
 
 @njit(cache=True, nogil=True)
-def _gather(place, byte, work, bits):  # type: ignore[no-untyped-def]
+def _gather(place, byte, work, bits, n):  # type: ignore[no-untyped-def]
     bits[:] = 0
     for i in range(7):
-        bits |= work[place[SOURCE + i]] & byte[MASK + i]
+        _mix(work[place[SOURCE + i]], byte[MASK + i], bits, n)
     work[place[1], :] = bits
 
 
 @njit(cache=True, nogil=True)
-def _add(place, work, leaf, total, n_trees, n_bytes):  # type: ignore[no-untyped-def]
-    """Add leaves of trees, one tree after the other."""
-    out = total[place[1]]
-    for tree in range(n_trees):
-        number = np.full(BLOCK, place[LEAF], np.intp)
-        for i in range(n_bytes):
-            number += work[place[SOURCE + tree * n_bytes + i]].astype(np.intp) << 8 * i
-        out += leaf[number]
+def _add_four(place, work, leaf, out, n):  # type: ignore[no-untyped-def]
+    a, b = work[place[SOURCE]], work[place[SOURCE + 1]]
+    c, d = work[place[SOURCE + 2]], work[place[SOURCE + 3]]
+    for r in range(n):
+        out[r] = out[r] + leaf[a[r]] + leaf[b[r]] + leaf[c[r]] + leaf[d[r]]
+
+
+@njit(cache=True, nogil=True)
+def _add_one(place, work, leaf, out, n):  # type: ignore[no-untyped-def]
+    low, middle, high = work[place[SOURCE]], work[place[SOURCE + 1]], work[place[SOURCE + 2]]
+    for r in range(n):
+        out[r] += leaf[low[r] + (np.intp(middle[r]) << 8) + (np.intp(high[r]) << 16)]
 
 
 @njit(cache=True, nogil=True)
@@ -72,15 +92,15 @@ def run_by_loops(  # type: ignore[no-untyped-def]
         for o in range(place.shape[0]):
             kind = place[o, 0]
             if kind == TILE_3:
-                _choose(place[o], byte[o], work, heap, 7)
+                _choose(place[o], byte[o], work, heap, 3, n)
             elif kind == FORK_2:
-                _choose(place[o], byte[o], work, heap, 3)
+                _choose(place[o], byte[o], work, heap, 2, n)
             elif kind == FORK_1:
-                _choose(place[o], byte[o], work, heap, 1)
+                _choose(place[o], byte[o], work, heap, 1, n)
             elif kind == BITS:
-                _gather(place[o], byte[o], work, heap[0])
+                _gather(place[o], byte[o], work, heap[0], n)
             elif kind == FOUR:
-                _add(place[o], work, leaf, total, 4, 1)
+                _add_four(place[o], work, leaf[place[o, LEAF] :], total[place[o, 1]], n)
             else:
-                _add(place[o], work, leaf, total, 1, 3)
+                _add_one(place[o], work, leaf[place[o, LEAF] :], total[place[o, 1]], n)
         finish_block(total, models, first, n, out)
