@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import fusionpy.kernels.forest
 from fusionpy.kernels.forest import Cut, Trees, cuts_of, encode, encode_columns, grow
 from fusionpy.kernels.forest.instructions import SOURCE
-from fusionpy.kernels.machines import machine_for, named, works
+from fusionpy.kernels.forest.machines import machine_for, named, works
 
 CI = Path(__file__).parents[2] / ".ci"
 BYTE = np.dtype(np.uint8)
@@ -315,7 +315,7 @@ def test_the_plain_machine_takes_over(trouble, monkeypatch):
 
     machine_for.cache_clear()
     monkeypatch.setitem(
-        sys.modules, "fusionpy.kernels.vector_machine", SimpleNamespace(run_by_vectors=broken)
+        sys.modules, "fusionpy.kernels.forest.vector_machine", SimpleNamespace(run_by_vectors=broken)
     )
     assert machine_for(BYTE) is named("loops")
     machine_for.cache_clear()

@@ -9,7 +9,7 @@
 model where among them its features are. Forests of different steps use the same codes; rows of variables that
 are drawn later may hold anything until a forest that uses them is asked.
 
-`kernels.codes` makes the codes, `kernels.programs` the instructions, which one of `kernels.machines` runs.
+`codes` makes the codes, `programs` the instructions, which one of `machines` runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.kernels.blocks import TRANSFORMS
+from fusionpy.kernels.forest.blocks import TRANSFORMS
 from fusionpy.kernels.forest.codes import (
     BY_SET,
     Cut,
@@ -33,8 +33,8 @@ from fusionpy.kernels.forest.codes import (
     make_tests,
 )
 from fusionpy.kernels.forest.instructions import BLOCK
+from fusionpy.kernels.forest.machines import Kind, machine_for, named
 from fusionpy.kernels.forest.programs import write_program
-from fusionpy.kernels.machines import Kind, machine_for, named
 
 __all__ = ["Cut", "Forest", "Trees", "cuts_of", "encode", "encode_columns", "grow", "predict"]
 
@@ -56,7 +56,7 @@ class Forest:
     n_rows : int
         Bytes to work with per row of data: one of zero, planes, results of subtrees.
     place, byte, leaf
-        The program; from `kernels.programs.write_program`.
+        The program; from `programs.write_program`.
     models : (k, 4) intp
         Of each model its first output, the one behind its last, the transform and the divisor.
     """

@@ -1,4 +1,4 @@
-"""Instructions that find leaves, written by `kernels.programs`, run by `kernels.machines` on blocks of rows.
+"""Instructions that find leaves, written by `programs`, run by `machines` on blocks of rows.
 
 An instruction has WIDTH places: its kind, the row of bytes that it writes (or the output to which it adds),
 the rows that it reads; and N_BYTES bytes: masks, limits, and what is known without reading. The kinds:

@@ -1,9 +1,9 @@
 """Programs that find leaves: boosted trees as instructions for blocks of rows.
 
 A tree is not walked from its root, row by row: all of its nodes are worked through from the leaves up, each
-for a block of rows at a time. A node chooses, by a byte of a plane (see `kernels.codes`), between the bytes
+for a block of rows at a time. A node chooses, by a byte of a plane (see `codes`), between the bytes
 that were found below it on either side; the byte that the root chooses is the number of the row's leaf. One
-instruction works on a tile of up to seven nodes; `kernels.instructions` says what each kind does.
+instruction works on a tile of up to seven nodes; `instructions` says what each kind does.
 
 All trees are written together, level by level, in arrays: quick enough without a compiler.
 """
@@ -136,7 +136,7 @@ def write_program(
     children : two of (m,) intp
         Of each node if its test is met, and if not: a node of the tree, or -1 - leaf.
     tests : start (m + 1,), row (e,), mask (e,), limit (m,), all intp
-        As in `kernels.codes.NodeTests`, with rows of bytes for planes.
+        As in `codes.NodeTests`, with rows of bytes for planes.
     leaf : (l,) float64
     n_rows : int
         Rows of bytes that are taken: row 0, which is zero, and the planes.

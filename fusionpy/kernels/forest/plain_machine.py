@@ -1,4 +1,4 @@
-"""The plain machine: what `kernels.vector_machine` does, in loops that any numba compiles.
+"""The plain machine: what `vector_machine` does, in loops that any numba compiles.
 
 The same bits, more slowly: it takes over where the other does not compile.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from fusionpy.kernels.blocks import begin_block, finish_block
+from fusionpy.kernels.forest.blocks import begin_block, finish_block
 from fusionpy.kernels.forest.instructions import (
     BITS,
     BLOCK,
@@ -84,7 +84,7 @@ def _add_one(place, work, leaf, out, n):  # type: ignore[no-untyped-def]
 def run_by_loops(  # type: ignore[no-untyped-def]
     codes, plane_column, plane_start, plane_table, place, byte, leaf, models, work, total, out
 ):
-    """Run a program on block after block; arguments as in `kernels.machines.Machine`."""
+    """Run a program on block after block; arguments as in `machines.Machine`."""
     heap = np.empty((15, BLOCK), dtype=np.uint8)
     for first in range(0, out.shape[0], BLOCK):
         n = min(BLOCK, out.shape[0] - first)

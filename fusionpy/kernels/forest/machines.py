@@ -58,7 +58,7 @@ class Machine(Protocol):
         Parameters
         ----------
         codes, plane_column, plane_start, plane_table, place, byte, leaf, models
-            As in `kernels.forest.Forest` and its `predict`.
+            As in `Forest` and `predict`.
         work : (n_rows, BLOCK) uint8
             To work with; row 0 is zero.
         total : (k, BLOCK) float64
@@ -85,10 +85,10 @@ def named(kind: Kind) -> Machine:
         Of any kind, where LLVM or numba have changed.
     """
     if kind == "vectors":
-        from fusionpy.kernels.vector_machine import run_by_vectors
+        from fusionpy.kernels.forest.vector_machine import run_by_vectors
 
         return run_by_vectors
-    from fusionpy.kernels.plain_machine import run_by_loops
+    from fusionpy.kernels.forest.plain_machine import run_by_loops
 
     return run_by_loops
 

@@ -1,6 +1,6 @@
 """The machine of vectors: instructions given to the compiler as operations on vectors of bytes.
 
-Not as loops that it would have to turn into vectors, as those of `kernels.plain_machine`: that takes it
+Not as loops that it would have to turn into vectors, as those of `plain_machine`: that takes it
 longer, and what it makes is slower. These are LLVM's own words, which may change from release to release.
 """
 
@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fusionpy.kernels.blocks import begin_block, finish_block
+from fusionpy.kernels.forest.blocks import begin_block, finish_block
 from fusionpy.kernels.forest.instructions import (
     BITS,
     BLOCK,
@@ -167,7 +167,7 @@ _bits, _four, _one = _instruction(_build_bits), _add(4, 1), _add(1, 3)
 def run_by_vectors(  # type: ignore[no-untyped-def]
     codes, plane_column, plane_start, plane_table, place, byte, leaf, models, work, total, out
 ):
-    """Run a program on block after block; arguments as in `kernels.machines.Machine`."""
+    """Run a program on block after block; arguments as in `machines.Machine`."""
     for first in range(0, out.shape[0], BLOCK):
         n = min(BLOCK, out.shape[0] - first)
         begin_block(codes, plane_column, plane_start, plane_table, work, total, first, n)
