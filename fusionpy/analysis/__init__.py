@@ -74,7 +74,7 @@ def analyze(
     level: float = 0.90,
     cores: int = 1,
     rectify: FusionModel | str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     quiet: bool = False,
     layout: Layout = "fusionpy",
 ) -> Any:
@@ -129,9 +129,9 @@ def analyze(
         predictors of the model: what the model has wrong about the group is mended at the price of the
         donors' sampling error. The group is that of all donors: where recipients are of a part of the donors'
         population (one state, say), let `by` name that part, too.
-    seed : int
+    seed : int, optional
         For variances that are drawn: of "custom" without replicate weights, of medians with
-        ``pooling="rubin"``.
+        ``pooling="rubin"``. Missing: drawn, told, and kept in the result's `attrs`.
     quiet : bool
         No progress.
     layout : {"fusionpy", "fusionModel", "fusionacs"}
@@ -199,6 +199,8 @@ def analyze(
     ['lhs', 'rhs', 'type', 'tenure', 'region', 'level', 'N_eff', 'est', 'moe', 'cv']
     """
     question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed, layout)
+    if seed is None:
+        question.tell_of_seed(quiet)
     survey = FusedSurvey(open_implicates(implicates), static, fun)
     survey.check_order()
     survey.choose(question.needed, question.everything)
@@ -297,6 +299,7 @@ def conclude(
         "pooling": question.pooling,
         "level": question.level,
         "rectified": has_margins,
+        **({"seed": question.seed} if question.draws else {}),
     }
     result = return_table(table, kind, attributes)
     if kind != "pandas":

@@ -15,6 +15,7 @@ from fusionpy.analysis.statistics import STATISTICS
 from fusionpy.errors import ArgumentError, Problems, few, meant, settle_seed, shown
 from fusionpy.frames.tables import take_names
 from fusionpy.kernels.rubin import Rule
+from fusionpy.progress import announce
 
 __all__ = ["GROUPING", "Layout", "Question", "ask", "read_estimands", "refuse_own"]
 
@@ -76,6 +77,18 @@ class Question:
     def needed(self) -> list[str]:
         """Columns that estimands and groups name."""
         return list(dict.fromkeys([*(v for each in self.estimands for v in each.variables), *self.by]))
+
+    @property
+    def draws(self) -> bool:
+        """Whether a variance has to be drawn, so that the seed matters."""
+        hows = [each.how for each in self.estimands]
+        by_function = "custom" in hows and (not self.replicates or self.pooling == "rubin")
+        return by_function or (self.pooling == "rubin" and not {"median", "quantile"}.isdisjoint(hows))
+
+    def tell_of_seed(self, quiet: bool) -> None:
+        """Say which seed was drawn, if it matters."""
+        if self.draws:
+            announce(f"analyze: seed {self.seed} was drawn; give it again to repeat this result", quiet)
 
     @property
     def everything(self) -> bool:

@@ -220,7 +220,7 @@ COMMANDS = {
             ...,
             *DECLARED,
             Option("cores", "Threads. The result does not depend on it.", int, 1),
-            Option("seed", "Same seed, same report.", int, 0),
+            Option("seed", "Same seed, same report. Default: drawn.", int, None),
             "quiet",
         ),
         examples.REPORT,

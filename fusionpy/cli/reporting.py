@@ -38,7 +38,7 @@ def report(
     tables: str | None,
     declared: Declared,
     cores: int,
-    seed: int,
+    seed: int | None,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -104,7 +104,7 @@ def _validated(
     weight: str | None,
     M: int,
     cores: int,
-    seed: int,
+    seed: int | None,
     quiet: bool,
 ) -> Any:
     """Fuse the donors with their own model, and compare."""
@@ -121,7 +121,7 @@ def _scored(
     folds: int,
     weight: str | None,
     cores: int,
-    seed: int,
+    seed: int | None,
     quiet: bool,
 ) -> Any:
     """Train and score on parts of the donors, as the model was trained."""

@@ -54,7 +54,7 @@ def analyze(
     level: float = 0.90,
     cores: int = 1,
     rectify: FusionModel | str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     client: Any = None,
     n_workers: int | None = None,
     quiet: bool = False,
@@ -78,8 +78,8 @@ def analyze(
         Threads of one task, for replicate weights. The result does not depend on it.
     rectify : FusionModel or path, optional
         As `fusionpy.analyze` has it. The implicates are then read here, too, and `static` must be a frame.
-    seed : int
-        For variances that are drawn.
+    seed : int, optional
+        For variances that are drawn. Missing: drawn, told, and kept in the result's `attrs`.
     client : dask.distributed.Client, optional
         Of the cluster to work on. Missing: the client that is open, or else processes on this machine for
         the time of the call.
@@ -146,6 +146,8 @@ def analyze(
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
     if model is not None:
         check_rectifiable(model, question.estimands, question.by, fun)
+    if seed is None:
+        question.tell_of_seed(quiet)
     survey = FusedSurvey(open_implicates(implicates), None if is_path else static, fun)
     survey.check_order()
     if is_path:

@@ -16,6 +16,7 @@ from fusionpy.figures.importance import measure_bars
 from fusionpy.frames.tables import as_table
 from fusionpy.model import FusionModel
 from fusionpy.model.archive import read_fsn
+from fusionpy.progress import announce
 
 __all__ = ["MEASURES", "importance", "plot_importance"]
 
@@ -28,7 +29,7 @@ def importance(
     detailed: bool = False,
     data: Any = None,
     n_repeats: int = 5,
-    seed: int = 0,
+    seed: int | None = None,
     cores: int = 1,
     weight: str | None = None,
 ) -> pd.DataFrame:
@@ -46,8 +47,8 @@ def importance(
         use, be it of use or not.
     n_repeats : int
         Permutations of each predictor.
-    seed : int
-        Of the permutations: same seed, same result.
+    seed : int, optional
+        Of the permutations: same seed, same result. Missing: drawn, and told on standard error.
     cores : int
         Threads. The result does not depend on it.
     weight : str, optional
@@ -98,7 +99,7 @@ def importance(
     >>> donor = fusionpy.datasets.load_donor()
     >>> x = ["hh_size", "urban"]
     >>> model = fusionpy.train(donor.head(2000), y="vehicles", x=x, refits=0, seed=1, quiet=True)
-    >>> table = importance(model, data=donor.tail(1000), weight="weight")
+    >>> table = importance(model, data=donor.tail(1000), weight="weight", seed=0)
     >>> table["x"].to_list(), (table["permutation"] > 0).to_list()
     (['hh_size', 'urban'], [True, True])
     """
@@ -115,7 +116,7 @@ def importance_tables(
     *,
     data: Any = None,
     n_repeats: int = 5,
-    seed: int = 0,
+    seed: int | None = None,
     cores: int = 1,
     weight: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -125,7 +126,7 @@ def importance_tables(
         raise ArgumentError(
             f"`model` must be {wanted}, not {shown(model)}.", hint="Pass what `train()` returned, or wrote."
         )
-    _check_permuting(data, n_repeats, seed, cores, weight)
+    settled = _check_permuting(data, n_repeats, seed, cores, weight)
     trained = model if isinstance(model, FusionModel) else read_fsn(model)
     held = None if data is None else read_held_out(trained, as_table(data), weight)
     frames = [
@@ -137,7 +138,9 @@ def importance_tables(
     averages = summarise(every)
     if held is None:
         return every, averages
-    of_models, of_variables = rises(trained, held, every, int(n_repeats), int(seed), int(cores))
+    if seed is None:
+        announce(f"importance: seed {settled} was drawn; give it again to repeat this result", quiet=False)
+    of_models, of_variables = rises(trained, held, every, int(n_repeats), settled, int(cores))
     every = every.merge(of_models, how="left", on=["y", "model", "x"])
     return every, averages.merge(of_variables, how="left", on=["y", "x"])
 
@@ -238,19 +241,17 @@ def summarise(detailed: pd.DataFrame) -> pd.DataFrame:
     return means.drop(columns="place").reset_index(drop=True)
 
 
-def _check_permuting(data: Any, n_repeats: int, seed: int, cores: int, weight: str | None) -> None:
-    """Refuse impossible values."""
+def _check_permuting(data: Any, n_repeats: int, seed: int | None, cores: int, weight: str | None) -> int:
+    """Refuse impossible values; settle the seed."""
     problems = Problems(
         ArgumentError, "`importance()` cannot start.", "See `help(fusionpy.importance)` for what it takes."
     )
     for name, value in (("n_repeats", n_repeats), ("cores", cores)):
         problems.whole(name, value, 1)
-    if seed is None:
-        problems.add("`seed` must be a whole number from 0 to 2**63 - 1, not None.")
-    else:
-        settle_seed(seed, problems)
+    settled = settle_seed(seed, problems)
     if weight is not None and not isinstance(weight, str):
         problems.add(f"`weight` must be the name of a column of `data`, not {shown(weight)}.")
     elif weight is not None and data is None:
         problems.add("`weight` is a column of `data`, which is missing.")
     problems.stop()
+    return settled

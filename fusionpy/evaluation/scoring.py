@@ -27,7 +27,7 @@ from fusionpy.evaluation.violations import take_rules, violations
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames.tables import as_table
 from fusionpy.model import FusionModel
-from fusionpy.progress import track
+from fusionpy.progress import announce, track
 
 __all__ = ["score"]
 
@@ -46,7 +46,7 @@ def score(
     min_size: int = 50,
     classifier: bool = True,
     cores: int = 1,
-    seed: int = 0,
+    seed: int | None = None,
     quiet: bool = False,
     rules: str | Sequence[str] | FusionModel | None = None,
 ) -> Scorecard:
@@ -77,8 +77,8 @@ def score(
         Compute `auc`, which takes most of the time.
     cores : int
         Threads. The result does not depend on it.
-    seed : int
-        Of the baselines' draws and the classifier.
+    seed : int, optional
+        Of the baselines' draws and the classifier. Missing: drawn, told, and kept in the result.
     quiet : bool
         No progress.
     rules : str, sequence of str, or FusionModel, optional
@@ -145,13 +145,14 @@ def score(
     >>> truth = pd.DataFrame({"age": rng.integers(20, 80, 400)})
     >>> truth["kwh"] = truth["age"] + rng.normal(size=400)
     >>> drawn = [pd.DataFrame({"M": m, "kwh": truth["age"] + rng.normal(size=400)}) for m in range(1, 21)]
-    >>> score(truth, pd.concat(drawn), x="age", classifier=False, quiet=True)
+    >>> score(truth, pd.concat(drawn), x="age", classifier=False, seed=0, quiet=True)
     Scorecard: 400 records, M = 20, seed 0
     ...
     """
     problems = Problems(
         ArgumentError, "`score()` cannot start.", "See `help(fusionpy.score)` for what it takes."
     )
+    seed_given = seed is not None
     seed = _check_arguments(cores, draws, min_size, seed, problems)
     wanted, predictors = _names(y, "y", problems), _names(x, "x", problems) or []
     _check_roles(wanted or [], predictors, weight, problems)
@@ -160,6 +161,8 @@ def score(
     table, drawn = as_table(truth, "truth"), open_implicates(implicates, "implicates")
     notes: list[str] = []
     xs, ys, w = read(table, drawn, wanted, predictors, weight, notes)
+    if not seed_given:
+        announce(f"score: seed {seed} was drawn; give it again to repeat this result", quiet)
     n_draws = int(draws) if draws is not None else drawn.M if drawn.M > 1 else 20
     how = How(n_draws, int(min_size), baselines, classifier, seed, int(cores))
     points = scaled_predictors(xs) if baselines and xs else None

@@ -60,7 +60,7 @@ RECIPIENT, IMPLICATES = make_survey()
 
 
 def analyze(x, implicates=None, **how):
-    how = {"static": RECIPIENT, "weight": "weight", "quiet": True, **how}
+    how = {"static": RECIPIENT, "weight": "weight", "seed": 0, "quiet": True, **how}
     return fusionpy.analyze(x, IMPLICATES if implicates is None else implicates, **how)
 
 

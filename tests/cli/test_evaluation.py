@@ -115,7 +115,7 @@ def test_validate(folder: Path, tmp_path: Path) -> None:
 
 
 def test_score(folder: Path, tmp_path: Path) -> None:
-    options = ("--x", ",".join(X), "--weight", "weight", "--no-classifier", "--quiet")
+    options = ("--x", ",".join(X), "--weight", "weight", "--no-classifier", "--seed", 0, "--quiet")
     out = tmp_path / "scores.csv"
     said = succeed("score", folder / "truth.parquet", folder / "fused.parquet", *options, "--out", out)
     expected = fusionpy.score(
@@ -124,6 +124,7 @@ def test_score(folder: Path, tmp_path: Path) -> None:
         x=X,
         weight="weight",
         classifier=False,
+        seed=0,
         quiet=True,
     )
     assert repr(expected) in said
@@ -155,10 +156,10 @@ def test_rules_are_counted(folder: Path, tmp_path: Path) -> None:
     found = fusionpy.validate(donor, own[1], "region", y="electricity", plot=False, rules=rules, quiet=True)
     assert "'vehicles <= 2': " in repr(found)
     assert repr(found) in said
-    options = (*y, "--draws", 2, "--no-classifier", "--min-size", 20)
+    options = (*y, "--draws", 2, "--no-classifier", "--min-size", 20, "--seed", 0)
     said = succeed("score", *own, *options, *given)
     scored = fusionpy.score(
-        donor, own[1], "electricity", draws=2, classifier=False, min_size=20, rules=rules, quiet=True
+        donor, own[1], "electricity", draws=2, classifier=False, min_size=20, rules=rules, seed=0, quiet=True
     )
     assert "'vehicles <= 2': " in repr(scored)
     assert repr(scored) in said

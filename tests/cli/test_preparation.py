@@ -102,10 +102,12 @@ def test_importance(folder: Path, tmp_path: Path) -> None:
         folder / "donor.parquet",
         "--weight",
         "weight",
+        "--seed",
+        0,
         "--out",
         out,
     )
-    expected = fusionpy.importance(model, data=donor, weight="weight")
+    expected = fusionpy.importance(model, data=donor, weight="weight", seed=0)
     assert pd.read_csv(out)["permutation"].to_numpy() == pytest.approx(
         expected["permutation"].to_numpy(), nan_ok=True
     )

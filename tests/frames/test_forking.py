@@ -53,9 +53,9 @@ jobs = {
     "fuse by path": lambda: fuse(path, f"{folder}/{os.getpid()}.parquet"),
     "fuse to fst": lambda: fuse(path, f"{folder}/{os.getpid()}.fsd"),
     "impute": lambda: fusionpy.impute(holes, cores=2, **how),
-    "importance": lambda: fusionpy.importance(model, data=donor),
+    "importance": lambda: fusionpy.importance(model, data=donor, seed=0),
     "analyze": lambda: fusionpy.analyze("mean(electricity)", implicates, cores=2, quiet=True),
-    "score": lambda: fusionpy.score(donor, back, x=["region", "rooms"], cores=2, quiet=True),
+    "score": lambda: fusionpy.score(donor, back, x=["region", "rooms"], cores=2, quiet=True, seed=0),
 }
 context = multiprocessing.get_context("fork")
 

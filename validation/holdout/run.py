@@ -163,7 +163,7 @@ def one_row(
     if way == FLOOR:  # does not depend on the implicates
         card = fusionpy.score(
             recipient, pd.concat([recipient.assign(M=m) for m in (1, 2)]), FUSED, x=PREDICTORS, weight=WEIGHT,
-            draws=2, cores=CORES, quiet=True,
+            draws=2, cores=CORES, quiet=True, seed=0,
         )  # fmt: skip
         rows = card_rows(card, FLOOR, seed, FLOOR)
         found = {
@@ -181,7 +181,7 @@ def one_row(
     score = flatten(judge.score(recipient, fused, FUSED, PREDICTORS, WEIGHT))
     card = fusionpy.score(
         recipient, fused, FUSED, x=PREDICTORS, weight=WEIGHT, baselines=False, classifier=False, cores=CORES,
-        quiet=True,
+        quiet=True, seed=0,
     )  # fmt: skip
     row = {"way": way, "split": seed, **score, **dict(zip(SECONDS, seconds, strict=True))}
     return row, card_rows(card, "fused", seed, way)

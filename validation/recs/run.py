@@ -78,7 +78,7 @@ def report_2015(out: Path, cores: int) -> None:
             by="climate",
             cores=cores,
         )
-        scores = fusionpy.score(recipient, fused, FUSED_2015, x=x, weight="weight", cores=cores)
+        scores = fusionpy.score(recipient, fused, FUSED_2015, x=x, weight="weight", cores=cores, seed=0)
     fusionpy.plot_valid(validation, path=out / "figures")
     validation.summary.to_csv(out / "validation_summary.csv", index=False, float_format="%.5f")
     fusionpy.report(
@@ -109,7 +109,9 @@ def report_2020(out: Path, cores: int) -> None:
     )
     model = fusionpy.train(donor, FUSED_2020, PREDICTORS_2020, weight="weight", cores=cores, seed=0)
     fused = fusionpy.fuse(recipient, model, M=20, cores=cores, seed=100)
-    scores = fusionpy.score(recipient, fused, FUSED_2020, x=PREDICTORS_2020, weight="weight", cores=cores)
+    scores = fusionpy.score(
+        recipient, fused, FUSED_2020, x=PREDICTORS_2020, weight="weight", cores=cores, seed=0
+    )
     scores.table.to_csv(out / "scores2020.csv", index=False, float_format="%.5f")
     estimates = fusionpy.analyze(
         {"mean": ["kwh", "heat_fuel"]}, fused, static=recipient, weight="weight", by="division", rectify=model

@@ -87,7 +87,9 @@ def scored(
     truth: pd.DataFrame, implicates: pd.DataFrame, x: Sequence[str], cores: int, quick: bool
 ) -> pd.DataFrame:
     """Score with the package's scorecard and with the shared judge, unweighted."""
-    card = fusionpy.score(truth, implicates, FUSED, x=x, classifier=not quick, cores=cores, quiet=True)
+    card = fusionpy.score(
+        truth, implicates, FUSED, x=x, classifier=not quick, cores=cores, quiet=True, seed=0
+    )
     own = card.table.assign(judge="score")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the judge's own libraries

@@ -53,7 +53,7 @@
 #'   replicate estimates from the full-sample one. Or the name of a design: `"sdr"`, `"brr"`, `"fay"`, `"jk1"`,
 #'   `"bootstrap"`.
 #' @param cores Number of threads. The result does not depend on it.
-#' @param seed For variances that are drawn, as of medians with `pooling = "rubin"`.
+#' @param seed For variances that are drawn, as of medians with `pooling = "rubin"`. `NULL`: drawn by R, so that `set.seed()` repeats them.
 #' @param pooling `"barnard-rubin"`, `"rubin"` or `"fusionacs"`: how margins are made. The default is the first, or the
 #'   second if the option `fusionpy.method` is `"fusionModel"`; see [train()].
 #' @param level Of the margins.
@@ -85,7 +85,7 @@
 #' analyze(list(mean = "dear"), fused, static = recipient, weight = "weight",
 #'         fun = function(d) data.frame(dear = d$electricity > weighted.mean(d$electricity, d$W)))
 analyze <- function(x, implicates, static = NULL, weight = NULL, rep_weights = NULL, by = NULL, fun = NULL,
-                    var_scale = 4, cores = 1, seed = 0, pooling = usual_pooling(), level = 0.9, rectify = NULL,
+                    var_scale = 4, cores = 1, seed = NULL, pooling = usual_pooling(), level = 0.9, rectify = NULL,
                     detailed = FALSE, layout = NULL, data = NULL, ...) {
   began <- Sys.time()
   by <- settle_by(tryCatch(list(given = by), error = identity), substitute(by))

@@ -142,7 +142,7 @@ TABLE <- list(
   ),
   analyze = list(
     x = statistics, weight = optional(string), rep_weights = optional(strings), by = optional(groupings),
-    var_scale = number_or_string, cores = number, seed = number, pooling = string, level = number,
+    var_scale = number_or_string, cores = number, seed = seed, pooling = string, level = number,
     rectify = optional(path), detailed = flag, layout = optional(string)
   ),
   validate = list(
@@ -150,7 +150,7 @@ TABLE <- list(
   ),
   plot_valid = list(y = optional(strings), path = optional(path), cores = number),
   impute = list(weight = optional(string), ignore = optional(strings), cores = number, seed = seed, M = number),
-  importance = list(fsn = path, weight = optional(string), seed = number, cores = number),
+  importance = list(fsn = path, weight = optional(string), seed = seed, cores = number),
   monotonic = list(preserve = flag, expend = flag, fast = flag, nmax = number, plot = flag, seed = seed),
   read_fsd = list(path = path, columns = optional(strings), M = number, cores = number)
 )

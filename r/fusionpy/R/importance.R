@@ -8,7 +8,7 @@
 #' @param data A data frame of donors that the model was not trained on, for how much worse these are predicted when a
 #'   predictor is permuted.
 #' @param weight Name of the column of survey weights in `data`. `NULL`: all are 1.
-#' @param seed Of the permutations.
+#' @param seed Of the permutations. `NULL`: drawn by R, so that `set.seed()` repeats them.
 #' @param cores Number of threads. The result does not depend on it.
 #'
 #' @return A list of `summary`, a tibble, and `detailed`, a data.frame.
@@ -32,7 +32,7 @@
 #'   library(ggplot2)
 #'   ggplot(found, aes(x, gain)) + geom_col() + coord_flip() + facet_grid(~ y)
 #' }
-importance <- function(fsn, data = NULL, weight = NULL, seed = 0, cores = 1) {
+importance <- function(fsn, data = NULL, weight = NULL, seed = NULL, cores = 1) {
   arguments <- take("importance", environment())
   if (!file.exists(fsn) || !endsWith(fsn, ".fsn")) {
     raise("archive", paste0("`fsn` cannot be read: '", fsn, "'."), "It must exist, and its name end with `.fsn`.",
