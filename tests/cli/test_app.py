@@ -18,9 +18,7 @@ from typer.testing import CliRunner
 
 import fusionpy
 from fusionpy.cli import app
-from fusionpy.cli.arguments import expand_patterns, read_hyper, read_levels, read_range, split_names
 from fusionpy.cli.demo_table import thin
-from fusionpy.errors import ArgumentError, Problems
 
 EDUCATION = "education=less_than_high_school<high_school<some_college<bachelor<graduate"
 INSULATION = "insulation=poor<fair<good<excellent"
@@ -531,21 +529,3 @@ def test_demo() -> None:
         return text.splitlines()[:-1]  # the last line tells the time
 
     assert numbers(succeed("demo", *small).stdout) == numbers(result.stdout)
-
-
-# --- Arguments
-
-
-def test_arguments() -> None:
-    problems = Problems(ArgumentError, "")
-    assert split_names(None, "--x", problems) == []
-    assert split_names(" a ,b+c", "--y", problems) == ["a", "b+c"]
-    assert expand_patterns(["b", "a*", "b", "z*"], ["a1", "b", "a2"]) == ["b", "a1", "a2", "b", "z*"]
-    assert expand_patterns(["a1", "a*"], ["a1"]) == ["a1"]
-    assert read_range(" 1, 20 ", "--krange", problems) == (1, 20)
-    assert read_range(None, "--krange", problems) is None
-    hyper = read_hyper(["a=1,2", "b=0.5", "c=goss", "d=true", "e=1e-3"], "--hyper", problems)
-    assert hyper == {"a": [1, 2], "b": 0.5, "c": "goss", "d": True, "e": 0.001}
-    assert read_hyper([], "--hyper", problems) is None
-    assert read_levels(["a = x < y z"], problems)["a"].levels == ("x", "y z")
-    assert problems.found == []

@@ -12,14 +12,6 @@ from fusionpy.cli.commands import COMMANDS
 HEAVY = {"dask", "jinja2", "lightgbm", "matplotlib", "pandas", "plotnine", "polars", "scipy.stats", "sklearn"}
 
 
-def brought_by(script):
-    """Which of the heavy libraries a script of its own process imports."""
-    tail = f"\nimport sys\nprint(*sorted({HEAVY!r} & set(sys.modules)))"
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script) + tail]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return set(done.stdout.splitlines()[-1].split())
-
-
 # All that may be imported: of fusionpy itself, and of other packages.
 OF_THE_PACKAGE = {"fusionpy", "fusionpy.frames", "fusionpy.frames.forking"}
 OF_THE_COMMAND = OF_THE_PACKAGE | {"fusionpy.cli", "fusionpy.errors"}
@@ -38,6 +30,14 @@ OF_TYPER = {
     "typing_extensions",
     "typing_inspection",
 }
+
+
+def brought_by(script):
+    """Which of the heavy libraries a script of its own process imports."""
+    tail = f"\nimport sys\nprint(*sorted({HEAVY!r} & set(sys.modules)))"
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script) + tail]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
 
 
 def modules_of(script):
@@ -86,16 +86,17 @@ def test_all_that_importing_may_import():
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "--version", "", "nothing", *(f"{name} -h" for name in COMMANDS)]
+    "calls", [["--help"], ["", "--version", "nothing", *(f"{name} -h" for name in COMMANDS)]]
 )
-def test_all_that_help_may_import(arguments):
+def test_all_that_help_may_import(calls):
     script = f"""
     from fusionpy.cli import main
-    sys.argv = ["fusionpy", *{arguments.split()!r}]
-    try:
-        main()
-    except SystemExit:
-        pass
+    for call in {calls!r}:
+        sys.argv = ["fusionpy", *call.split()]
+        try:
+            main()
+        except SystemExit:
+            pass
     """
     by_typer = fit(modules_of("import typer"), set(), set())[1]  # rich, by older releases
     assert fit(modules_of(script), OF_THE_COMMAND, OF_TYPER | by_typer) == (set(), set())
