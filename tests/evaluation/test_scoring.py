@@ -1,7 +1,6 @@
 """The held-out scorecard: kernels against slow twins and closed forms, the whole against the shared judge."""
 
 import importlib.util
-import itertools
 import re
 from functools import partial
 
@@ -11,200 +10,19 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import sklearn
-from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import roc_auc_score
 
 from fusionpy import datasets
 from fusionpy.engines.lightgbm.classifier import held_out_probability
 from fusionpy.errors import ArgumentError, SchemaError
 from fusionpy.evaluation import score as scored
 from fusionpy.evaluation.cross_scoring import cross_score
-from fusionpy.kernels.cells import means_by_group, quantile_cells, shares_by_group
-from fusionpy.kernels.clusters import nearest_others
-from fusionpy.kernels.dependence import pairwise_rank_correlations
-from fusionpy.kernels.detection import paired_folds, weighted_auc
-from fusionpy.kernels.marginals import marginal_errors, spread_of, weighted_quantiles
-from fusionpy.kernels.scores import fair_brier, fair_crps, fair_energy, own_range
+from fusionpy.kernels.detection import weighted_auc
 
 score = partial(scored, seed=0)
 FUSED = [v for step in datasets.FUSION_VARIABLES for v in (step if isinstance(step, list) else [step])]
 seeds = st.integers(0, 2**32)
-
-
-# Kernels ------------------------------------------------------------------------------------------------
-
-
-@given(seeds)
-def test_crps_equals_all_pairs(seed):
-    rng = np.random.default_rng(seed)
-    draws, truth = rng.integers(0, 5, (4, 6)) * 0.5, rng.normal(size=4)
-    pairs = np.abs(draws[:, :, None] - draws[:, None, :]).sum((1, 2)) / (2 * 6 * 5)
-    assert fair_crps(draws, truth) == pytest.approx(np.abs(draws - truth[:, None]).mean(1) - pairs)
-
-
-def test_crps_of_the_normal_distribution():
-    rng = np.random.default_rng(0)
-    z = np.array([-2.0, 0.0, 0.7])
-    exact = z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi)
-    assert fair_crps(rng.normal(size=(3, 200_000)), z) == pytest.approx(exact, abs=0.01)
-
-
-def test_crps_is_fair_with_two_draws():
-    rng = np.random.default_rng(0)
-    draws, truth = rng.normal(size=(400_000, 2)), rng.normal(size=400_000)
-    assert fair_crps(draws, truth).mean() == pytest.approx(1 / np.sqrt(np.pi), abs=0.005)
-
-
-@given(seeds)
-def test_brier_equals_its_definition(seed):
-    rng = np.random.default_rng(seed)
-    draws, truth = rng.integers(0, 4, (5, 7)), rng.integers(0, 4, 5)
-    share = np.eye(4)[draws].mean(1)
-    found = ((share - np.eye(4)[truth]) ** 2).sum(1) - (share * (1 - share)).sum(1) / 6
-    assert fair_brier(draws, truth, 4) == pytest.approx(found)
-
-
-@given(seeds)
-def test_energy_equals_all_pairs_of_dummies(seed):
-    rng = np.random.default_rng(seed)
-    numbers, codes = rng.normal(size=(3, 6, 2)), rng.integers(0, 3, (3, 6, 1))
-    both = np.concatenate([numbers, np.eye(3)[codes[:, :, 0]] / np.sqrt(2)], axis=2)
-    # The last column of draws is taken as the truth.
-    draws, truth = both[:, :5], both[:, 5]
-    apart = np.sqrt(((draws - truth[:, None]) ** 2).sum(2)).mean(1)
-    between = np.sqrt(((draws[:, :, None] - draws[:, None]) ** 2).sum(3)).sum((1, 2)) / (2 * 5 * 4)
-    mixed = np.concatenate([numbers, codes], axis=2)
-    found = fair_energy(mixed[:, :5], mixed[:, 5], np.array([False, False, True]))
-    assert found == pytest.approx(apart - between)
-
-
-@given(seeds)
-def test_energy_of_one_number_is_its_crps(seed):
-    rng = np.random.default_rng(seed)
-    draws, truth = rng.normal(size=(5, 8)), rng.normal(size=5)
-    found = fair_energy(draws[:, :, None], truth[:, None], np.array([False]))
-    assert found == pytest.approx(fair_crps(draws, truth))
-
-
-def test_own_range_covers_what_it_says():
-    rng = np.random.default_rng(0)
-    for M, level in ((19, 0.9), (20, 0.9), (40, 0.9), (9, 0.8)):
-        draws, truth = rng.random((100_000, M)), rng.random(100_000)
-        low, high = own_range(draws)
-        assert ((truth >= low) & (truth <= high)).mean() == pytest.approx(level, abs=0.004), M
-
-
-@given(seeds)
-def test_quantiles_interpolate_between_the_middles_of_weights(seed):
-    rng = np.random.default_rng(seed)
-    v, w = rng.permutation(9) * 1.0, rng.integers(1, 4, 9) * 1.0
-    order = np.argsort(v)
-    middles = [w[order[:k]].sum() + w[order[k]] / 2 for k in range(9)]
-    for p in rng.random(5):
-        found = weighted_quantiles(v, w, np.array([p]))[0]
-        assert found == pytest.approx(np.interp(p * w.sum(), middles, v[order]))
-
-
-def test_w1_is_the_wasserstein_distance():
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=4000), 2 + 3 * rng.normal(size=(4000, 5))
-    w = rng.random(4000)
-    found = marginal_errors(a, w, b, w)["w1"] * spread_of(a, w)
-    exact = stats.wasserstein_distance(a, b.ravel(), w, np.repeat(w, 5))
-    assert found == pytest.approx(exact, rel=2e-3)
-
-
-@given(seeds)
-def test_rank_correlations_equal_pandas(seed):
-    rng = np.random.default_rng(seed)
-    matrix = rng.integers(0, 4, (12, 6)).astype(float)
-    matrix[:, 1] = rng.integers(0, 2, 12)
-    matrix[:, 2] = 7.0
-    for column in (3, 4):
-        matrix[rng.random(12) < 0.3, column] = np.nan
-    expected = pd.DataFrame(matrix).corr("spearman").to_numpy()
-    np.testing.assert_allclose(pairwise_rank_correlations(matrix), expected, atol=1e-12)
-
-
-@given(seeds)
-def test_auc_equals_all_pairs_and_scikit_learn(seed):
-    rng = np.random.default_rng(seed)
-    label, value, w = rng.permutation(np.arange(12) < 5), rng.integers(0, 6, 12) / 6, rng.random(12)
-    pairs = [(i, j) for i, j in itertools.product(range(12), repeat=2) if label[i] and not label[j]]
-    wins = sum(w[i] * w[j] * ((value[i] > value[j]) + (value[i] == value[j]) / 2) for i, j in pairs)
-    found = weighted_auc(label, value, w)
-    assert found == pytest.approx(wins / sum(w[i] * w[j] for i, j in pairs))
-    assert found == pytest.approx(roc_auc_score(label, value, sample_weight=w))
-
-
-def test_auc_needs_both_labels():
-    assert np.isnan(weighted_auc(np.array([True, True]), np.zeros(2), np.ones(2)))
-
-
-@given(st.integers(5, 300), st.integers(2, 5))
-def test_folds_are_even(n, n_folds):
-    size = np.bincount(paired_folds(n, n_folds), minlength=n_folds)
-    assert size.sum() == n
-    assert np.ptp(size) <= 1
-
-
-@given(seeds)
-def test_fifths_equal_pandas(seed):
-    rng = np.random.default_rng(seed)
-    values = rng.choice([rng.normal(size=40), rng.integers(0, 6, 40) * 1.0])
-    values[rng.random(40) < 0.1] = np.nan
-    expected = pd.qcut(pd.Series(values), 5, labels=False, duplicates="drop").fillna(-1)
-    assert quantile_cells(values).tolist() == expected.tolist()
-
-
-def test_a_constant_is_one_group():
-    assert quantile_cells(np.full(4, 3.0)).tolist() == [0] * 4
-
-
-@given(seeds)
-def test_groups_one_by_one(seed):
-    rng = np.random.default_rng(seed)
-    cell, w = rng.integers(-1, 4, 30), rng.integers(0, 3, 30) * 1.0
-    codes, values = rng.integers(0, 3, (30, 2)), rng.normal(size=30)
-    means, shares = (
-        means_by_group(cell, 4, values, w),
-        shares_by_group(cell, 4, codes, 3, w),
-    )
-    for c in range(4):
-        inside = cell == c
-        if not w[inside].sum():
-            assert np.isnan(means[c])
-            assert np.isnan(shares[c]).all()
-            continue
-        assert means[c] == pytest.approx(np.average(values[inside], weights=w[inside]))
-        for k in range(3):
-            one = (codes[inside] == k).mean(axis=1)
-            assert shares[c, k] == pytest.approx(np.average(one, weights=w[inside]))
-
-
-@given(seeds, st.integers(2, 13))
-def test_nearest_others_by_sorting(seed, d):
-    rng = np.random.default_rng(seed)
-    points = rng.normal(size=(40, d))
-    found = nearest_others(points, 3, np.arange(40), rng)
-    distance = ((points[:, None] - points) ** 2).sum(2)
-    np.fill_diagonal(distance, np.inf)
-    # Nearly equal distances may change places.
-    expected = np.sort(distance, axis=1)[:, :3]
-    np.testing.assert_allclose(np.take_along_axis(distance, found, 1), expected, rtol=0.02, atol=1e-3)
-
-
-def test_equally_near_records_are_chosen_among_at_random():
-    found = nearest_others(np.zeros((200, 2)), 10, np.arange(200), np.random.default_rng(1))
-    assert not (found == np.arange(200)[:, None]).any()
-    assert len(np.unique(found)) > 150
-
-
-def test_nearest_among_few():
-    found = nearest_others(np.arange(3.0)[:, None], 10, np.arange(3), np.random.default_rng(1))
-    assert np.sort(found, axis=1).tolist() == [[1, 2], [0, 2], [0, 1]]
 
 
 def test_classifier_does_not_depend_on_cores():

@@ -6,7 +6,7 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusionpy.kernels.clusters import cluster_centres, index_points, nearest, nearest_one
+from fusionpy.kernels.clusters import cluster_centres, index_points, nearest, nearest_one, nearest_others
 
 
 @given(st.integers(0, 2**32), st.integers(1, 16), st.integers(1, 40), st.integers(1, 60))
@@ -81,3 +81,26 @@ def test_points_that_differ_by_rounding_are_equally_near():
     points = np.array([[third * 3 - 2 / 3], [third], [1 - 2 / 3], [5.0]])  # three spellings of a third
     query = np.array([[0.0], [0.3], [1.0], [1e6]])
     assert np.array_equal(nearest_one(query, index_points(points)), nearest(query, points, 1)[:, 0])
+
+
+@given(st.integers(0, 2**32), st.integers(2, 13))
+def test_nearest_others_by_sorting(seed, d):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(40, d))
+    found = nearest_others(points, 3, np.arange(40), rng)
+    distance = ((points[:, None] - points) ** 2).sum(2)
+    np.fill_diagonal(distance, np.inf)
+    # Nearly equal distances may change places.
+    expected = np.sort(distance, axis=1)[:, :3]
+    np.testing.assert_allclose(np.take_along_axis(distance, found, 1), expected, rtol=0.02, atol=1e-3)
+
+
+def test_equally_near_records_are_chosen_among_at_random():
+    found = nearest_others(np.zeros((200, 2)), 10, np.arange(200), np.random.default_rng(1))
+    assert not (found == np.arange(200)[:, None]).any()
+    assert len(np.unique(found)) > 150
+
+
+def test_nearest_among_few():
+    found = nearest_others(np.arange(3.0)[:, None], 10, np.arange(3), np.random.default_rng(1))
+    assert np.sort(found, axis=1).tolist() == [[1, 2], [0, 2], [0, 1]]
