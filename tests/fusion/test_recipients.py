@@ -1,6 +1,7 @@
 """Recipients on disk: read by windows, checked as frames are, and never held as a whole."""
 
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -87,18 +88,18 @@ def test_a_path_gives_what_the_frame_gives(how, rows, model, recipient, tmp_path
 
 def test_codes_that_do_not_fit_are_kept_in_a_file(model, recipient, tmp_path, monkeypatch, small_windows):
     spilled = []
-    original = recipients.tempfile.TemporaryFile
+    original = tempfile.TemporaryFile
 
     def spy(**how):
         if "__pycache__" not in str(how["dir"]):  # where numba tries whether it can write
             spilled.append(how)
         return original(**how)
 
-    monkeypatch.setattr(recipients.tempfile, "TemporaryFile", spy)
+    monkeypatch.setattr(tempfile, "TemporaryFile", spy)
     monkeypatch.setattr("fusionpy.drawing.predictions.WORTHWHILE", 0)
     path, base = written(recipient, tmp_path, "groups"), fuse(recipient, model)
     assert not spilled
-    large = pd.concat([recipient] * 125, ignore_index=True)
+    large = pd.concat([recipient] * 150, ignore_index=True)
     assert_frame_equal(fuse(recipient, model, memory=10_000, chunk=201), base)
     assert_frame_equal(fuse(path, model, memory=10_000, chunk=201, cores=2), base)
     target = fuse(large, model, tmp_path / "large.parquet", memory="5MB", cores=2, M=1)

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 import fusionpy
 from fusionpy import progress
 from fusionpy.errors import ArgumentError, FusionWarning, SchemaError
+from fusionpy.model.schema import Variable
 from fusionpy.preparation import imputation, imputation_predictors, incomplete
 from fusionpy.preparation.imputation import impute
 from fusionpy.preparation.imputation_predictors import level_coordinates
@@ -403,7 +404,7 @@ def test_screening_has_bounds_and_drops_what_does_not_vary():
 def test_large_surveys_train_on_a_stratified_sample(monkeypatch):
     monkeypatch.setattr(imputation, "SAMPLE_LEAST", 100)
     codes = np.repeat([0.0, 1.0], [900, 100])[:, None]
-    variable = imputation.Variable("v", "nominal", ("a", "b"), "string")
+    variable = Variable("v", "nominal", ("a", "b"), "string")
     work = incomplete.Work(("v",), (variable,), codes, np.ones(1000), 1, (0,), {0: np.arange(1000)})
     rows = imputation._sample(work, 0, 3, 1)
     assert np.bincount(codes[rows, 0].astype(int)).tolist() == [90, 10]
