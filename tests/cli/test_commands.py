@@ -44,7 +44,6 @@ NONE = {
 # Defaults other than the verb's.
 OTHER = {
     ("analyze", "var_scale"): "4",  # text, which may name a design
-    ("cross_score", "seed"): 0,  # as `score` has it
     ("score", "implicates"): None,  # `cross_score` makes them
     ("report", "model"): REQUIRED,
     ("fuse", "fsd"): REQUIRED,
