@@ -94,14 +94,14 @@ def track(title: str, total: int, quiet: bool) -> Iterator[Ticker]:
     if quiet or total == 0:
         yield lambda done=1, doing=None: None
     elif (listener := _listener.get()) is not None:
-        yield from _told(title, total, listener)
+        yield from _to_listener(title, total, listener)
     elif sys.stderr.isatty():
         yield from _bar(title, total)
     else:
         yield from _lines(title, total)
 
 
-def _told(title: str, total: int, listener: Listener) -> Iterator[Ticker]:
+def _to_listener(title: str, total: int, listener: Listener) -> Iterator[Ticker]:
     lock = threading.Lock()
     count = 0
 

@@ -26,13 +26,13 @@ from fusionpy.model.archive import read_fsn
 from fusionpy.model.schema import warn_of_negative
 from fusionpy.progress import track
 
-__all__ = ["Estimates", "Tally", "analyze", "conclude"]
+__all__ = ["Estimates", "Findings", "analyze", "conclude"]
 
 By = str | Sequence[str | Sequence[str]] | None
 
 
 @dataclass
-class Tally:
+class Findings:
     """What is found by one grouping, implicate after implicate.
 
     Attributes
@@ -207,7 +207,7 @@ def analyze(
     weighing = Weighing(survey, question)
     weighing.of(0)  # may be refused
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
-    tallies = [Tally(Groups(names), [[] for _ in question.estimands]) for names in question.groupings]
+    tallies = [Findings(Groups(names), [[] for _ in question.estimands]) for names in question.groupings]
     levels: dict[str, Levels] = {}
     missing: dict[str, int] = {}
     with track("analyze", survey.implicates.M, quiet) as tick:
@@ -231,7 +231,7 @@ def analyze(
 
 
 def _add(
-    tally: Tally,
+    tally: Findings,
     question: Question,
     columns: Mapping[str, pa.Array],
     survey: FusedSurvey,
@@ -255,14 +255,14 @@ def _add(
 
 
 def conclude(
-    question: Question, tallies: Sequence[Tally], weights: tuple[Array, Replicates | None], kind: str
+    question: Question, tallies: Sequence[Findings], weights: tuple[Array, Replicates | None], kind: str
 ) -> Any:
     """Pool the answers of all implicates, and lay them out.
 
     Parameters
     ----------
     question : Question
-    tallies : sequence of Tally
+    tallies : sequence of Findings
         One per grouping.
     weights : (n,) float64, and Replicates or None
         Means over the implicates; of estimates that are not rectified no more than the number of replicates

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusionpy.analysis.estimates import Answer
 from fusionpy.analysis.measured import Replicates
-from fusionpy.kernels.rubin import Pooled, Rule, pool
+from fusionpy.kernels.rubin import Combining, Pooled, pool
 
 __all__ = ["Piece", "pool_answers"]
 
@@ -38,7 +38,7 @@ def pool_answers(
     n_cells: int,
     replicates: Replicates | None,
     scale: float,
-    pooling: Rule,
+    pooling: Combining,
     level: float,
 ) -> Piece:
     """Pool the implicates' answers to one estimand.

@@ -21,7 +21,7 @@ from fusionpy.kernels.estimates import (
     Moments,
     Shares,
 )
-from fusionpy.kernels.rubin import Rule
+from fusionpy.kernels.rubin import Combining
 
 __all__ = ["Answer", "answer", "can_group", "count_infinite", "measure"]
 
@@ -71,7 +71,7 @@ def count_infinite(array: pa.Array) -> int:
 
 
 def answer(
-    data: Measured, w: Array, rule: Rule, replicates: Replicates | None, implicate: int, seed: int
+    data: Measured, w: Array, rule: Combining, replicates: Replicates | None, implicate: int, seed: int
 ) -> Answer:
     """Estimate in one implicate, with the sampling variance that a way of pooling wants.
 

@@ -14,7 +14,7 @@ from fusionpy.analysis.estimand import Estimand
 from fusionpy.analysis.statistics import STATISTICS
 from fusionpy.errors import ArgumentError, Problems, few, meant, settle_seed, shown
 from fusionpy.frames.tables import take_names
-from fusionpy.kernels.rubin import Rule
+from fusionpy.kernels.rubin import Combining
 from fusionpy.progress import announce
 
 __all__ = ["GROUPING", "Layout", "Question", "ask", "read_estimands", "refuse_own"]
@@ -67,7 +67,7 @@ class Question:
     replicates: tuple[str, ...]
     scale: float
     fun: Callable[[Any], Any] | None
-    pooling: Rule
+    pooling: Combining
     level: float
     cores: int
     seed: int

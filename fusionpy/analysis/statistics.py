@@ -31,7 +31,7 @@ from fusionpy.kernels.quantiles import (
     group_gini,
     group_quantiles,
 )
-from fusionpy.kernels.rubin import Rule
+from fusionpy.kernels.rubin import Combining
 from fusionpy.model.variables import is_number
 
 __all__ = ["OF_LEVELS", "OF_NUMBERS", "STATISTICS", "evaluate", "has_levels", "variance_of"]
@@ -81,7 +81,9 @@ def evaluate(data: Measured, w: Array) -> Array:
     return np.asarray(group_quantiles(*data.order, data.x, w, share))[:, None]
 
 
-def variance_of(data: Measured, w: Array, estimate: Array, rule: Rule, implicate: int, seed: int) -> Array:
+def variance_of(
+    data: Measured, w: Array, estimate: Array, rule: Combining, implicate: int, seed: int
+) -> Array:
     """Estimate the sampling variance by formula."""
     how = data.estimand.how
     if data.levels is not None:

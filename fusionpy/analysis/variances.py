@@ -17,7 +17,7 @@ from fusionpy.kernels.quantiles import (
     group_quantiles,
     woodruff_variance,
 )
-from fusionpy.kernels.rubin import Rule
+from fusionpy.kernels.rubin import Combining
 from fusionpy.kernels.strata import bootstrap_counts
 from fusionpy.kernels.uniforms import ANALYSIS, uniforms
 
@@ -33,7 +33,7 @@ def resample(n: int, implicate: int, number: int, seed: int) -> Array:
     return bootstrap_counts(uniforms(seed, ANALYSIS, n, implicate=implicate, step=number)[0])
 
 
-def mean_variance(moments: Moments, rule: Rule) -> Array:
+def mean_variance(moments: Moments, rule: Combining) -> Array:
     """Variance of a mean, by group."""
     if rule == "barnard-rubin":
         return cochran_variance(moments)
@@ -45,7 +45,7 @@ def mean_variance(moments: Moments, rule: Rule) -> Array:
     return np.where(moments.n > 1, variance, np.nan)
 
 
-def shares_variance(shares: Shares, rule: Rule) -> Array:
+def shares_variance(shares: Shares, rule: Combining) -> Array:
     """Variances of the shares of levels, by group."""
     if rule == "rubin":
         return share_variance(shares)
@@ -88,7 +88,9 @@ def ratio_of(data: Measured, w: Array) -> tuple[Array, Array]:
         return np.where(under != 0, above.mean * above.total / under, np.nan), under
 
 
-def quantile_variance(data: Measured, w: Array, found: Array, rule: Rule, implicate: int, seed: int) -> Array:
+def quantile_variance(
+    data: Measured, w: Array, found: Array, rule: Combining, implicate: int, seed: int
+) -> Array:
     """Variance of a quantile, by group."""
     share = data.estimand.share
     if rule == "barnard-rubin":

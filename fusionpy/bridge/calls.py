@@ -26,7 +26,7 @@ from fusionpy.model import FusionModel, Step
 from fusionpy.model.archive import put_model, read_fsn
 from fusionpy.progress import announce
 
-__all__ = ["CALLS", "Answer"]
+__all__ = ["CALLS", "Reply"]
 
 if TYPE_CHECKING:
     from fusionpy.analysis.estimand import Estimand
@@ -37,7 +37,7 @@ DETAILS = ("n_eff", "se", "df", "lower", "upper", "fmi", "n_donors")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What a call gives.
 
     Attributes
@@ -54,38 +54,38 @@ class Answer:
     model: FusionModel | None = None
 
 
-def _open(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _open(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     opened = read_fsn(arguments["fsn"])
     names = {
         "predictors": [variable.name for variable in opened.schema.x],
         "outcomes": [variable.name for variable in opened.schema.y],
     }
-    return Answer(names, model=opened)
+    return Reply(names, model=opened)
 
 
-def _sample(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _sample(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     samples = fusionpy.datasets
     load = samples.load_donor if arguments["name"] == "donor" else samples.load_recipient
-    return Answer(frames={"frame": _arrow(load())})
+    return Reply(frames={"frame": _arrow(load())})
 
 
-def _recs(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _recs(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     """Open R's example survey: from a path, or from where it was kept."""
     from fusionpy.datasets.example import kept_example, read_example
 
     path = arguments["path"]
     file = kept_example() if path is None else Path(path).expanduser()
     if file is None:
-        return Answer({"found": False})
-    return Answer({"found": True}, {"frame": _narrow(read_example(file))})
+        return Reply({"found": False})
+    return Reply({"found": True}, {"frame": _narrow(read_example(file))})
 
 
-def _fetch_recs_example(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _fetch_recs_example(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     fusionpy.datasets.fetch_recs_example(arguments["path"])
     return _recs({"path": None}, frames, model)
 
 
-def _train(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _train(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     try:
         model = fusionpy.train(frames["data"], **arguments)
     except OutputError as error:
@@ -93,7 +93,7 @@ def _train(arguments: Arguments, frames: Frames, model: FusionModel | None) -> A
             raise
         raise rescued(error, lambda path: put_model(trained, path), ".fsn") from None
     steps = [_told_step(step) for step in model.steps]
-    return Answer({"path": _absolute(arguments["fsn"]), "steps": steps, "seconds": model.seconds})
+    return Reply({"path": _absolute(arguments["fsn"]), "steps": steps, "seconds": model.seconds})
 
 
 def _told_step(step: Step) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _told_step(step: Step) -> dict[str, Any]:
     return told
 
 
-def _fuse(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _fuse(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     from fusionpy.fusion import Key, fuse_keyed
 
     fsn, fsd, key = arguments.pop("fsn"), arguments.pop("fsd"), arguments.pop("key", None) or []
@@ -115,15 +115,15 @@ def _fuse(arguments: Arguments, frames: Frames, model: FusionModel | None) -> An
     if fsd is not None:
         order = None if frames.get("order") is None else frames["order"].column(0).to_numpy()
         found = fuse_keyed(frames["data"], by, fsd, Key(tuple(key), order), **arguments)
-        return Answer({"path": _absolute(found)})
+        return Reply({"path": _absolute(found)})
     found = fusionpy.fuse(frames["data"], by, **arguments)
     # R has the retained columns, and carries them along itself.
     found = found.drop_columns(arguments["retain"] or [])
     donors = {} if model is None else dict(zip(model.donor_columns, model.donors.T, strict=True))
-    return Answer(frames={"frame": _narrow(found, donors)})
+    return Reply(frames={"frame": _narrow(found, donors)})
 
 
-def _prep_xy(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _prep_xy(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     found = fusionpy.prep_xy(frames["data"], **arguments)
     value = {
         "y": [[step] if isinstance(step, str) else list(step) for step in found.y],
@@ -132,10 +132,10 @@ def _prep_xy(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
         "xforce": list(found.xforce),
         "xoriginal": list(found.xoriginal),
     }
-    return Answer(value)
+    return Reply(value)
 
 
-def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     detailed = arguments.pop("detailed")
     problems = Problems(ArgumentError, "`analyze()` cannot start.", "See `?analyze` for what it takes.")
     x: Any = _estimands(arguments.pop("x"), problems)
@@ -153,7 +153,7 @@ def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
     groups = {name for each in ([by] if isinstance(by, str) else by) for name in _names_in(each)}
     beside = (*DETAILS, "N") if arguments["layout"] == "fusionacs" else DETAILS
     names = [name for name in table.column_names if detailed or name in groups or name not in beside]
-    return Answer(frames={"frame": _counts_as_integers(table.select(names))})
+    return Reply(frames={"frame": _counts_as_integers(table.select(names))})
 
 
 def _names_in(grouping: str | list[str]) -> list[str]:
@@ -173,27 +173,27 @@ def _estimands(asked: list[dict[str, Any]], problems: Problems) -> list[Estimand
     return list(dict.fromkeys(found))
 
 
-def _validate(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _validate(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     from fusionpy.bridge.validation import compared
 
     value, table = compared(**frames, **arguments)
-    return Answer(value, {"table": table})
+    return Reply(value, {"table": table})
 
 
-def _plot_valid(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _plot_valid(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     from fusionpy.bridge.validation import smoothed
 
     undefined, tables = smoothed(frames["table"], **arguments)
-    return Answer({"undefined": undefined}, tables)
+    return Reply({"undefined": undefined}, tables)
 
 
-def _impute(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _impute(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     data = frames["data"]
     with _said():
         completed = fusionpy.impute(data, **arguments)
     ignored = arguments["ignore"] or []
     holes = [name for name in data.column_names if name not in ignored and _has_holes(data[name])]
-    return Answer(frames={"frame": completed.select(holes)})
+    return Reply(frames={"frame": completed.select(holes)})
 
 
 def _has_holes(column: pa.ChunkedArray) -> bool:
@@ -201,7 +201,7 @@ def _has_holes(column: pa.ChunkedArray) -> bool:
     return bool(is_missing.as_py()) and not pa.types.is_null(column.type)
 
 
-def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     from fusionpy.evaluation.importances import importance_tables
 
     fsn = arguments.pop("fsn")
@@ -214,10 +214,10 @@ def _importance(arguments: Arguments, frames: Frames, model: FusionModel | None)
     detailed = detailed.loc[places.sort_values(["step", "member"], kind="stable").index]
     # And sorts the summary by y as text; gains fall already.
     summary = summary.sort_values("y", kind="stable")
-    return Answer(frames={"summary": _arrow(summary), "detailed": _arrow(detailed)})
+    return Reply(frames={"summary": _arrow(summary), "detailed": _arrow(detailed)})
 
 
-def _monotonic(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _monotonic(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     path = arguments.pop("figure", None)
     x, y, w = (None if frames[name] is None else frames[name].column(0) for name in ("x", "y", "w"))
     found = fusionpy.monotonic(x, y, w=w, **arguments)
@@ -226,15 +226,15 @@ def _monotonic(arguments: Arguments, frames: Frames, model: FusionModel | None) 
         found, figure = found
         write_figure(figure, Path(path), "png", *ONE_SIZE)
         value = {"figure": path}
-    return Answer(value, {"frame": pa.table({"y": found})})
+    return Reply(value, {"frame": pa.table({"y": found})})
 
 
-def _read_fsd(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Answer:
+def _read_fsd(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
     path = arguments.pop("path")
     with _said():
         found = fusionpy.read_fsd(path, where=frames["where"], kind="pyarrow", **arguments)
     keys = list(open_stored(path).keys)
-    return Answer({"keys": keys}, {"frame": found if holds_fst(Path(path).expanduser()) else _narrow(found)})
+    return Reply({"keys": keys}, {"frame": found if holds_fst(Path(path).expanduser()) else _narrow(found)})
 
 
 def _narrow(table: pa.Table, donors: Mapping[str, NDArray[np.float64]] | None = None) -> pa.Table:
@@ -255,7 +255,7 @@ def _narrow(table: pa.Table, donors: Mapping[str, NDArray[np.float64]] | None = 
     return table
 
 
-CALLS: dict[str, Callable[[Arguments, Frames, FusionModel | None], Answer]] = {
+CALLS: dict[str, Callable[[Arguments, Frames, FusionModel | None], Reply]] = {
     "analyze": _analyze,
     "fetch_recs_example": _fetch_recs_example,
     "fuse": _fuse,

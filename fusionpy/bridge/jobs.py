@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from fusionpy.bridge.calls import CALLS, Answer
+from fusionpy.bridge.calls import CALLS, Reply
 from fusionpy.bridge.columns import Packed, read_frame
 from fusionpy.bridge.words import in_r
 from fusionpy.errors import ArchiveError, ArgumentError, FusionError, FusionWarning, OutputError, SchemaError
@@ -177,7 +177,7 @@ class Job:
         told = {name: packed.told for name, packed in self._frames.items()}
         return {"status": "done", "value": answer.value, "frames": told}
 
-    def _call(self, verb: str) -> Answer:
+    def _call(self, verb: str) -> Reply:
         frames = {
             name: read_frame(told, self._sent) if isinstance(told, dict) else told
             for name, told in self._request["frames"].items()

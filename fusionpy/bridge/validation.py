@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.evaluation.comparisons import METRICS, compare, metrics_of, smooth_metrics
-from fusionpy.evaluation.observed import Field
+from fusionpy.evaluation.observed import ComparedVariable
 from fusionpy.frames.tables import to_floats
 
 __all__ = ["compared", "smoothed"]
@@ -63,7 +63,7 @@ def _r_logicals(table: pa.Table, observed: pa.Table) -> pa.Table:
     return table.set_column(place, "level", named)
 
 
-def _agreement(fields: Sequence[Field], w: NDArray[np.float64]) -> list[float]:
+def _agreement(fields: Sequence[ComparedVariable], w: NDArray[np.float64]) -> list[float]:
     """Correlate observed with fused values, of every variable, and of every level of what has levels."""
     found = []
     for each in fields:

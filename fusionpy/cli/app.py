@@ -67,7 +67,7 @@ class _Commands(TyperGroup):
             try:
                 return super().invoke(ctx)
             except FusionError as error:
-                print(_told(_rescued(error)), file=sys.stderr)
+                print(_worded(_rescued(error)), file=sys.stderr)
                 raise typer.Exit(MEND) from None
             except KeyboardInterrupt:
                 print("Interrupted: nothing was written.", file=sys.stderr)
@@ -149,7 +149,7 @@ def _rescued(error: FusionError) -> FusionError:
     return rescued(error, lambda path: put_model(trained, path), ".fsn")
 
 
-def _told(error: FusionError) -> str:
+def _worded(error: FusionError) -> str:
     """Word an error for a terminal, where help is had by commands rather than functions."""
     return "Error: " + re.sub(
         r"`help\(fusionpy\.(\w+)\)`",

@@ -16,7 +16,15 @@ from typing import IO, NamedTuple
 from fusionpy.errors import FusionError
 from fusionpy.progress import announce
 
-__all__ = ["DownloadError", "Record", "cache_folder", "digest_of", "locked", "read_record", "unwritable"]
+__all__ = [
+    "CacheRecord",
+    "DownloadError",
+    "cache_folder",
+    "digest_of",
+    "locked",
+    "read_cache_record",
+    "unwritable",
+]
 
 BLOCK = 2**20  # bytes read at a time
 TURN = 0.1  # seconds between two looks at a lock
@@ -26,7 +34,7 @@ class DownloadError(FusionError):
     """A file cannot be downloaded, or is not the file that it should be."""
 
 
-class Record(NamedTuple):
+class CacheRecord(NamedTuple):
     """What the cache knows of a file, kept beside it as ``<name>.json``.
 
     Attributes
@@ -50,7 +58,7 @@ class Record(NamedTuple):
     how: str
 
     @classmethod
-    def of(cls, path: Path, url: str, how: str) -> Record:
+    def of(cls, path: Path, url: str, how: str) -> CacheRecord:
         """Record a file as it is now."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(url, path.stat().st_size, digest_of(path), now, how)
@@ -120,7 +128,7 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_record(path: Path) -> Record | None:
+def read_cache_record(path: Path) -> CacheRecord | None:
     """Read what is known of the file `path`; None if nothing is.
 
     Raises
@@ -130,7 +138,7 @@ def read_record(path: Path) -> Record | None:
     """
     place = beside(path, ".json")
     try:
-        record = Record(**json.loads(place.read_text(encoding="utf-8")))
+        record = CacheRecord(**json.loads(place.read_text(encoding="utf-8")))
         if not (isinstance(record.size, int) and isinstance(record.sha256, str)):
             raise TypeError
     except FileNotFoundError:

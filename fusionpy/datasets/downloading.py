@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from fusionpy.datasets.caching import (
+    CacheRecord,
     DownloadError,
-    Record,
     beside,
     cache_folder,
     digest_of,
     locked,
-    read_record,
+    read_cache_record,
     unwritable,
     write_whole,
 )
 from fusionpy.progress import announce, track
 
-__all__ = ["Source", "bring"]
+__all__ = ["OfficialFile", "bring"]
 
 CHUNK = 2**16  # bytes
 MEGABYTE = 10**6
@@ -43,7 +43,7 @@ OFFLINE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # states of a server that may change
 
 
-class Source(NamedTuple):
+class OfficialFile(NamedTuple):
     """An official file.
 
     Attributes
@@ -94,12 +94,12 @@ class _Started(NamedTuple):
         return started if started.url == url and started.validator and part.exists() else None
 
 
-def bring(source: Source, cache: str | os.PathLike[str] | None, quiet: bool) -> Path:
+def bring(source: OfficialFile, cache: str | os.PathLike[str] | None, quiet: bool) -> Path:
     """Return the path of a file in the cache, downloading it unless it is there.
 
     Parameters
     ----------
-    source : Source
+    source : OfficialFile
     cache : path or None
         See `cache_folder`.
     quiet : bool
@@ -115,11 +115,11 @@ def bring(source: Source, cache: str | os.PathLike[str] | None, quiet: bool) -> 
         If the file cannot be had, or is not the one that it should be.
     """
     path = cache_folder(cache) / source.folder / source.name
-    if path.exists() and (record := read_record(path)) is not None:
+    if path.exists() and (record := read_cache_record(path)) is not None:
         _verify(path, record, source)  # without a lock: a cache may be read-only
         return path
     with locked(path, quiet):
-        record = read_record(path)
+        record = read_cache_record(path)
         if path.exists() and record is not None:  # another process was faster
             _verify(path, record, source)
         elif path.exists():
@@ -129,7 +129,7 @@ def bring(source: Source, cache: str | os.PathLike[str] | None, quiet: bool) -> 
     return path
 
 
-def _verify(path: Path, record: Record, source: Source) -> None:
+def _verify(path: Path, record: CacheRecord, source: OfficialFile) -> None:
     """Check a file of the cache against its record, and against the checksum that is known beforehand."""
     size = path.stat().st_size
     if size != record.size:
@@ -147,10 +147,10 @@ def _verify(path: Path, record: Record, source: Source) -> None:
     )
 
 
-def _adopt(path: Path, source: Source, quiet: bool) -> None:
+def _adopt(path: Path, source: OfficialFile, quiet: bool) -> None:
     """Take a file that was put into the cache by hand."""
     problem = source.wrong(path)
-    record = Record.of(path, source.url, "found in the cache")
+    record = CacheRecord.of(path, source.url, "found in the cache")
     if problem is None and source.sha256 not in (None, record.sha256):
         problem = f"Its SHA-256 is {record.sha256}, not {source.sha256} as it should be."
     if problem is not None:
@@ -159,11 +159,11 @@ def _adopt(path: Path, source: Source, quiet: bool) -> None:
     _keep(path, record, quiet)
 
 
-def _fetch(path: Path, source: Source, record: Record | None, quiet: bool) -> None:
+def _fetch(path: Path, source: OfficialFile, record: CacheRecord | None, quiet: bool) -> None:
     """Download a file aside, check it, and move it in place."""
     part = beside(path, ".part")
     _download(source.url, part, path, quiet)
-    found = Record.of(part, source.url, "downloaded")
+    found = CacheRecord.of(part, source.url, "downloaded")
     problem, hint = source.wrong(part), _by_hand(path)
     if problem is None and source.sha256 not in (None, found.sha256):
         problem = f"Its SHA-256 is {found.sha256}, not {source.sha256} as it should be."
@@ -182,7 +182,7 @@ def _fetch(path: Path, source: Source, record: Record | None, quiet: bool) -> No
     _discard(part)
 
 
-def _keep(path: Path, record: Record, quiet: bool) -> None:
+def _keep(path: Path, record: CacheRecord, quiet: bool) -> None:
     record.write(path)
     announce(
         f"{path.name}: its SHA-256 was recorded ({record.sha256[:12]}...) and is checked from now on.",
@@ -275,7 +275,7 @@ def _ask(url: str, part: Path, path: Path, started: _Started | None) -> Any:
         if isinstance(reason, lasting) or getattr(reason, "errno", None) in OFFLINE:
             problem = f"{url}: {getattr(reason, 'strerror', None) or reason}."
             raise DownloadError(f"'{path.name}' cannot be downloaded.", [problem], _by_hand(path)) from None
-        raise _Broken(_told(reason)) from None
+        raise _Broken(_broken_by(reason)) from None
     if answer.status in (200, 206) and (answer.headers.get("Content-Encoding") or "identity") == "identity":
         return answer
     answer.close()
@@ -292,7 +292,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _told(error: object) -> str:
+def _broken_by(error: object) -> str:
     """Say what went wrong on the line."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
@@ -343,7 +343,7 @@ def _copy(answer: Any, file: IO[bytes], have: int, total: int | None, path: Path
             try:
                 block = answer.read(CHUNK if total is None else min(CHUNK, total - have))
             except (OSError, http.client.HTTPException) as error:
-                raise _Broken(f"the connection broke after {have:,} bytes ({_told(error)})") from None
+                raise _Broken(f"the connection broke after {have:,} bytes ({_broken_by(error)})") from None
             if not block:
                 break
             try:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from fusionpy.datasets.caching import DownloadError, Record, beside, cache_folder, locked, unwritable
-from fusionpy.datasets.downloading import Source, bring
+from fusionpy.datasets.caching import CacheRecord, DownloadError, beside, cache_folder, locked, unwritable
+from fusionpy.datasets.downloading import OfficialFile, bring
 from fusionpy.datasets.fetching import settle_base, settle_digest
 from fusionpy.errors import ArgumentError, FusionError, Problems, shown
 from fusionpy.formats.atomic import shown_path
@@ -82,7 +82,7 @@ def fetch_recs_example(
     problems.stop()
     if path is not None:
         _keep_copy(Path(path).expanduser(), cache, quiet)
-    file = bring(Source(f"{base}/{FILE}", FOLDER, digest, _what_is_wrong), cache, quiet)
+    file = bring(OfficialFile(f"{base}/{FILE}", FOLDER, digest, _what_is_wrong), cache, quiet)
     found: pd.DataFrame = to_pandas(read_example(file))
     return found
 
@@ -136,7 +136,7 @@ def _keep_copy(path: Path, cache: str | os.PathLike[str] | None, quiet: bool) ->
         part = beside(target, ".part")
         try:
             shutil.copyfile(path, part)
-            Record.of(part, path.absolute().as_uri(), "given").write(target)
+            CacheRecord.of(part, path.absolute().as_uri(), "given").write(target)
             part.replace(target)
         except OSError as error:
             raise unwritable(target, error) from None

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pyarrow as pa
 
-from fusionpy.datasets.downloading import Source, bring
+from fusionpy.datasets.downloading import OfficialFile, bring
 from fusionpy.datasets.places import State, settle_states
 from fusionpy.datasets.unpacking import as_frame, read_csv, what_is_wrong
 from fusionpy.errors import ArgumentError, Problems, few, is_whole, repeated, shown
@@ -246,10 +246,10 @@ def _is_recs_text(name: str) -> bool:
     return _RECS_TEXT.fullmatch(name) is not None
 
 
-def _source(base: str, path: str, folder: str, digest: str | None, wrong: Any) -> Source:
+def _source(base: str, path: str, folder: str, digest: str | None, wrong: Any) -> OfficialFile:
     """Describe an official file."""
     name = path.rsplit("/", 1)[-1]
-    return Source(f"{base}/{path}", folder, digest or SHA256.get(f"{folder}/{name}"), wrong)
+    return OfficialFile(f"{base}/{path}", folder, digest or SHA256.get(f"{folder}/{name}"), wrong)
 
 
 def settle_base(url: Any, variable: str, official: str, problems: Problems) -> str:

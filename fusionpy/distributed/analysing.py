@@ -11,7 +11,7 @@ from typing import Any, Literal
 import dask
 import numpy as np
 
-from fusionpy.analysis import Tally, conclude
+from fusionpy.analysis import Findings, conclude
 from fusionpy.analysis.estimates import Answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
@@ -19,7 +19,7 @@ from fusionpy.analysis.questions import Question, ask
 from fusionpy.analysis.rectifying import Rectifier, check_rectifiable
 from fusionpy.analysis.survey import FusedSurvey, Weighing
 from fusionpy.distributed.analysing_tasks import (
-    Job,
+    Analysis,
     Numbering,
     answers_of,
     meet,
@@ -155,14 +155,14 @@ def analyze(
         check_order(survey.implicates, "static", stored.names, stored_finder(stored))
     place, M = Path(implicates).expanduser().absolute(), survey.implicates.M
     with static_beside(place, survey, static, question) as beside, at_work(client, n_workers) as client:
-        job = Job(str(place), beside, survey.kind, question)
-        numbering, of_levels = _number(client, job, M)
-        found = _answer(client, job, numbering, quiet)
+        analysis = Analysis(str(place), beside, survey.kind, question)
+        numbering, of_levels = _number(client, analysis, M)
+        found = _answer(client, analysis, numbering, quiet)
     answers, names = _lined_up(question, found)
     if model is not None:
         kept, groups, rectifier = _rectifier(model, survey, question)
         weights = Weighing(survey, question).mean()
-        return conclude(question, [Tally(groups, answers, kept, rectifier)], weights, survey.kind)
+        return conclude(question, [Findings(groups, answers, kept, rectifier)], weights, survey.kind)
     groups, levels = numbering[-1]
     nobody = np.empty(0, dtype=np.intp)
     kept = [
@@ -172,10 +172,10 @@ def analyze(
     n_replicates = len(question.replicates)
     replicates = Replicates(np.empty((0, n_replicates)), question.scale / max(n_replicates, 1))
     no_weights = np.empty(0), replicates if n_replicates else None
-    return conclude(question, [Tally(groups, answers, kept)], no_weights, survey.kind)
+    return conclude(question, [Findings(groups, answers, kept)], no_weights, survey.kind)
 
 
-def _number(client: Any, job: Job, M: int) -> tuple[list[Numbering], tuple[bool, ...]]:
+def _number(client: Any, analysis: Analysis, M: int) -> tuple[list[Numbering], tuple[bool, ...]]:
     """Give groups and levels their numbers, as if implicates were met one after the other.
 
     Returns
@@ -186,17 +186,17 @@ def _number(client: Any, job: Job, M: int) -> tuple[list[Numbering], tuple[bool,
         Whether an estimand is of levels.
     """
     task = dask.delayed(meet, pure=False)
-    ((_, first),) = results(client, [task(job, (0,), None)])
-    warn_of_negative(first[0].n_negative, job.question.weight or "")
+    ((_, first),) = results(client, [task(analysis, (0,), None)])
+    warn_of_negative(first[0].n_negative, analysis.question.weight or "")
     found = {0: first[0]}
     if changing := first[0].changing:
         tasks = [
-            task(job, tuple(numbers), changing)
+            task(analysis, tuple(numbers), changing)
             for numbers in ranges(range(1, M), TASKS_PER_THREAD * n_threads(client))
         ]
         for _, more in results(client, tasks):
             found |= {each.implicate: each for each in more}
-    groups, levels = Groups(job.question.by), dict[str, Levels]()
+    groups, levels = Groups(analysis.question.by), dict[str, Levels]()
     numbering: list[Numbering] = []
     for implicate in range(M):
         before = _size(groups, levels)
@@ -218,12 +218,12 @@ def _size(groups: Groups, levels: Mapping[str, Levels]) -> list[int]:
 Found = list[tuple[Answer, list[str]]]  # per estimand: the answer, and names of what a function returned
 
 
-def _answer(client: Any, job: Job, numbering: Sequence[Numbering], quiet: bool) -> list[Found]:
+def _answer(client: Any, analysis: Analysis, numbering: Sequence[Numbering], quiet: bool) -> list[Found]:
     """Have all implicates estimated from."""
     M = len(numbering)
     task = dask.delayed(answers_of, pure=False)
     parts = ranges(range(M), TASKS_PER_THREAD * n_threads(client))
-    tasks = [task(job, tuple(part), [numbering[number] for number in part]) for part in parts]
+    tasks = [task(analysis, tuple(part), [numbering[number] for number in part]) for part in parts]
     found: dict[int, Found] = {}
     with track("analyze", M, quiet) as tick:
         for place, answered in results(client, tasks):

@@ -27,7 +27,7 @@ from fusionpy.frames.digests import finder
 from fusionpy.frames.tables import Unreadable, as_table
 from fusionpy.kernels.digests import Digest
 
-__all__ = ["Beside", "Job", "Met", "Numbering", "answers_of", "meet", "static_beside", "stored_finder"]
+__all__ = ["Analysis", "Beside", "Met", "Numbering", "answers_of", "meet", "static_beside", "stored_finder"]
 
 Numbering = tuple[Groups, dict[str, Levels]]
 STATIC = "_static.arrow"
@@ -66,7 +66,7 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Job:
+class Analysis:
     """What is the same in all tasks of an analysis.
 
     Attributes
@@ -193,12 +193,12 @@ class Met:
     n_negative: int
 
 
-def meet(job: Job, implicates: Sequence[int], looked_at: Sequence[str] | None) -> list[Met]:
+def meet(analysis: Analysis, implicates: Sequence[int], looked_at: Sequence[str] | None) -> list[Met]:
     """Tell the groups and levels of some implicates.
 
     Parameters
     ----------
-    job : Job
+    analysis : Analysis
     implicates : sequence of int
         From 0.
     looked_at : sequence of str, optional
@@ -208,10 +208,10 @@ def meet(job: Job, implicates: Sequence[int], looked_at: Sequence[str] | None) -
     -------
     list of Met
     """
-    question = job.question
+    question = analysis.question
     checks = looked_at is None
     names = question.needed if looked_at is None else looked_at
-    survey = job.survey(names, question.fun is not None)
+    survey = analysis.survey(names, question.fun is not None)
     weighing = Weighing(survey, question)
     if checks:
         for implicate in range(survey.implicates.M if weighing.vary else 1):
@@ -252,13 +252,13 @@ def _levels(array: pa.Array) -> pa.Array:
 
 
 def answers_of(
-    job: Job, implicates: Sequence[int], numbering: Sequence[Numbering]
+    analysis: Analysis, implicates: Sequence[int], numbering: Sequence[Numbering]
 ) -> list[list[tuple[Answer, list[str]]]]:
     """Estimate from some implicates.
 
     Parameters
     ----------
-    job : Job
+    analysis : Analysis
     implicates : sequence of int
         From 0.
     numbering : sequence of (Groups, dict of Levels)
@@ -269,8 +269,8 @@ def answers_of(
     list of list
         Per implicate and estimand: the answer, and the names of what a function of the user's returned.
     """
-    question = job.question
-    survey = job.survey(question.needed, question.everything)
+    question = analysis.question
+    survey = analysis.survey(question.needed, question.everything)
     weighing = Weighing(survey, question)
     kept: list[Measured] = []
     found = []
@@ -278,7 +278,8 @@ def answers_of(
         columns = survey.columns(implicate)
         cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
         kept = [
-            measure(each, columns, cell, len(groups), levels, job.kind, kept) for each in question.estimands
+            measure(each, columns, cell, len(groups), levels, analysis.kind, kept)
+            for each in question.estimands
         ]
         w, replicates = weighing.of(implicate)
         with survey.telling_of_unusable():

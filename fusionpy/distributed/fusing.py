@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from fusionpy.distributed.client import at_work, check_cluster, n_threads, ranges, results
-from fusionpy.distributed.fusing_tasks import Job, Looked, digest_of, fuse_part, look
+from fusionpy.distributed.fusing_tasks import Looked, Run, digest_of, fuse_part, look
 from fusionpy.distributed.partitions import check_data, partitions_of
 from fusionpy.drawing.predictions import members_of
 from fusionpy.errors import ArgumentError, OutputError, Problems, SchemaError, few, settle_seed, shown
@@ -169,8 +169,8 @@ def fuse(
     names = [*(variable.name for variable in model.schema.x), *kept]
     parts = partitions_of(data, names, None if partition_rows is None else int(partition_rows))
     with _model_beside(folder, fsn, before) as digest, at_work(client, n_workers) as client:
-        job = Job(str(folder), digest, attributes, tuple(kept), int(kblock), int(cores))
-        looked_at = _look_at(client, parts, job, quiet)
+        run = Run(str(folder), digest, attributes, tuple(kept), int(kblock), int(cores))
+        looked_at = _look_at(client, parts, run, quiet)
         _warn(model, looked_at)
         types = _types_of(looked_at)
         record = Record(
@@ -186,8 +186,8 @@ def fuse(
             announce(f"fuse: seed {seed} {'was drawn' if before is None else 'goes on'}", quiet)
         n_members = len(members_of(model, range(int(M))))
         n_rows = sum(record.rows) * int(M) // n_members
-        job = replace(job, attributes=record.attributes, n_rows=n_rows, types=types)
-        _work(client, parts, job, record, quiet)
+        run = replace(run, attributes=record.attributes, n_rows=n_rows, types=types)
+        _work(client, parts, run, record, quiet)
     for place in (folder, *folder.glob("M=*")):  # of workers and runs that were killed, on any machine
         sweep(place, everyone=True)
     return str(folder)
@@ -201,12 +201,12 @@ def _note_rows(looked_at: Sequence[Looked]) -> dict[str, str]:
     return {ROWS: noted_columns(digests)} if digests else {}
 
 
-def _look_at(client: Any, parts: Sequence[Any], job: Job, quiet: bool) -> list[Looked]:
+def _look_at(client: Any, parts: Sequence[Any], run: Run, quiet: bool) -> list[Looked]:
     """Check all partitions before anything is drawn."""
     task = dask.delayed(look, pure=False)
     found: dict[int, Looked] = {}
     with track("fuse: partitions", len(parts), quiet) as tick:
-        for number, looked in results(client, [task(part, job) for part in parts]):
+        for number, looked in results(client, [task(part, run) for part in parts]):
             found[number] = looked
             tick()
     return [found[n] for n in range(len(parts))]
@@ -235,9 +235,9 @@ def _warn(model: FusionModel, looked_at: Sequence[Looked]) -> None:
     warn_of_strangers(model, {name: sum((p.tallies[name] for p in looked_at), Tally()) for name in names})
 
 
-def _work(client: Any, parts: Sequence[Any], job: Job, record: Record, quiet: bool) -> None:
+def _work(client: Any, parts: Sequence[Any], run: Run, record: Record, quiet: bool) -> None:
     """Write all files that are not there, or are not what they should be."""
-    folder = Path(job.folder)
+    folder = Path(run.folder)
     missing = _missing(folder, record)
     for label in range(1, record.M + 1):
         (folder / f"M={label}").mkdir(exist_ok=True)
@@ -246,7 +246,7 @@ def _work(client: Any, parts: Sequence[Any], job: Job, record: Record, quiet: bo
     first = np.cumsum([0, *record.rows]).tolist()
     task = dask.delayed(fuse_part, pure=False)
     tasks = [
-        task(parts[number], job, number, first[number], tuple(labels))
+        task(parts[number], run, number, first[number], tuple(labels))
         for number, every in missing.items()
         for labels in ranges(every, n_ranges)
     ]

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from fusionpy.distributed.partitions import table_of
-from fusionpy.drawing.urns import Prepared, prepare
+from fusionpy.drawing.urns import ReadyModel, prepare
 from fusionpy.errors import OutputError, SchemaError, few
 from fusionpy.formats.atomic import shown_path
 from fusionpy.formats.folders import MODEL, Part, part_path
@@ -21,21 +21,20 @@ from fusionpy.formats.stored import is_finished, with_metadata, write_stored
 from fusionpy.formats.widths import Different, brought
 from fusionpy.frames.digests import digest_columns
 from fusionpy.frames.tables import Unreadable
-from fusionpy.fusion.chunks import Job as Drawing
-from fusionpy.fusion.chunks import Plan
+from fusionpy.fusion.chunks import Drawing, DrawingPlan
 from fusionpy.fusion.recipients import code_recipient, open_recipient, read_along
 from fusionpy.kernels.digests import Digest
 from fusionpy.model import FusionModel
 from fusionpy.model.archive import read_fsn
 from fusionpy.model.ranges import Tally, tally
 
-__all__ = ["Job", "Looked", "digest_of", "fuse_part", "look"]
+__all__ = ["Looked", "Run", "digest_of", "fuse_part", "look"]
 
 ROWS = 2**14  # that are drawn at a time
 
 
 @dataclass(frozen=True)
-class Job:
+class Run:
     """What is the same in all tasks of a run.
 
     Attributes
@@ -69,7 +68,7 @@ class Job:
         """Read the model, once in every process."""
         return _model_at(f"{self.folder}/{MODEL}", self.digest)
 
-    def prepared(self) -> Prepared:
+    def prepared(self) -> ReadyModel:
         """Make the model ready to draw from, once in every process."""
         return _prepared_at(f"{self.folder}/{MODEL}", self.digest, self.kblock, self.n_rows)
 
@@ -82,7 +81,7 @@ def _model_at(path: str, digest: str) -> FusionModel:
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared_at(path: str, digest: str, kblock: int, n_rows: int) -> Prepared:
+def _prepared_at(path: str, digest: str, kblock: int, n_rows: int) -> ReadyModel:
     return prepare(_model_at(path, digest), kblock=kblock, n_rows=n_rows)
 
 
@@ -118,13 +117,13 @@ class Looked:
     digests: Mapping[str, Digest] = field(default_factory=dict, repr=False, compare=False)
 
 
-def look(part: Any, job: Job) -> Looked:
+def look(part: Any, run: Run) -> Looked:
     """Check a partition, and tell what it holds.
 
     Parameters
     ----------
     part : pandas.DataFrame or Window
-    job : Job
+    run : Run
 
     Returns
     -------
@@ -135,12 +134,12 @@ def look(part: Any, job: Job) -> Looked:
     SchemaError
         If its columns are not what the model, or `retain`, needs.
     """
-    model = job.model()
+    model = run.model()
     names = [variable.name for variable in model.schema.x]
-    table = table_of(part, [*names, *job.retain])
-    unknown = [name for name in job.retain if name not in table.names]
+    table = table_of(part, [*names, *run.retain])
+    unknown = [name for name in run.retain if name not in table.names]
     clashes = [f"`retain` names {few(unknown, '`')}, not in `data`."] if unknown else []
-    for name in set(job.retain) & set(table.names):
+    for name in set(run.retain) & set(table.names):
         try:
             table.plain_column(name)
         except Unreadable as error:
@@ -149,7 +148,7 @@ def look(part: Any, job: Job) -> Looked:
     if clashes:
         hint = "Rename or recode these columns, or leave them out."
         raise SchemaError("`retain` cannot be carried along.", clashes, hint)
-    retained, sink = table.arrow(job.retain), pa.BufferOutputStream()
+    retained, sink = table.arrow(run.retain), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, retained.schema) as writer:
         writer.write_table(retained)
     values = np.ascontiguousarray(model.schema.encode(table, names))
@@ -158,16 +157,16 @@ def look(part: Any, job: Job) -> Looked:
     told = tuple((name, str(kind)) for name, kind in types.items())
     ranges = model.ranges
     tallies = {name: tally(ranges[name], values[:, j]) for j, name in enumerate(names) if name in ranges}
-    return Looked(table.n_rows, digest, told, tallies, types, digest_columns(table, [*names, *job.retain]))
+    return Looked(table.n_rows, digest, told, tallies, types, digest_columns(table, [*names, *run.retain]))
 
 
-def fuse_part(part: Any, job: Job, number: int, first: int, labels: Sequence[int]) -> int:
+def fuse_part(part: Any, run: Run, number: int, first: int, labels: Sequence[int]) -> int:
     """Write some implicates of a partition.
 
     Parameters
     ----------
     part : pandas.DataFrame or Window
-    job : Job
+    run : Run
     number : int
         Of the partition.
     first : int
@@ -180,23 +179,23 @@ def fuse_part(part: Any, job: Job, number: int, first: int, labels: Sequence[int
     int
         How many there are now.
     """
-    prepared, seed = job.prepared(), int(job.attributes["seed"])
+    prepared, seed = run.prepared(), int(run.attributes["seed"])
     model = prepared.model
-    table = table_of(part, [*(variable.name for variable in model.schema.x), *job.retain])
+    table = table_of(part, [*(variable.name for variable in model.schema.x), *run.retain])
     recipient = open_recipient(table.frame.to_native())
-    read = _in_types(read_along(recipient, job.retain), job.types)
+    read = _in_types(read_along(recipient, run.retain), run.types)
     fields = [
         *read(0, 0).schema,
         *(pa.field(variable.name, variable.arrow_type) for variable in model.schema.y),
     ]
     schema = pa.schema(fields)
-    noted = {**job.attributes, "model": job.digest}
+    noted = {**run.attributes, "model": run.digest}
     labelled = schema.insert(0, pa.field("M", pa.int32()))
-    plan = Plan(seed, offset=first, kblock=job.kblock, cores=job.cores)
+    plan = DrawingPlan(seed, offset=first, kblock=run.kblock, cores=run.cores)
     with code_recipient(recipient, prepared, ROWS, "the model") as coded:
         drawing = Drawing(prepared, coded, labelled, plan, read)
         for label in labels:
-            target = part_path(Path(job.folder), label, number)
+            target = part_path(Path(run.folder), label, number)
             wanted = Part(target, label, table.n_rows, noted, (number, first))
             if is_finished(wanted):  # written by a worker that was lost afterwards
                 continue

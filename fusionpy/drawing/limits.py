@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.drawing.urns import Prepared
+from fusionpy.drawing.urns import ReadyModel
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.rules import allowed, limits
 
@@ -18,7 +18,7 @@ __all__ = ["Limits", "Records", "limits_of"]
 class Records:
     """Some recipients in one implicate; what is known of them grows step by step."""
 
-    def __init__(self, prepared: Prepared, codes: NDArray[Any], values: NDArray[np.float64]) -> None:
+    def __init__(self, prepared: ReadyModel, codes: NDArray[Any], values: NDArray[np.float64]) -> None:
         model, self._coding = prepared.model, prepared.predictions.coding
         self.n_rows = codes.shape[1]
         self.codes = np.empty((len(self._coding.names), self.n_rows), dtype=self._coding.dtype)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fusionpy.drawing.limits import Limits, Records, limits_of
 from fusionpy.drawing.predictions import FINAL
-from fusionpy.drawing.urns import Prepared, Urn, Weights, pool_means, prepare, weigh
+from fusionpy.drawing.urns import ReadyModel, Urn, Weights, pool_means, prepare, weigh
 from fusionpy.kernels.clusters import nearest_one
 from fusionpy.kernels.draws import calibrate, draw_by_totals, draw_classes, nearest_within
 from fusionpy.kernels.scaling import scale_sorted
@@ -30,7 +30,7 @@ def simulate(
     kblock: int,
     weight: NDArray[np.float64],
     expected: NDArray[np.float64] | None = None,
-    prepared: Prepared | None = None,
+    prepared: ReadyModel | None = None,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients.
 
@@ -51,7 +51,7 @@ def simulate(
     expected : (n, e) float64, optional
         Filled with what each draw is on average, given those of the steps before it: a column per continuous
         variable, one per class of the others.
-    prepared : Prepared, optional
+    prepared : ReadyModel, optional
         From `prepare`, with the same `kblock`; worth it if there are several calls.
 
     Returns
@@ -80,7 +80,7 @@ def simulate(
 
 
 def draw(
-    prepared: Prepared,
+    prepared: ReadyModel,
     codes: NDArray[Any],
     values: NDArray[np.float64],
     *,
@@ -94,7 +94,7 @@ def draw(
 
     Parameters
     ----------
-    prepared : Prepared
+    prepared : ReadyModel
     codes : (p, n)
         Predictors, as ``prepared.predictions.coding`` has them.
     values : (r, n) float64
@@ -165,7 +165,7 @@ def expected_columns(model: FusionModel) -> dict[str, NDArray[np.intp]]:
 
 
 def _predict(
-    prepared: Prepared,
+    prepared: ReadyModel,
     number: int,
     targets: slice,
     records: Records,
@@ -191,7 +191,7 @@ def _predict(
 
 
 def _draw_step(
-    prepared: Prepared,
+    prepared: ReadyModel,
     number: int,
     records: Records,
     u: NDArray[np.float64],
@@ -249,7 +249,7 @@ def _spread(part: NDArray[Any], rows: NDArray[np.intp], n: int, others: Any) -> 
 
 
 def _draw_class(
-    prepared: Prepared,
+    prepared: ReadyModel,
     number: int,
     records: Records,
     u: NDArray[np.float64],
@@ -274,7 +274,7 @@ def _draw_class(
 
 
 def _nearest_centres(
-    prepared: Prepared,
+    prepared: ReadyModel,
     number: int,
     targets: slice,
     records: Records,

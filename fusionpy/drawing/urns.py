@@ -18,7 +18,7 @@ from fusionpy.kernels.strata import redraw_factors
 from fusionpy.kernels.uniforms import REWEIGHT, uniforms
 from fusionpy.model import FusionModel, Pools, Step
 
-__all__ = ["NEVER", "Prepared", "Urn", "Weights", "draw_weights", "pool_means", "prepare", "weigh"]
+__all__ = ["NEVER", "ReadyModel", "Urn", "Weights", "draw_weights", "pool_means", "prepare", "weigh"]
 
 NEVER = 1e-9  # weight of donors outside a refit's resample: drawn only if a pool holds no other
 
@@ -50,7 +50,7 @@ class Urn:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadyModel:
     """A model made ready to draw from, by `prepare`.
 
     Attributes
@@ -95,7 +95,7 @@ def prepare(
     implicates: Sequence[int] | None = None,
     kblock: int = 10,
     n_rows: int | None = None,
-) -> Prepared:
+) -> ReadyModel:
     """Do once what all draws from a model need.
 
     Parameters
@@ -111,10 +111,12 @@ def prepare(
 
     Returns
     -------
-    Prepared
+    ReadyModel
     """
     predictions = prepare_predictions(model, members_of(model, implicates), n_rows)
-    return Prepared(model, predictions, tuple(_urn(model, step, kblock, predictions) for step in model.steps))
+    return ReadyModel(
+        model, predictions, tuple(_urn(model, step, kblock, predictions) for step in model.steps)
+    )
 
 
 def _urn(model: FusionModel, step: Step, kblock: int, predictions: Predictions) -> Urn | None:
@@ -136,12 +138,12 @@ def _urn(model: FusionModel, step: Step, kblock: int, predictions: Predictions) 
     return Urn(index_points(pools.centres), together, start, member, donors, codes)
 
 
-def weigh(prepared: Prepared, weight: NDArray[np.float64]) -> Weights:
+def weigh(prepared: ReadyModel, weight: NDArray[np.float64]) -> Weights:
     """Add up donors' weights in all pools.
 
     Parameters
     ----------
-    prepared : Prepared
+    prepared : ReadyModel
     weight : (d,) float64
         From `draw_weights`.
 

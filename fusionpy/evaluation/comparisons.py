@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, Problems, SchemaError, counted, shown
-from fusionpy.evaluation.observed import Field, read_both
+from fusionpy.evaluation.observed import ComparedVariable, read_both
 from fusionpy.evaluation.subsets import Grouping, groupings_of
 from fusionpy.evaluation.violations import take_rules
 from fusionpy.formats.implicates import Implicates, open_implicates
@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
     ----------
     found : pyarrow.Table
         As `Validation.table`.
-    fields : list of Field
+    fields : list of ComparedVariable
         The variables that are compared.
     w : (n,) float64
         Weights of the records.
@@ -57,7 +57,7 @@ class Comparison(NamedTuple):
     """
 
     found: pa.Table
-    fields: list[Field]
+    fields: list[ComparedVariable]
     w: Array
     table: Table
     simulated: Implicates
@@ -117,7 +117,12 @@ def names_compared(value: Any, argument: str, problems: Problems) -> list[str]:
 
 
 def _compare_all(
-    fields: Sequence[Field], groupings: Sequence[Grouping], w: Array, M: int, cores: int, quiet: bool
+    fields: Sequence[ComparedVariable],
+    groupings: Sequence[Grouping],
+    w: Array,
+    M: int,
+    cores: int,
+    quiet: bool,
 ) -> pa.Table:
     """Estimate every variable in every subset, observed and simulated."""
     tiled_w = np.tile(w, M)
@@ -152,7 +157,9 @@ def _compare_all(
     return found.take(pa.array(np.lexsort([*keys, np.repeat([g for g, _ in work], size)])))
 
 
-def _estimate(field: Field, cell: Codes, k: int, w: Array, values: Array) -> tuple[Array, Array, Array]:
+def _estimate(
+    field: ComparedVariable, cell: Codes, k: int, w: Array, values: Array
+) -> tuple[Array, Array, Array]:
     """Count records, estimate means or shares, and variances, by cell: (k,), (k, levels) and (k, levels)."""
     if not field.levels:
         moments = group_moments(cell, k, w, values)
@@ -163,7 +170,7 @@ def _estimate(field: Field, cell: Codes, k: int, w: Array, values: Array) -> tup
 
 
 def _rows(
-    grouping: Grouping, field: Field, n_records: int, n: Array, estimates: tuple[Array, ...]
+    grouping: Grouping, field: ComparedVariable, n_records: int, n: Array, estimates: tuple[Array, ...]
 ) -> pa.Table:
     """Lay out one variable's estimates in one grouping, with the metrics."""
     times = max(1, len(field.levels))

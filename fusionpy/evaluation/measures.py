@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fusionpy.engines.lightgbm.classifier import held_out_probability
 from fusionpy.evaluation.scorecard import AIMS, FLOOR, FUSED, HOT_DECK, UNCONDITIONAL
-from fusionpy.evaluation.scored import Array, Codes, Field
+from fusionpy.evaluation.scored import Array, Codes, ScoredVariable
 from fusionpy.kernels.cells import group_errors, means_by_group, quantile_cells, shares_by_group
 from fusionpy.kernels.clusters import nearest_others
 from fusionpy.kernels.dependence import normal_places, pairwise_rank_correlations
@@ -24,7 +24,7 @@ __all__ = [
     "Errors",
     "Found",
     "How",
-    "Part",
+    "ScoredRecords",
     "group_codes",
     "make_part",
     "scaled_predictors",
@@ -56,7 +56,7 @@ class How:
 
 
 @dataclass(frozen=True)
-class Part:
+class ScoredRecords:
     """The records that are scored together: those with a true value.
 
     Attributes
@@ -80,14 +80,14 @@ class Part:
         """Ways of making implicates, this side of the sampling floor."""
         return [FUSED, *self.donors] if baselines else [FUSED]
 
-    def draws(self, field: Field, way: str, first: int = 0, last: int | None = None) -> NDArray[Any]:
+    def draws(self, field: ScoredVariable, way: str, first: int = 0, last: int | None = None) -> NDArray[Any]:
         """Drawn values of consecutive records, one column an implicate."""
         if way == FUSED:
             return field.drawn[self.rows[first:last]]
         return field.true(self.rows)[self.donors[way][first:last]]
 
 
-def make_part(known: NDArray[np.bool_], w: Array, points: Array | None, how: How) -> Part | None:
+def make_part(known: NDArray[np.bool_], w: Array, points: Array | None, how: How) -> ScoredRecords | None:
     """Choose records and draw their baselines; None if they have no weight."""
     rows = np.flatnonzero(known)
     n, total = len(rows), w[known].sum()
@@ -104,11 +104,11 @@ def make_part(known: NDArray[np.bool_], w: Array, points: Array | None, how: How
         donors[HOT_DECK] = np.take_along_axis(near, pick, axis=1)
     n_resamples = N_RESAMPLES if how.baselines else 0
     resamples = np.random.default_rng([how.seed, 2]).integers(0, n, (n_resamples, n))
-    return Part(rows, weight, donors, resamples)
+    return ScoredRecords(rows, weight, donors, resamples)
 
 
 def score_one(
-    field: Field, part: Part, cells: Sequence[Codes], how: How, found: Found, errors: Errors
+    field: ScoredVariable, part: ScoredRecords, cells: Sequence[Codes], how: How, found: Found, errors: Errors
 ) -> None:
     """Score one variable, all ways."""
     truth, w = field.true(part.rows), part.weight
@@ -197,9 +197,9 @@ def _large(codes: Codes, min_size: int) -> Codes:
 
 
 def score_all(
-    xs: Sequence[Field],
-    ys: Sequence[Field],
-    part: Part,
+    xs: Sequence[ScoredVariable],
+    ys: Sequence[ScoredVariable],
+    part: ScoredRecords,
     how: How,
     found: Found,
     tick: Callable[..., None],
@@ -267,7 +267,7 @@ def score_all(
         tick(doing=FLOOR)
 
 
-def _scaled(field: Field, ascending: Array, values: NDArray[Any]) -> Array:
+def _scaled(field: ScoredVariable, ascending: Array, values: NDArray[Any]) -> Array:
     """Values on the rank-normal scale of the truth; codes as they are."""
     return values.astype(np.float64) if field.is_class else normal_places(ascending, values)
 
@@ -281,7 +281,7 @@ def _folds(n: int, seed: int) -> Codes:
     return fold
 
 
-def model_columns(field: Field, values: Array) -> Array:
+def model_columns(field: ScoredVariable, values: Array) -> Array:
     """Columns of the model matrix: dummies if nominal, else the values or codes."""
     if field.kind == "nominal":
         return np.asarray(values[:, None] == np.arange(len(field.levels)), dtype=np.float64)
@@ -289,14 +289,14 @@ def model_columns(field: Field, values: Array) -> Array:
     return np.where(np.isnan(values), -1.0, values)[:, None] if field.kind == "ordered" else values[:, None]
 
 
-def group_codes(field: Field) -> Codes:
+def group_codes(field: ScoredVariable) -> Codes:
     """Group records by a predictor: its levels (missing ones too), or fifths; -1: in no group."""
     if not field.is_class:
         return quantile_cells(field.truth)
     return np.where(np.isnan(field.truth), len(field.levels), field.truth).astype(np.intp)
 
 
-def scaled_predictors(xs: Sequence[Field]) -> Array:
+def scaled_predictors(xs: Sequence[ScoredVariable]) -> Array:
     """Predictors on comparable scales, for distances."""
     columns: list[Array] = []
     for field in xs:

@@ -24,10 +24,10 @@ from fusionpy.frames.digests import finder
 from fusionpy.frames.tables import Table, Unreadable, to_floats
 from fusionpy.model.variables import describe, is_number
 
-__all__ = ["Field", "read_both"]
+__all__ = ["ComparedVariable", "read_both"]
 
 
-class Field(NamedTuple):
+class ComparedVariable(NamedTuple):
     """A variable to compare.
 
     Attributes
@@ -49,7 +49,7 @@ class Field(NamedTuple):
 
 def read_both(
     table: Table, simulated: Implicates, subset_names: list[str], wanted: list[str] | None, weight: str | None
-) -> tuple[Array, list[Subset], list[Field], list[str]]:
+) -> tuple[Array, list[Subset], list[ComparedVariable], list[str]]:
     """Read every column that is needed, or say all that is wrong with them.
 
     Parameters
@@ -67,7 +67,7 @@ def read_both(
     (n,) float64
         Weights.
     list of Subset
-    list of Field
+    list of ComparedVariable
     list of str
         What was left out, for people.
 
@@ -112,7 +112,7 @@ def read_both(
     for problem in grouped(found):
         problems.add(problem)
     problems.stop()
-    read = [field for field in fields if isinstance(field, Field)]
+    read = [field for field in fields if isinstance(field, ComparedVariable)]
     notes = []
     if wanted is None:
         carried = _carried(read, simulated.M)
@@ -129,7 +129,7 @@ def read_both(
     return w, [each for each in subsets if isinstance(each, Subset)], read, notes
 
 
-def _carried(fields: Sequence[Field], M: int) -> list[str]:
+def _carried(fields: Sequence[ComparedVariable], M: int) -> list[str]:
     """Find the variables that every implicate has just as they were observed."""
     return [
         field.name
@@ -138,7 +138,7 @@ def _carried(fields: Sequence[Field], M: int) -> list[str]:
     ]
 
 
-def _field(table: Table, simulated: Implicates, name: str, same_rows: bool) -> Field | str:
+def _field(table: Table, simulated: Implicates, name: str, same_rows: bool) -> ComparedVariable | str:
     """Read a variable's observed and simulated values, or say what is wrong with them."""
     column = column_of(table, name)
     if isinstance(column, str):
@@ -170,4 +170,4 @@ def _field(table: Table, simulated: Implicates, name: str, same_rows: bool) -> F
         return f"{counted(n_missing, 'missing or infinite value')} in `implicates`"
     if same_rows:
         drawn[:, np.isnan(observed)] = np.nan
-    return Field(name, levels, observed, drawn)
+    return ComparedVariable(name, levels, observed, drawn)

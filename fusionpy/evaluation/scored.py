@@ -18,7 +18,7 @@ from fusionpy.frames.tables import Table, Unreadable, is_text, to_floats
 from fusionpy.model.schema import positive_weights, weight_column
 from fusionpy.model.variables import describe, is_number
 
-__all__ = ["Array", "Codes", "Field", "read"]
+__all__ = ["Array", "Codes", "ScoredVariable", "read"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -28,7 +28,7 @@ INSTEAD = "only numbers, categories, text and booleans can be scored"
 
 
 @dataclass(frozen=True)
-class Field:
+class ScoredVariable:
     """A column as numbers.
 
     Attributes
@@ -66,7 +66,7 @@ def read(
     x: Sequence[str],
     weight: str | None,
     notes: list[str],
-) -> tuple[list[Field], list[Field], Array]:
+) -> tuple[list[ScoredVariable], list[ScoredVariable], Array]:
     """Read predictors, judged variables and weights, or say all that is wrong with them."""
     problems = Problems(
         SchemaError, "`implicates` cannot be compared with `truth`.", "Mend these columns, or leave them out."
@@ -81,15 +81,15 @@ def read(
     taken = {"M", weight, *x}
     names = wanted or [name for name in table.names if name in drawn.names and name not in taken]
     bad: list[tuple[str, str, str]] = []
-    fields: dict[str, Field] = {}
+    fields: dict[str, ScoredVariable] = {}
     for name in (*x, *names):
         found = _learn(table, name)
-        if isinstance(found, Field):
+        if isinstance(found, ScoredVariable):
             found = found if name in x else _with_draws(found, drawn, notes)
         elif wanted is None and name not in x:  # an identifier or a date that was carried along
             notes.append(f"`{name}` is left out: {found}.")
             continue
-        if isinstance(found, Field):
+        if isinstance(found, ScoredVariable):
             fields[name] = found
         else:
             bad.append(("predictor" if name in x else "", name, found))
@@ -117,12 +117,12 @@ def read(
     return [fields[name] for name in x], ys, w / w.sum()
 
 
-def _is_carried(field: Field) -> bool:
+def _is_carried(field: ScoredVariable) -> bool:
     has = ~np.isnan(field.truth)
     return bool((field.drawn[has] == field.truth[has, None]).all())
 
 
-def _learn(table: Table, name: str) -> Field | str:
+def _learn(table: Table, name: str) -> ScoredVariable | str:
     """Read a column of the truth, or say why it cannot be used."""
     if name not in table.names:
         return "not in `truth`" + meant(name, table.names)
@@ -140,7 +140,7 @@ def _learn(table: Table, name: str) -> Field | str:
         return (
             "no values at all in `truth`"
             if np.isnan(values).all()
-            else Field(name, "continuous", (), values, no_draws)
+            else ScoredVariable(name, "continuous", (), values, no_draws)
         )
     kind: Kind = "logical" if pa.types.is_boolean(array.type) else "nominal"
     if pa.types.is_dictionary(array.type):
@@ -153,10 +153,10 @@ def _learn(table: Table, name: str) -> Field | str:
         codes, levels = np.where(codes < 0, -1, rank[codes]), sorted(levels)
     if len(levels) > MOST_LEVELS:
         return f"{len(levels):,} different levels; group them, or leave the variable out"
-    return Field(name, kind, tuple(levels), np.where(codes < 0, np.nan, codes), no_draws)
+    return ScoredVariable(name, kind, tuple(levels), np.where(codes < 0, np.nan, codes), no_draws)
 
 
-def _with_draws(field: Field, drawn: Implicates, notes: list[str]) -> Field | str:
+def _with_draws(field: ScoredVariable, drawn: Implicates, notes: list[str]) -> ScoredVariable | str:
     """Read all implicates of a variable, or say why they cannot be compared."""
     if field.name not in drawn.names:
         return "not in `implicates`" + meant(field.name, drawn.names)
@@ -188,7 +188,7 @@ def _with_draws(field: Field, drawn: Implicates, notes: list[str]) -> Field | st
     return replace(field, levels=tuple(levels), drawn=values)
 
 
-def _unlike(field: Field, array: pa.Array) -> str | None:
+def _unlike(field: ScoredVariable, array: pa.Array) -> str | None:
     """Say how a drawn column differs in kind from the truth."""
     kind = array.type
     fits = {

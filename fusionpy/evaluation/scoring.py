@@ -14,7 +14,7 @@ from fusionpy.evaluation.measures import (
     Errors,
     Found,
     How,
-    Part,
+    ScoredRecords,
     group_codes,
     make_part,
     scaled_predictors,
@@ -22,7 +22,7 @@ from fusionpy.evaluation.measures import (
     score_one,
 )
 from fusionpy.evaluation.scorecard import AIMS, FLOOR, FUSED, HOT_DECK, UNCONDITIONAL, Scorecard
-from fusionpy.evaluation.scored import Field, read
+from fusionpy.evaluation.scored import ScoredVariable, read
 from fusionpy.evaluation.violations import take_rules, violations
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames.tables import as_table
@@ -167,9 +167,9 @@ def score(
     how = How(n_draws, int(min_size), baselines, classifier, seed, int(cores))
     points = scaled_predictors(xs) if baselines and xs else None
     groups = [group_codes(field) for field in xs]
-    parts: dict[bytes, Part | None] = {}
+    parts: dict[bytes, ScoredRecords | None] = {}
 
-    def part_of(fields: Sequence[Field]) -> Part | None:
+    def part_of(fields: Sequence[ScoredVariable]) -> ScoredRecords | None:
         known = ~np.any([np.isnan(field.truth) for field in fields], axis=0)
         if (key := known.tobytes()) not in parts:
             parts[key] = make_part(known, w, points, how)
@@ -213,7 +213,13 @@ def _as_frame(found: Found, M: int, how: How) -> pd.DataFrame:
 
 
 def _tell(
-    has_x: bool, ys: Sequence[Field], part: Part | None, M: int, how: How, found: Found, notes: list[str]
+    has_x: bool,
+    ys: Sequence[ScoredVariable],
+    part: ScoredRecords | None,
+    M: int,
+    how: How,
+    found: Found,
+    notes: list[str],
 ) -> None:
     """Note what could not be computed, and why."""
     if not has_x:

@@ -217,7 +217,7 @@ class Stored:
         ArgumentError
             If the file is damaged there.
         """
-        with _told(self.path):
+        with _unreadable_told(self.path):
             return self._read(first, n_rows, names, cores)
 
     def windows(self, first: int, stop: int, most: int) -> Iterator[tuple[int, int]]:
@@ -249,7 +249,7 @@ class Stored:
         ArgumentError
             If the file is damaged there.
         """
-        with _told(self.path):
+        with _unreadable_told(self.path):
             yield from self._runs()
 
 
@@ -273,7 +273,7 @@ def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
     ArgumentError
         If it cannot be read.
     """
-    with _told(Path(path), hint):
+    with _unreadable_told(Path(path), hint):
         try:
             path = Path(path).expanduser()
         except RuntimeError:
@@ -290,7 +290,7 @@ def open_stored(path: str | os.PathLike[str], hint: str = HINT) -> Stored:
 
 
 @contextmanager
-def _told(path: Path, hint: str = HINT) -> Iterator[None]:
+def _unreadable_told(path: Path, hint: str = HINT) -> Iterator[None]:
     """Tell the user why a file cannot be read."""
     try:
         yield
@@ -504,7 +504,7 @@ def _open_folder(folder: Path) -> Stored:
 
 
 def _open_part(part: Part) -> Stored:
-    with _told(part.path, AGAIN if part.noted else HINT):
+    with _unreadable_told(part.path, AGAIN if part.noted else HINT):
         return _open_parquet(part.path)
 
 
@@ -538,7 +538,7 @@ def _read_part(
 ) -> pa.Table:
     """Read rows of one file, whose name may tell column M."""
     one = _open_part(part)
-    with _told(part.path, AGAIN if part.noted else HINT):
+    with _unreadable_told(part.path, AGAIN if part.noted else HINT):
         if one.n_rows != size:
             raise OSError(f"It has {one.n_rows:,} rows, and should have {size:,}")
         if amiss := part.amiss(one.n_rows, one.attributes):
@@ -547,7 +547,7 @@ def _read_part(
     columns = dict(zip(own, one.read(first, n_rows, own, cores).columns, strict=True))
     if len(own) < len(names):
         columns["M"] = pa.chunked_array([np.full(n_rows, part.label, dtype=np.int32)])
-    with _told(part.path, AGAIN if part.noted else HINT):
+    with _unreadable_told(part.path, AGAIN if part.noted else HINT):
         try:
             return brought(pa.table({name: columns[name] for name in names}), schema)
         except Different as difference:

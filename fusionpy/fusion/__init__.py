@@ -20,7 +20,7 @@ from fusionpy.formats.stored import ENDINGS, is_fst, with_metadata, write_stored
 from fusionpy.frames.digests import digest_columns, note_first, noted_columns
 from fusionpy.frames.returned import return_table
 from fusionpy.frames.tables import ROWS, Unreadable, as_table, take_names
-from fusionpy.fusion.chunks import MOST_NOTED, Job, Plan, noted, open_job
+from fusionpy.fusion.chunks import MOST_NOTED, Drawing, DrawingPlan, noted, open_drawing
 from fusionpy.fusion.memory import take_memory
 from fusionpy.fusion.recipients import Recipient, open_recipient
 from fusionpy.model import BLOCK_POOL, FusionModel
@@ -57,14 +57,14 @@ class Key:
                 yield implicate, pa.concat_tables(held).take(self.order)
                 held = []
 
-    def noted(self, job: Job, recipient: Recipient) -> Job:
+    def noted(self, drawing: Drawing, recipient: Recipient) -> Drawing:
         """Note digests of the recipient's rows in the order in which they are written."""
         if self.order is None:
-            return job
+            return drawing
         moved = recipient.head.arrow(recipient.names).take(self.order)
         digests = digest_columns(as_table(moved), list(recipient.names)[:MOST_NOTED])
-        attributes = {**job.attributes, ROWS: noted_columns(digests)}
-        return replace(job, attributes=attributes, schema=with_metadata(job.schema, attributes))
+        attributes = {**drawing.attributes, ROWS: noted_columns(digests)}
+        return replace(drawing, attributes=attributes, schema=with_metadata(drawing.schema, attributes))
 
 
 def fuse(
@@ -214,14 +214,14 @@ def fuse_keyed(
     if not seed_given:
         announce(f"fuse: seed {seed} was drawn; give it again to repeat this result", quiet)
     attributes = noted(model, seed, int(M), int(offset))
-    plan = Plan(seed, int(offset), int(kblock), int(cores), budget, margin, chunk)
+    plan = DrawingPlan(seed, int(offset), int(kblock), int(cores), budget, margin, chunk)
     implicates = range(int(M))
     # A frame that is returned gets the retained columns as they are, at the end.
     along = kept if target is not None or recipient.stored is not None else []
     called = "the model" if isinstance(fsn, FusionModel) else f"'{fsn}'"
     place = None if target is None else next(each for each in target.parents if each.is_dir())
     with (
-        open_job(
+        open_drawing(
             recipient,
             model,
             implicates,
@@ -232,19 +232,19 @@ def fuse_keyed(
             problems=clashes,
             folder=place,
             note_rows=True,
-        ) as job,
-        track("fuse", int(M) * len(job.coded.starts), quiet) as tick,
+        ) as drawing,
+        track("fuse", int(M) * len(drawing.coded.starts), quiet) as tick,
     ):
         if target is not None:
-            job = key.noted(job, recipient)
-            written = _for_r(job.schema, model, recipient, kept) if is_fst(target) else job.schema
+            drawing = key.noted(drawing, recipient)
+            written = _for_r(drawing.schema, model, recipient, kept) if is_fst(target) else drawing.schema
             with write_stored(target, written, ("M", *key.columns)) as write:
-                for _, table in key.sorted(job.tables(implicates, tick)):
+                for _, table in key.sorted(drawing.tables(implicates, tick)):
                     write(table)
             return str(target)
         # An empty piece keeps the levels even if there are no recipients.
-        fused = pa.concat_tables([job.empty(), *(table for _, table in job.pieces(implicates, tick))])
-    told = note_first(job.attributes, fused, recipient.n_rows)
+        fused = pa.concat_tables([drawing.empty(), *(table for _, table in drawing.pieces(implicates, tick))])
+    told = note_first(drawing.attributes, fused, recipient.n_rows)
     fused = fused.replace_schema_metadata(with_metadata(fused.schema, told).metadata)
     if recipient.stored is not None:
         return return_table(fused.unify_dictionaries(), recipient.kind, told)

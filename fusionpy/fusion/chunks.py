@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fusionpy.drawing.predictions import members_of
 from fusionpy.drawing.steps import draw
-from fusionpy.drawing.urns import Prepared, Weights, draw_weights, prepare, weigh
+from fusionpy.drawing.urns import ReadyModel, Weights, draw_weights, prepare, weigh
 from fusionpy.errors import ArgumentError, counted, few, warn
 from fusionpy.formats.stored import with_metadata
 from fusionpy.frames.digests import noted_columns
@@ -30,7 +30,7 @@ from fusionpy.model import FusionModel
 from fusionpy.model.ranges import Tally, strangers
 from fusionpy.progress import Ticker
 
-__all__ = ["Job", "Plan", "in_order", "noted", "open_job", "warn_of_strangers"]
+__all__ = ["Drawing", "DrawingPlan", "in_order", "noted", "open_drawing", "warn_of_strangers"]
 
 ROWS_MOST, ROWS_LEAST = 20_000, 1_000
 ROWS_WRITTEN = 200_000  # of a table that is handed on, where an implicate has as many
@@ -41,7 +41,7 @@ Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrawingPlan:
     """How to draw: nothing of it changes a result, but `seed`, `offset` and `kblock`.
 
     Attributes
@@ -105,26 +105,26 @@ class Plan:
 
 
 @dataclass
-class Job:
-    """Implicates of one recipient in the making; from `open_job`.
+class Drawing:
+    """Implicates of one recipient in the making; from `open_drawing`.
 
     Attributes
     ----------
-    prepared : Prepared
+    prepared : ReadyModel
     coded : Coded
     schema : pyarrow.Schema
         Of the tables.
-    plan : Plan
+    plan : DrawingPlan
     read_along : callable
         Rows of the retained columns.
     attributes : mapping
         What is noted in the schema: of how they are made, and digests of the recipient's rows.
     """
 
-    prepared: Prepared
+    prepared: ReadyModel
     coded: Coded
     schema: pa.Schema
-    plan: Plan
+    plan: DrawingPlan
     read_along: Callable[[int, int], pa.Table]
     attributes: Mapping[str, object] = field(default_factory=dict)
     _weights: dict[int, Weights] = field(default_factory=dict)
@@ -199,19 +199,19 @@ class Job:
 
 
 @contextmanager
-def open_job(
+def open_drawing(
     recipient: Recipient,
     model: FusionModel,
     implicates: Sequence[int],
     along: Sequence[str],
-    plan: Plan,
+    plan: DrawingPlan,
     attributes: Mapping[str, object],
     *,
     called: str = "the model",
     problems: Sequence[str] = (),
     folder: Path | None = None,
     note_rows: bool = False,
-) -> Iterator[Job]:
+) -> Iterator[Drawing]:
     """Check a recipient, code it, and make ready to draw implicates.
 
     Parameters
@@ -222,7 +222,7 @@ def open_job(
         Those that are going to be drawn, from 0.
     along : sequence of str
         Columns to carry along.
-    plan : Plan
+    plan : DrawingPlan
     attributes : mapping
         What is noted in the tables' schema.
     called : str
@@ -236,12 +236,12 @@ def open_job(
 
     Yields
     ------
-    Job
+    Drawing
 
     Raises
     ------
     SchemaError, ArgumentError
-        As `code_recipient` and `Plan.rows`.
+        As `code_recipient` and `DrawingPlan.rows`.
     """
     check_frame(recipient, model.schema, called, problems)
     members = members_of(model, implicates)
@@ -268,10 +268,10 @@ def open_job(
             few_of = dict(list(digests.items())[:MOST_NOTED])
             attributes = {**attributes, ROWS: noted_columns(few_of)}
         schema = with_metadata(pa.schema(fields), attributes)
-        yield Job(prepared, coded, schema, plan, read, attributes)
+        yield Drawing(prepared, coded, schema, plan, read, attributes)
 
 
-def _warn_of_gaps(prepared: Prepared, coded: Coded, member: int) -> None:
+def _warn_of_gaps(prepared: ReadyModel, coded: Coded, member: int) -> None:
     """Warn of predictors that recipients lack and no donor did: nothing was learned of that."""
     if not coded.n_missing:
         return

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.drawing.urns import Prepared
+from fusionpy.drawing.urns import ReadyModel
 from fusionpy.errors import SchemaError
 from fusionpy.formats.stored import Stored, open_stored
 from fusionpy.frames.digests import digest_columns, digest_of
@@ -207,7 +207,7 @@ def check_frame(recipient: Recipient, schema: Schema, called: str, problems: Seq
 @contextmanager
 def code_recipient(
     recipient: Recipient,
-    prepared: Prepared,
+    prepared: ReadyModel,
     rows: int,
     called: str,
     problems: Sequence[str] = (),
@@ -221,7 +221,7 @@ def code_recipient(
     Parameters
     ----------
     recipient : Recipient
-    prepared : Prepared
+    prepared : ReadyModel
     rows : int
         Of a block.
     called, problems

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-__all__ = ["Pooled", "Rule", "margin_of_error", "pool"]
+__all__ = ["Combining", "Pooled", "margin_of_error", "pool"]
 
 Array = NDArray[np.float64]
-Rule = Literal["rubin", "fusionacs", "barnard-rubin"]
+Combining = Literal["rubin", "fusionacs", "barnard-rubin"]
 
 
 class Pooled(NamedTuple):
@@ -41,7 +41,7 @@ def pool(
     estimates: Array,
     within: Array,
     *,
-    rule: Rule = "barnard-rubin",
+    rule: Combining = "barnard-rubin",
     complete_df: Array | float = np.inf,
     level: float = 0.90,
     more_between: Array | float = 0.0,
@@ -107,7 +107,13 @@ def pool(
 
 
 def _degrees(
-    rule: Rule, M: Array, share: Array, ubar: Array, between: Array, within: Array, complete: Array | float
+    rule: Combining,
+    M: Array,
+    share: Array,
+    ubar: Array,
+    between: Array,
+    within: Array,
+    complete: Array | float,
 ) -> Array:
     """Count degrees of freedom; `share` is the part of the variance that is between implicates."""
     complete = np.broadcast_to(np.asarray(complete, dtype=np.float64), share.shape)

@@ -12,7 +12,7 @@ from fusionpy.kernels.inflation import is_inflated
 from fusionpy.model.schema import Schema
 from fusionpy.model.variables import Variable
 
-__all__ = ["Design", "Target", "build_design", "lump_classes"]
+__all__ = ["Design", "LassoTarget", "build_design", "lump_classes"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -22,7 +22,7 @@ Y_CLASSES = 20  # of a fusion variable
 
 
 @dataclass(frozen=True)
-class Target:
+class LassoTarget:
     """What one LASSO model explains.
 
     Attributes
@@ -61,7 +61,7 @@ class Design:
         Variable that a step is given if it uses the column; "" is none.
     columns : dict of str to list of int
         Columns of each variable where it predicts.
-    targets : dict of str to list of Target
+    targets : dict of str to list of LassoTarget
         Targets of each fusion variable.
     as_reference : bool
         Steps are to be put in order with the reference's faults too.
@@ -73,7 +73,7 @@ class Design:
     subsets: tuple[Index, ...]
     owner: tuple[str, ...]
     columns: dict[str, list[int]]
-    targets: dict[str, list[Target]]
+    targets: dict[str, list[LassoTarget]]
     as_reference: bool = False
 
 
@@ -182,7 +182,7 @@ class _Layout:
         self.values: list[Array] = []
         self.owner: list[str] = []
         self.columns: dict[str, list[int]] = {}
-        self.targets: dict[str, list[Target]] = {}
+        self.targets: dict[str, list[LassoTarget]] = {}
 
     def add(self, name: str, values: Array) -> int:
         self.values.append(values)
@@ -205,21 +205,21 @@ class _Layout:
             self.subsets.append(np.flatnonzero(values))
             self.columns[name] = [nonzero, value]
             self.targets[name] = (
-                [Target(value, subset, 1.0, 0), Target(nonzero, 0, 1.0, 0)]
+                [LassoTarget(value, subset, 1.0, 0), LassoTarget(nonzero, 0, 1.0, 0)]
                 if self.as_reference
-                else [Target(nonzero, 0, 0.5, 0), Target(value, subset, 0.5, subset)]
+                else [LassoTarget(nonzero, 0, 0.5, 0), LassoTarget(value, subset, 0.5, subset)]
             )
             return
         if variable.kind in ("continuous", "logical"):
             self.columns[name] = [self.add(name, values)]
-            self.targets[name] = [Target(self.columns[name][0], 0, 1.0, 0)]
+            self.targets[name] = [LassoTarget(self.columns[name][0], 0, 1.0, 0)]
             return
         dummies = lump_classes(values, X_CLASSES if self.as_reference else Y_CLASSES, self.as_reference)
         places = [self.add(name, dummy) for dummy in dummies]
         mass = np.array([self.weight @ dummy for dummy in dummies])
         shares = mass / mass.sum() if mass.any() else np.ones(len(mass))
         self.targets[name] = [
-            Target(place, 0, float(share), 0) for place, share in zip(places, shares, strict=True)
+            LassoTarget(place, 0, float(share), 0) for place, share in zip(places, shares, strict=True)
         ]
         alone = variable.kind == "ordered" and len(dummies) > 1 and not self.as_reference
         self.columns[name] = [self.add(name, values)] if alone else places

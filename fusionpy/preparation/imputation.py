@@ -22,10 +22,10 @@ from fusionpy.model import FusionModel
 from fusionpy.model.options import METHODS
 from fusionpy.model.schema import Schema
 from fusionpy.preparation.imputation_predictors import outcomes_of, screen
-from fusionpy.preparation.incomplete import Array, Rows, Work, is_enough, read
+from fusionpy.preparation.incomplete import Array, Incomplete, Rows, is_enough, read
 from fusionpy.progress import announce, track
 from fusionpy.training.fitting import learn_steps, run_all
-from fusionpy.training.planning import Plan
+from fusionpy.training.planning import StepPlan
 from fusionpy.training.refits import refit_counts
 
 __all__ = ["impute"]
@@ -152,7 +152,7 @@ def _seed_of(seed: int, number: int) -> int:
     return int(uniforms(seed, BOOSTER_SEED, 1, step=number)[0, 0] * 2**53)
 
 
-def _impute_variable(work: Work, column: int, rows: Rows, seed: int, cores: int) -> Array:
+def _impute_variable(work: Incomplete, column: int, rows: Rows, seed: int, cores: int) -> Array:
     """Draw a variable's missing values in every data set.
 
     Parameters
@@ -204,7 +204,7 @@ def _impute_variable(work: Work, column: int, rows: Rows, seed: int, cores: int)
     return np.asarray(values[first[np.searchsorted(known, drawn)]])
 
 
-def _sample(work: Work, column: int, n_missing: int, seed: int) -> Rows:
+def _sample(work: Incomplete, column: int, n_missing: int, seed: int) -> Rows:
     """Sample the records that train, the same share of each class or decile."""
     rows = work.learned[column]
     size = min(max(SAMPLE_LEAST, SAMPLE_PER_MISSING * n_missing), SAMPLE_MOST)
@@ -222,14 +222,14 @@ def _learn(schema: Schema, matrix: Array, weight: Array, M: int, seed: int, core
     counts = refit_counts(len(weight), options.refits, seed, None)
     n_x = len(schema.x)
     outcomes = schema.names[n_x:]
-    plans = [Plan(outcomes, schema.names[:n_x])]
+    plans = [StepPlan(outcomes, schema.names[:n_x])]
     steps = learn_steps(
         plans, schema, matrix, weight, weight, counts, options, seed, cores, lambda done=1, doing=None: None
     )
     return FusionModel(schema, steps, options, seed, matrix[:, n_x:], outcomes, weight, counts, 0.0, {})
 
 
-def _draw_observed(work: Work, column: int, n: int, seed: int) -> Array:
+def _draw_observed(work: Incomplete, column: int, n: int, seed: int) -> Array:
     """Draw by weight from the observed values, resampled for every data set."""
     values = work.codes[:, column]
     rows = np.flatnonzero(~np.isnan(values))
@@ -243,7 +243,7 @@ def _draw_observed(work: Work, column: int, n: int, seed: int) -> Array:
     return out
 
 
-def _completed(table: Table, work: Work, attributes: Mapping[str, object]) -> Any:
+def _completed(table: Table, work: Incomplete, attributes: Mapping[str, object]) -> Any:
     """Fill the holes of the caller's own columns by values that they have elsewhere.
 
     An imputed value is taken from a row that has it, so that no type, level or representation can change.

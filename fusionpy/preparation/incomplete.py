@@ -18,7 +18,7 @@ from fusionpy.model.schema import Schema, positive_weights, weight_column
 from fusionpy.model.variables import Variable, is_r_name
 from fusionpy.training.donors import FEWEST_DONORS, FEWEST_NONZERO
 
-__all__ = ["Array", "Rows", "Work", "is_enough", "read"]
+__all__ = ["Array", "Incomplete", "Rows", "is_enough", "read"]
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ MOST = 1e100  # beyond, no model can be made
 
 
 @dataclass(frozen=True)
-class Work:
+class Incomplete:
     """The survey as numbers, and its holes as they are filled.
 
     Attributes
@@ -72,7 +72,7 @@ class Work:
         return out
 
 
-def read(table: Table, weight: str | None, ignored: Sequence[str], M: int) -> Work:
+def read(table: Table, weight: str | None, ignored: Sequence[str], M: int) -> Incomplete:
     """Read the columns and settle what is imputed, in which order and how; or say all that is wrong."""
     problems = Problems(
         SchemaError, "`data` cannot be imputed.", "Mend these columns, or name them in `ignore`."
@@ -100,7 +100,9 @@ def read(table: Table, weight: str | None, ignored: Sequence[str], M: int) -> Wo
     return replace(work, order=tuple(order), learned=learned)
 
 
-def _learn_schema(table: Table, names: Sequence[str], weights: Array, M: int, problems: Problems) -> Work:
+def _learn_schema(
+    table: Table, names: Sequence[str], weights: Array, M: int, problems: Problems
+) -> Incomplete:
     """Turn columns into numbers; names that boosters do not take are replaced, as R's `make.names` does."""
     taken, alias = set(names), {}
     for name in names:
@@ -126,7 +128,7 @@ def _learn_schema(table: Table, names: Sequence[str], weights: Array, M: int, pr
             found = [problem.replace(f"`{plain}`", f"`{name}`") for problem in found]
         raise SchemaError(error.headline, found, error.hint) from None
     codes = schema.encode(table, schema.names)
-    return Work(tuple(names), schema.x, codes, weights, M)
+    return Incomplete(tuple(names), schema.x, codes, weights, M)
 
 
 def _is_empty(table: Table, name: str) -> bool:
@@ -150,7 +152,7 @@ def _weights(table: Table, weight: str | None, problems: Problems) -> Array:
     return values
 
 
-def _learnable(work: Work, column: int, varying: Sequence[int]) -> Rows:
+def _learnable(work: Incomplete, column: int, varying: Sequence[int]) -> Rows:
     """Find the records that a variable can be learned from; none if they are too few or too alike."""
     rows = np.flatnonzero(~np.isnan(work.codes[:, column]) & (work.weight > 0))
     has_predictors = any(j != column for j in varying)
@@ -167,7 +169,7 @@ def is_enough(values: Array, variable: Variable) -> bool:
     return int((values != 0).sum()) >= FEWEST_NONZERO and float(np.abs(values).max()) <= MOST
 
 
-def _warn(work: Work, empty: Sequence[str], learned: Mapping[int, Rows]) -> None:
+def _warn(work: Incomplete, empty: Sequence[str], learned: Mapping[int, Rows]) -> None:
     """Tell of columns that cannot be imputed as others are."""
     single, thin, many = [], [], []
     for column, rows in learned.items():

@@ -15,7 +15,7 @@ from fusionpy.engines.glmnet import glmnet_path
 from fusionpy.kernels.grams import Gram, glmnet_gram, weighted_gram
 from fusionpy.kernels.lasso import Path, lasso_path
 from fusionpy.kernels.ranks import rank_correlations, rank_scores
-from fusionpy.preparation.design import Design, Target
+from fusionpy.preparation.design import Design, LassoTarget
 from fusionpy.progress import Ticker
 
 __all__ = ["Criteria", "Judged", "count_judgements", "order_steps"]
@@ -38,7 +38,7 @@ class Criteria:
     solver: str
 
 
-class Fit(NamedTuple):
+class LassoFit(NamedTuple):
     """What was explained of a target or a step: share of deviance, and the columns that do it."""
 
     deviance: float
@@ -136,7 +136,7 @@ def _judge(number: int, step: int, deviance: float, best: float) -> Judged:
 def _keep(design: Design, x: Sequence[str], cor_thresh: float, each: Each) -> dict[int, Index]:
     """Find the columns of `x` that go with each target, by falling rank correlation."""
     columns = np.array([j for name in x for j in design.columns[name]], dtype=np.intp)
-    targets: list[list[Target]] = [[] for _ in design.subsets]
+    targets: list[list[LassoTarget]] = [[] for _ in design.subsets]
     for target in (target for every in design.targets.values() for target in every):
         targets[target.ranked].append(target)
 
@@ -160,7 +160,7 @@ def _keep(design: Design, x: Sequence[str], cor_thresh: float, each: Each) -> di
     return kept
 
 
-def _combine(targets: Sequence[Target], deviance: Sequence[float]) -> float:
+def _combine(targets: Sequence[LassoTarget], deviance: Sequence[float]) -> float:
     """Mean over targets, each with its share."""
     share = [target.share for target in targets]
     return sum(s * each for s, each in zip(share, deviance, strict=True)) / sum(share)
@@ -188,15 +188,15 @@ class _Models:
         self.tick()
         return _combine(targets, most)
 
-    def explain(self, block: Block, placed: Sequence[str]) -> Fit:
+    def explain(self, block: Block, placed: Sequence[str]) -> LassoFit:
         """Explain a step by its predictors and the variables placed so far."""
         targets = [target for name in block for target in self.design.targets[name]]
         fits = [self.fit(target, placed) for target in targets]
         self.tick()
         columns = tuple(dict.fromkeys(j for fit in fits for j in fit.columns))
-        return Fit(_combine(targets, [fit.deviance for fit in fits]), columns)
+        return LassoFit(_combine(targets, [fit.deviance for fit in fits]), columns)
 
-    def fit(self, target: Target, placed: Sequence[str]) -> Fit:
+    def fit(self, target: LassoTarget, placed: Sequence[str]) -> LassoFit:
         """Explain one target: as far as the criteria ask, with predictors added until there are enough."""
         columns = self.columns(target, placed)
         path = self.path(target, columns)
@@ -208,9 +208,9 @@ class _Models:
                 break
             if j not in used:
                 used.append(int(j))
-        return Fit(float(path.deviance[first]), tuple(used))
+        return LassoFit(float(path.deviance[first]), tuple(used))
 
-    def columns(self, target: Target, names: Sequence[str]) -> Index:
+    def columns(self, target: LassoTarget, names: Sequence[str]) -> Index:
         """Kept columns, and those of other fusion variables."""
         others = [j for name in names for j in self.design.columns[name]]
         kept = self.kept[target.column]
@@ -218,8 +218,8 @@ class _Models:
             [kept if self.design.as_reference else np.sort(kept), np.array(others, dtype=np.intp)]
         )
 
-    def path(self, target: Target, columns: Index) -> Path:
-        """Fit the path of one target."""
+    def path(self, target: LassoTarget, columns: Index) -> Path:
+        """LassoFit the path of one target."""
         if self.criteria.solver == "gram":
             return lasso_path(self.grams[target.subset], target.column, columns, most=self.criteria.xmax)
         rows, design = self.design.subsets[target.subset], self.design

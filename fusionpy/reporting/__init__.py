@@ -31,7 +31,7 @@ from fusionpy.reporting.results import (
     scores_section,
     validation_section,
 )
-from fusionpy.reporting.samples import Sample
+from fusionpy.reporting.samples import Respondents
 
 __all__ = ["report"]
 
@@ -168,8 +168,8 @@ def report(
 
 def _results(
     model: FusionModel | None,
-    donor: Sample | None,
-    recipient: Sample | None,
+    donor: Respondents | None,
+    recipient: Respondents | None,
     validation: ValidationLike | None,
     scores: ScorecardLike | None,
     estimates: Any,
@@ -203,7 +203,9 @@ def _texts_sections(
     ]
 
 
-def _glance(model: FusionModel | None, donor: Sample | None, recipient: Sample | None) -> dict[str, str]:
+def _glance(
+    model: FusionModel | None, donor: Respondents | None, recipient: Respondents | None
+) -> dict[str, str]:
     """Sizes that stand at the top of the page."""
     sizes: dict[str, int | None] = {
         "Donors": model.n_donors if model is not None else donor.table.n_rows if donor is not None else None,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fusionpy.errors import Problems, SchemaError, shown
 from fusionpy.frames.tables import Table, as_table
 from fusionpy.model.schema import positive_weights, weight_column
-from fusionpy.reporting.samples import Sample
+from fusionpy.reporting.samples import Respondents
 
 __all__ = ["check_texts", "take_date", "take_paths", "take_samples", "take_texts"]
 
@@ -107,7 +107,9 @@ def take_paths(path: Any, problems: Problems) -> list[Any]:
     return paths
 
 
-def take_samples(donor: Any, recipient: Any, weight: str | None) -> tuple[Sample | None, Sample | None]:
+def take_samples(
+    donor: Any, recipient: Any, weight: str | None
+) -> tuple[Respondents | None, Respondents | None]:
     """Take the surveys and their weights.
 
     Parameters
@@ -117,14 +119,14 @@ def take_samples(donor: Any, recipient: Any, weight: str | None) -> tuple[Sample
 
     Returns
     -------
-    donor, recipient : Sample or None
+    donor, recipient : Respondents or None
 
     Raises
     ------
     SchemaError
         If a survey has no rows, or the weights cannot be used.
     """
-    found: list[Sample | None] = []
+    found: list[Respondents | None] = []
     for argument, data in (("donor", donor), ("recipient", recipient)):
         if data is None:
             found.append(None)
@@ -137,7 +139,7 @@ def take_samples(donor: Any, recipient: Any, weight: str | None) -> tuple[Sample
         column = None
         if weight is not None and weight in table.names:
             column = _weights(table, weight, argument)
-        found.append(Sample(table, column))
+        found.append(Respondents(table, column))
     surveys = [sample for sample in found if sample is not None]
     if weight is not None and surveys and all(sample.weight is None for sample in surveys):
         hint = "Name the column of survey weights of `donor`, `recipient`, or both."

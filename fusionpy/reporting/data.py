@@ -17,7 +17,7 @@ from fusionpy.reporting.numbers import count, fixed, percent, significant
 from fusionpy.reporting.predictors import predictors_table
 from fusionpy.reporting.samples import (
     KINDS,
-    Sample,
+    Respondents,
     blank,
     class_names,
     encode,
@@ -32,14 +32,17 @@ LARGE_DIFFERENCE = 0.1  # standardised difference that is worth a look (Austin 2
 
 
 def data_section(
-    model: FusionModel | None, donor: Sample | None, recipient: Sample | None, labels: Mapping[str, str]
+    model: FusionModel | None,
+    donor: Respondents | None,
+    recipient: Respondents | None,
+    labels: Mapping[str, str],
 ) -> Section | None:
     """Describe the samples and their variables.
 
     Parameters
     ----------
     model : FusionModel, optional
-    donor, recipient : Sample, optional
+    donor, recipient : Respondents, optional
     labels : mapping
         What variables mean, with their units.
 
@@ -66,7 +69,9 @@ def data_section(
     return Section("data", "Data", tuple(exhibits), facts)
 
 
-def _samples_table(model: FusionModel | None, donor: Sample | None, recipient: Sample | None) -> Table:
+def _samples_table(
+    model: FusionModel | None, donor: Respondents | None, recipient: Respondents | None
+) -> Table:
     """Sizes of the samples."""
     rows: list[dict[str, Any]] = []
     used = model.n_donors if model is not None else None
@@ -105,7 +110,7 @@ def _sizes(
     return sizes
 
 
-def _outcomes_table(model: FusionModel, donor: Sample | None, labels: Mapping[str, str]) -> Table:
+def _outcomes_table(model: FusionModel, donor: Respondents | None, labels: Mapping[str, str]) -> Table:
     """Describe the fusion variables, as the donors have them."""
     step_of = {name: number for number, step in enumerate(model.steps, 1) for name in step.variables}
     values: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}

@@ -132,13 +132,13 @@ def _steps_table(model: FusionModel) -> Table:
 
 def _settings_table(model: FusionModel) -> Table:
     options = model.options
-    told = _told(options)
+    told = _options_told(options)
     rows = [{"setting": what, "argument": name, "value": value} for name, what, value in told]
     headers = {"setting": "Setting", "argument": "Argument", "value": "Value"}
     return plain_table("settings", "Settings of the method.", pd.DataFrame(rows), headers)
 
 
-def _told(options: Options) -> list[tuple[str, str, str]]:
+def _options_told(options: Options) -> list[tuple[str, str, str]]:
     """Name, meaning and value of every option that is a choice of the method."""
 
     def flag(value: bool) -> str:

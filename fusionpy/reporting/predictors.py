@@ -18,7 +18,7 @@ from fusionpy.reporting.exhibits import Table, plain_table
 from fusionpy.reporting.numbers import fixed, percent, significant
 from fusionpy.reporting.samples import (
     KINDS,
-    Sample,
+    Respondents,
     blank,
     class_names,
     encode,
@@ -45,14 +45,17 @@ HEADERS = {
 
 
 def predictors_table(
-    model: FusionModel, donor: Sample | None, recipient: Sample | None, labels: Mapping[str, str]
+    model: FusionModel,
+    donor: Respondents | None,
+    recipient: Respondents | None,
+    labels: Mapping[str, str],
 ) -> Table:
     """List the predictors and, if both surveys are there, how alike they are.
 
     Parameters
     ----------
     model : FusionModel
-    donor, recipient : Sample, optional
+    donor, recipient : Respondents, optional
     labels : mapping
         What variables mean.
 

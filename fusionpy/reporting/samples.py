@@ -15,7 +15,16 @@ from fusionpy.model import FusionModel
 from fusionpy.model.variables import Variable
 from fusionpy.reporting.numbers import is_missing
 
-__all__ = ["KINDS", "Sample", "blank", "class_names", "encode", "levels_text", "mean_spread", "shares_of"]
+__all__ = [
+    "KINDS",
+    "Respondents",
+    "blank",
+    "class_names",
+    "encode",
+    "levels_text",
+    "mean_spread",
+    "shares_of",
+]
 
 LEVELS_MOST = 12  # of a variable, listed one by one
 KINDS = {
@@ -27,7 +36,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Sample:
+class Respondents:
     """A survey handed to the report.
 
     Attributes
@@ -82,7 +91,7 @@ def blank(column: pd.Series) -> list[str]:
     return ["" if is_missing(value) else str(value) for value in column]
 
 
-def encode(model: FusionModel, sample: Sample, names: list[str], argument: str) -> NDArray[np.float64]:
+def encode(model: FusionModel, sample: Respondents, names: list[str], argument: str) -> NDArray[np.float64]:
     """Encode a survey's columns; if they do not fit, say which survey's."""
     try:
         model.schema.check_recipient(sample.table, names, "the model")

@@ -36,7 +36,7 @@ from fusionpy.training.arguments import check_options, settle
 from fusionpy.training.donors import check_enough, check_rows, check_rules, donor_weights
 from fusionpy.training.fitting import count_models, learn_steps
 from fusionpy.training.out_of_fold import expected_by_others
-from fusionpy.training.planning import Plan, check_roles, plan_steps
+from fusionpy.training.planning import StepPlan, check_roles, plan_steps
 from fusionpy.training.refits import refit_counts
 
 __all__ = ["train"]
@@ -300,7 +300,7 @@ def _note_codes(schema: Schema, matrix: NDArray[np.float64], quiet: bool) -> Non
         announce(message + "make them categories, or True and False.", quiet)
 
 
-def _taken_from_donors(schema: Schema, plans: Sequence[Plan]) -> tuple[str, ...]:
+def _taken_from_donors(schema: Schema, plans: Sequence[StepPlan]) -> tuple[str, ...]:
     """Variables whose values are copied from donors: continuous ones, and all in blocks."""
     return tuple(
         name

@@ -22,8 +22,8 @@ from fusionpy.model.options import Options
 from fusionpy.model.schema import Schema
 from fusionpy.progress import Ticker
 from fusionpy.training.donor_pools import block_pools, solo_pools
-from fusionpy.training.planning import Plan
-from fusionpy.training.queue import Countdown, Interrupted, Job, run_all, run_jobs
+from fusionpy.training.planning import StepPlan
+from fusionpy.training.queue import Countdown, Interrupted, Task, run_all, run_tasks
 from fusionpy.training.refits import left_out_refit
 from fusionpy.training.targets import Fit, Work, pose, seed_of, signs_of
 
@@ -32,12 +32,14 @@ __all__ = ["count_models", "learn_steps", "run_all"]
 AT_ONCE = 10_000  # donors whose predictors are copied to be predicted
 
 
-def count_models(plans: Sequence[Plan], schema: Schema, matrix: NDArray[np.float64], options: Options) -> int:
+def count_models(
+    plans: Sequence[StepPlan], schema: Schema, matrix: NDArray[np.float64], options: Options
+) -> int:
     """Pieces of work that `learn_steps` will report: each target is tuned, fitted, and refitted.
 
     Parameters
     ----------
-    plans : sequence of Plan
+    plans : sequence of StepPlan
     schema : Schema
     matrix : (n, p) float64
     options : Options
@@ -56,7 +58,7 @@ def count_models(plans: Sequence[Plan], schema: Schema, matrix: NDArray[np.float
 
 
 def learn_steps(
-    plans: Sequence[Plan],
+    plans: Sequence[StepPlan],
     schema: Schema,
     matrix: NDArray[np.float64],
     weight: NDArray[np.float64],
@@ -71,7 +73,7 @@ def learn_steps(
 
     Parameters
     ----------
-    plans : sequence of Plan
+    plans : sequence of StepPlan
     schema : Schema
     matrix : (n, p) float64
         Donors, columns as in ``schema.names``.
@@ -104,26 +106,26 @@ def learn_steps(
                 fits[-1].base = mean
     steps: list[Step | None] = [None] * len(plans)
 
-    def finish(number: int) -> Callable[[], Iterable[Job]]:
-        def task(_: Interrupted) -> Iterable[Job]:
+    def finish(number: int) -> Callable[[], Iterable[Task]]:
+        def task(_: Interrupted) -> Iterable[Task]:
             own = [fit for fit in fits if fit.step == number]
             steps[number] = _finish(work, plans[number], own)
             for fit in own:
                 fit.predicted = None
             return ()
 
-        return lambda: [Job(0, task)]
+        return lambda: [Task(0, task)]
 
-    run_jobs(_schedule(work, fits, finish, cores), cores)
+    run_tasks(_schedule(work, fits, finish, cores), cores)
     return tuple(step for step in steps if step is not None)
 
 
 def _schedule(
     work: Work,
     fits: Sequence[Fit],
-    finish: Callable[[int], Callable[[], Iterable[Job]]],
+    finish: Callable[[int], Callable[[], Iterable[Task]]],
     cores: int,
-) -> list[Job]:
+) -> list[Task]:
     """Order the work: the costliest step first, so that no core waits long at the end.
 
     Cross-validation has a copy of the data for every fold, and waits for the slowest of them now and then.
@@ -135,7 +137,7 @@ def _schedule(
         return -sum(len(fit.sample.rows) * fit.target.n_classes for fit in part)
 
     steps = [[fit for fit in fits if fit.step == number] for number in range(len(work.plans))]
-    waiting: deque[Job] = deque()
+    waiting: deque[Task] = deque()
     place = count()
     for step in sorted(steps, key=cost):
         finished = Countdown(len(step), finish(step[0].step))
@@ -147,7 +149,7 @@ def _schedule(
             for fit in group:
                 if fit.base is not None:
                     continue
-                line: deque[Job] = deque()
+                line: deque[Task] = deque()
                 done = [unused, finished]
                 waiting.append(_do(work, fit, next(place), waiting, done, line))
                 for percentile in (each for each in group if each.base is fit):
@@ -156,16 +158,16 @@ def _schedule(
     return [job for _ in range(at_once) for job in _next(waiting)]
 
 
-def _next(line: deque[Job]) -> list[Job]:
-    """Take the next of the jobs in a line, if there is one."""
+def _next(line: deque[Task]) -> list[Task]:
+    """Take the next of the tasks in a line, if there is one."""
     try:
         return [line.popleft()]
     except IndexError:
         return []
 
 
-def _letting_go(bins: Bins) -> Callable[[], Iterable[Job]]:
-    def release() -> Iterable[Job]:
+def _letting_go(bins: Bins) -> Callable[[], Iterable[Task]]:
+    def release() -> Iterable[Task]:
         bins.release()
         return ()
 
@@ -176,10 +178,10 @@ def _do(
     work: Work,
     fit: Fit,
     place: int,
-    line: deque[Job],
+    line: deque[Task],
     done: Sequence[Countdown],
-    followers: deque[Job] | None = None,
-) -> Job:
+    followers: deque[Task] | None = None,
+) -> Task:
     """Tune, fit and refit one target, and predict the donors.
 
     Once it is tuned, the next in `line` can begin; once the donors are predicted, the first of `followers`.
@@ -187,7 +189,7 @@ def _do(
     # What ends a step, and frees memory, has rank 0. Refits have to be done before the next target but one.
     tuned, refitted = 2 * place + 1, 2 * place + 4
 
-    def begin(_: Interrupted) -> Iterable[Job]:
+    def begin(_: Interrupted) -> Iterable[Task]:
         fit.start()
         grid = expand_grid(work.options.hyper)
         fit.problem.bin(grid[0])
@@ -195,39 +197,39 @@ def _do(
         folds = fit.sample.folds()
         return further(Search(fit.problem, grid, folds, patience=work.options.patience, seed=seed))
 
-    def further(search: Search) -> list[Job]:
+    def further(search: Search) -> list[Task]:
         all_boosted = Countdown(search.n_folds, lambda: settle(search))
-        return [Job(tuned, boost(search, fold, all_boosted)) for fold in range(search.n_folds)]
+        return [Task(tuned, boost(search, fold, all_boosted)) for fold in range(search.n_folds)]
 
-    def boost(search: Search, fold: int, boosted: Countdown) -> Callable[[Interrupted], Iterable[Job]]:
-        def task(interrupted: Interrupted) -> Iterable[Job]:
+    def boost(search: Search, fold: int, boosted: Countdown) -> Callable[[Interrupted], Iterable[Task]]:
+        def task(interrupted: Interrupted) -> Iterable[Task]:
             search.boost(fold, interrupted)
             return boosted()
 
         return task
 
-    def settle(search: Search) -> list[Job]:
+    def settle(search: Search) -> list[Task]:
         if not search.settle():
             return further(search)
         fit.tuning = search.tuning
         _predict_by_folds(work, fit, search)
         work.tick(doing=f"tuned {fit.target.name}")
         refits = range(-1, len(work.counts))  # -1: the final model
-        fitted = Countdown(len(refits), lambda: [Job(refitted, predict)])
+        fitted = Countdown(len(refits), lambda: [Task(refitted, predict)])
         fit.refits = [None] * len(work.counts)  # type: ignore[list-item]
-        return [*(Job(refitted, _fitter(work, fit, refit, fitted)) for refit in refits), *_next(line)]
+        return [*(Task(refitted, _fitter(work, fit, refit, fitted)) for refit in refits), *_next(line)]
 
-    def predict(_: Interrupted) -> Iterable[Job]:
+    def predict(_: Interrupted) -> Iterable[Task]:
         _predict_donors(work, fit)
         return [*_next(followers or deque()), *(job for each in done for job in each())]
 
-    return Job(tuned, begin)
+    return Task(tuned, begin)
 
 
-def _fitter(work: Work, fit: Fit, refit: int, fitted: Countdown) -> Callable[[Interrupted], Iterable[Job]]:
+def _fitter(work: Work, fit: Fit, refit: int, fitted: Countdown) -> Callable[[Interrupted], Iterable[Task]]:
     """Fit the final model (refit -1), or a refit."""
 
-    def task(interrupted: Interrupted) -> Iterable[Job]:
+    def task(interrupted: Interrupted) -> Iterable[Task]:
         assert fit.tuning is not None
         count = work.counts[refit][fit.sample.rows] if refit >= 0 else None
         seed = seed_of(work.seed, fit.number, refit + 1)
@@ -303,7 +305,7 @@ def _predict_donors(work: Work, fit: Fit) -> None:
         fit.calibration = fit_calibration(probability, label, fit.problem.weight)
 
 
-def _finish(work: Work, plan: Plan, fits: list[Fit]) -> Step:
+def _finish(work: Work, plan: StepPlan, fits: list[Fit]) -> Step:
     """Gather a step's pools once all of its targets are done."""
     options = work.options
     predicted = {fit.target.name: fit.predicted for fit in fits if fit.predicted is not None}

@@ -11,12 +11,12 @@ import numpy as np
 from fusionpy.errors import Problems, few, repeated, shown
 from fusionpy.model.rules import Rule
 
-__all__ = ["Plan", "check_roles", "plan_steps"]
+__all__ = ["StepPlan", "check_roles", "plan_steps"]
 
 
 def plan_steps(
     y: Any, x: Any, problems: Problems, rules: Sequence[Rule] = ()
-) -> tuple[list[Plan], list[str]]:
+) -> tuple[list[StepPlan], list[str]]:
     """Order the steps, and say what predicts each of them; nothing if they cannot be planned.
 
     Parts of a fixed total become one block; a total that is a variable comes right after its parts, as a
@@ -61,7 +61,7 @@ def plan_steps(
         order = (*earlier, *names)
         signs = {name: tuple(_sign(rules, name, other) for other in order) for name in block}
         signs = {name: each for name, each in signs.items() if any(each)}
-        plans.append(Plan(block, order, block in derived, signs))
+        plans.append(StepPlan(block, order, block in derived, signs))
     return plans, predictors
 
 
@@ -180,7 +180,7 @@ def check_roles(
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """One step: its variables, and its predictors in the boosters' order.
 
     Attributes

@@ -1,4 +1,4 @@
-"""Work in pieces on several threads: a queue of jobs, of which some follow on others."""
+"""Work in pieces on several threads: a queue of tasks, of which some follow on others."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from itertools import count
 from typing import NamedTuple, TypeVar
 
-__all__ = ["Countdown", "Interrupted", "Job", "run_all", "run_jobs"]
+__all__ = ["Countdown", "Interrupted", "Task", "run_all", "run_tasks"]
 
 AWAKE = 0.5  # seconds
 T = TypeVar("T")
 Interrupted = Callable[[], bool]  # tells whether to give up
 
 
-class Job(NamedTuple):
+class Task(NamedTuple):
     """A piece of work.
 
     Attributes
     ----------
     rank : int
-        Of the jobs that are ready, the lowest rank is done first.
+        Of the tasks that are ready, the lowest rank is done first.
     run : callable
-        Given a function that tells whether to give up; returns the jobs that can follow now. It must not
-        wait for another job.
+        Given a function that tells whether to give up; returns the tasks that can follow now. It must not
+        wait for another task.
     """
 
     rank: int
-    run: Callable[[Interrupted], Iterable[Job]]
+    run: Callable[[Interrupted], Iterable[Task]]
 
 
 class Countdown:
@@ -40,19 +40,19 @@ class Countdown:
     number : int
         Of pieces, at least 1.
     then : callable
-        Called once; returns the jobs that follow.
+        Called once; returns the tasks that follow.
 
     Examples
     --------
-    >>> both = Countdown(2, lambda: [Job(0, lambda interrupted: ())])
+    >>> both = Countdown(2, lambda: [Task(0, lambda interrupted: ())])
     >>> len(list(both())), len(list(both()))
     (0, 1)
     """
 
-    def __init__(self, number: int, then: Callable[[], Iterable[Job]]) -> None:
+    def __init__(self, number: int, then: Callable[[], Iterable[Task]]) -> None:
         self._left, self._then, self._lock = number, then, threading.Lock()
 
-    def __call__(self) -> Iterable[Job]:
+    def __call__(self) -> Iterable[Task]:
         """Count one piece as done."""
         with self._lock:
             self._left -= 1
@@ -61,24 +61,24 @@ class Countdown:
 
 
 class _Queue:
-    """Jobs that are ready, and the number that are being done."""
+    """Tasks that are ready, and the number that are being done."""
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
+    def __init__(self, tasks: Iterable[Task]) -> None:
         self._changed = threading.Condition()
         self._number = count()  # among equal ranks: the first come
-        self._ready: list[tuple[int, int, Job]] = []
+        self._ready: list[tuple[int, int, Task]] = []
         self._busy, self._broken = 0, False
-        self._add(jobs)
+        self._add(tasks)
 
-    def _add(self, jobs: Iterable[Job]) -> None:
-        for job in jobs:
-            heapq.heappush(self._ready, (job.rank, next(self._number), job))
+    def _add(self, tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            heapq.heappush(self._ready, (task.rank, next(self._number), task))
 
     def work(self, interrupted: Interrupted) -> None:
-        """Do jobs until there are none, and none can follow."""
-        while (job := self._next(interrupted)) is not None:
+        """Do tasks until there are none, and none can follow."""
+        while (task := self._next(interrupted)) is not None:
             try:
-                following = list(job.run(interrupted))
+                following = list(task.run(interrupted))
             except BaseException:
                 with self._changed:
                     self._broken = True
@@ -89,7 +89,7 @@ class _Queue:
                 self._add(following)
                 self._changed.notify_all()
 
-    def _next(self, interrupted: Interrupted) -> Job | None:
+    def _next(self, interrupted: Interrupted) -> Task | None:
         with self._changed:
             while not self._ready and self._busy and not self._broken:
                 self._changed.wait()
@@ -99,24 +99,24 @@ class _Queue:
             return heapq.heappop(self._ready)[2]
 
 
-def run_jobs(jobs: Iterable[Job], cores: int) -> None:
-    """Do jobs, and those that follow on them, on `cores` threads; at the first failure stop them all.
+def run_tasks(tasks: Iterable[Task], cores: int) -> None:
+    """Do tasks, and those that follow on them, on `cores` threads; at the first failure stop them all.
 
     Parameters
     ----------
-    jobs : iterable of Job
+    tasks : iterable of Task
         Those that wait for nothing.
     cores : int
 
     Examples
     --------
     >>> done = []
-    >>> last = Job(0, lambda interrupted: done.append("last") or ())
-    >>> run_jobs([Job(1, lambda interrupted: done.append("first") or [last])], cores=2)
+    >>> last = Task(0, lambda interrupted: done.append("last") or ())
+    >>> run_tasks([Task(1, lambda interrupted: done.append("first") or [last])], cores=2)
     >>> done
     ['first', 'last']
     """
-    queue = _Queue(jobs)
+    queue = _Queue(tasks)
     run_all([queue.work] * cores, cores)
 
 

@@ -23,18 +23,18 @@ from fusionpy.kernels.uniforms import BOOSTER_SEED, FOLD, TIES, uniforms
 from fusionpy.model.options import Options
 from fusionpy.model.schema import Schema
 from fusionpy.progress import Ticker
-from fusionpy.training.planning import Plan
+from fusionpy.training.planning import StepPlan
 
 __all__ = ["Fit", "Sample", "Work", "pose", "seed_of", "signs_of"]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What all jobs of a training share.
+    """What all tasks of a training share.
 
     Attributes
     ----------
-    plans : sequence of Plan
+    plans : sequence of StepPlan
     schema : Schema
     matrix : (n, p) float64
         Donors, columns as in ``schema.names``.
@@ -51,7 +51,7 @@ class Work:
     tick : Ticker
     """
 
-    plans: Sequence[Plan]
+    plans: Sequence[StepPlan]
     schema: Schema
     matrix: NDArray[np.float64]
     every: NDArray[np.intp]
@@ -171,7 +171,7 @@ def _folds(
     return fold, n_folds
 
 
-def signs_of(plan: Plan, target: Target) -> list[int] | None:
+def signs_of(plan: StepPlan, target: Target) -> list[int] | None:
     """Directions of a target's predictors; LightGBM cannot give any to percentiles."""
     signs = plan.signs.get(target.variable)
     if signs is None or target.objective == "quantile":

@@ -342,7 +342,7 @@ def test_what_is_said_is_kept_until_asked_for(monkeypatch):
             tick(doing="two")
         reached.set()
         assert go_on.wait(PATIENCE)
-        return calls.Answer({"n": 1})
+        return calls.Reply({"n": 1})
 
     monkeypatch.setitem(calls.CALLS, "prepXY", work)
     job = Job('{"verb": "prepXY", "arguments": {}, "frames": {}}', [])

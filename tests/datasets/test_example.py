@@ -16,7 +16,7 @@ from agency import Agency
 
 from fusionpy import datasets
 from fusionpy.datasets import example
-from fusionpy.datasets.caching import DownloadError, read_record
+from fusionpy.datasets.caching import DownloadError, read_cache_record
 from fusionpy.errors import ArgumentError, FusionError
 from fusionpy.formats.r_frames import read_r_frame
 from fusionpy.formats.rds import Damaged, read_rda, read_rds
@@ -56,7 +56,7 @@ def test_it_is_downloaded_once_and_checked(agency: Agency, monkeypatch, tmp_path
     assert found["income"].isna()[2]
     kept = example.kept_example()
     assert kept is not None
-    assert read_record(kept).sha256 == hashlib.sha256(agency.files[PATH]).hexdigest()
+    assert read_cache_record(kept).sha256 == hashlib.sha256(agency.files[PATH]).hexdigest()
     kept.write_bytes(as_rda(survey(), "other"))
     with pytest.raises(DownloadError, match="not the file that it should be"):
         datasets.fetch_recs_example(quiet=True)

@@ -15,7 +15,7 @@ from fusionpy import datasets
 from fusionpy.errors import ArgumentError
 from fusionpy.formats.stored import noted_attributes
 from fusionpy.frames.tables import as_table
-from fusionpy.fusion.chunks import Plan, in_order, noted, open_job
+from fusionpy.fusion.chunks import DrawingPlan, in_order, noted, open_drawing
 from fusionpy.fusion.recipients import open_recipient
 
 # Recipients lack what no donor did, as LightGBM's way with that is a case, too.
@@ -113,11 +113,11 @@ def test_pieces_of_chosen_implicates(model, recipient, tmp_path):
     path = tmp_path / "fused.parquet"
     fusionpy.fuse(recipient, model, path, M=5, retain=["hid", "tenure"], seed=1, offset=9, quiet=True)
     whole = pq.read_table(path)
-    plan = Plan(1, 9, 10, 2, 2**30, chunk=100)
-    with open_job(
+    plan = DrawingPlan(1, 9, 10, 2, 2**30, chunk=100)
+    with open_drawing(
         open_recipient(recipient), model, [4, 1], ["hid", "tenure"], plan, noted(model, 1, 5, 9)
-    ) as job:
-        found = list(job.pieces([4, 1], lambda done=1, doing=None: None))
+    ) as drawing:
+        found = list(drawing.pieces([4, 1], lambda done=1, doing=None: None))
     for implicate in (4, 1):
         table = pa.concat_tables([piece for number, piece in found if number == implicate])
         assert table.schema.names == whole.schema.names
@@ -125,8 +125,10 @@ def test_pieces_of_chosen_implicates(model, recipient, tmp_path):
         assert noted_attributes(table.schema) == {name: kept[name] for name in kept if name != "rows"}
         part = whole.slice(implicate * len(recipient), len(recipient))
         assert table.to_pandas().equals(part.to_pandas())
-    with open_job(open_recipient(recipient.head(0)), model, [0], ["tenure"], plan, {"by": "us"}) as job:
-        empty = job.empty()
+    with open_drawing(
+        open_recipient(recipient.head(0)), model, [0], ["tenure"], plan, {"by": "us"}
+    ) as drawing:
+        empty = drawing.empty()
     assert empty.num_rows == 0
     assert empty.schema.metadata == {b"fusionpy": b'{"by": "us"}'}
     levels = empty.column("tenure").combine_chunks().dictionary.to_pylist()
@@ -161,16 +163,16 @@ def test_a_failure_is_told_and_the_rest_given_up():
 
 
 def test_rows_of_a_chunk():
-    plan = Plan(1, memory=10**6, margin=2, cores=2)
+    plan = DrawingPlan(1, memory=10**6, margin=2, cores=2)
     assert plan.rows(10**6, 100) == 1_000
-    assert Plan(1, memory=10**8, cores=2).rows(10**6, 100) == 20_000
-    assert Plan(1, memory=8 * 10**6, cores=2).rows(10**6, 100) == 2_500
-    assert Plan(1, memory=1, margin=-7).rows(100, 10**9) == 15
-    assert Plan(1, memory=1, chunk=8).rows(100, 10**9) == 8
+    assert DrawingPlan(1, memory=10**8, cores=2).rows(10**6, 100) == 20_000
+    assert DrawingPlan(1, memory=8 * 10**6, cores=2).rows(10**6, 100) == 2_500
+    assert DrawingPlan(1, memory=1, margin=-7).rows(100, 10**9) == 15
+    assert DrawingPlan(1, memory=1, chunk=8).rows(100, 10**9) == 8
     with pytest.raises(ArgumentError, match="800 kB with `cores` = 2") as error:
-        Plan(1, memory=10**5, margin=2, cores=2).rows(10**6, 100)
+        DrawingPlan(1, memory=10**5, margin=2, cores=2).rows(10**6, 100)
     assert "`memory`, 100 kB, is too little: 1,000 rows" in str(error.value)
-    assert Plan(1, memory=10**5, margin=2, cores=2).rows(100, 100) == 100  # a small recipient fits
+    assert DrawingPlan(1, memory=10**5, margin=2, cores=2).rows(100, 100) == 100  # a small recipient fits
 
 
 def test_memory_is_checked(recipient, model):

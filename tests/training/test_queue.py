@@ -1,4 +1,4 @@
-"""Jobs that follow on others: all are done, each once, on no more threads than there are cores."""
+"""Tasks that follow on others: all are done, each once, on no more threads than there are cores."""
 
 import threading
 
@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from patience import PATIENCE, until
 
-from fusionpy.training.queue import Countdown, Job, run_all, run_jobs
+from fusionpy.training.queue import Countdown, Task, run_all, run_tasks
 
 
 @given(st.lists(st.integers(0, 4), max_size=30), st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
 def test_every_job_is_done_once(children, cores):
-    """Job i is followed by so many new ones as the i-th number says."""
+    """Task i is followed by so many new ones as the i-th number says."""
     done, threads, lock = [], set(), threading.Lock()
     left = list(children)
 
@@ -25,9 +25,9 @@ def test_every_job_is_done_once(children, cores):
                 number = left.pop() if left else 0
             return [job((*name, i)) for i in range(number)]
 
-        return Job(len(name), run)
+        return Task(len(name), run)
 
-    run_jobs([job((i,)) for i in range(3)], cores)
+    run_tasks([job((i,)) for i in range(3)], cores)
     assert len(done) == len(set(done)) == 3 + sum(children[len(left) :])
     assert len(threads) <= cores
 
@@ -36,9 +36,9 @@ def test_the_lowest_rank_is_first_then_the_first_come():
     done = []
 
     def job(rank, name, *following):
-        return Job(rank, lambda _: done.append(name) or following)
+        return Task(rank, lambda _: done.append(name) or following)
 
-    run_jobs([job(3, "c"), job(1, "a", job(2, "b1"), job(0, "a0")), job(2, "b2")], 1)
+    run_tasks([job(3, "c"), job(1, "a", job(2, "b1"), job(0, "a0")), job(2, "b2")], 1)
     assert done == ["a", "a0", "b2", "b1", "c"]
 
 
@@ -56,7 +56,7 @@ def test_no_more_at_once_than_cores():
             busy -= 1
         return ()
 
-    run_jobs([Job(0, run) for _ in range(300)], 3)
+    run_tasks([Task(0, run) for _ in range(300)], 3)
     assert most == 3
 
 
@@ -67,14 +67,14 @@ def test_jobs_that_follow_meet_on_all_cores():
         barrier.wait()
         return ()
 
-    run_jobs([Job(0, lambda _: [Job(0, meet) for _ in range(4)])], 4)
+    run_tasks([Task(0, lambda _: [Task(0, meet) for _ in range(4)])], 4)
 
 
 def test_the_last_piece_goes_on():
     called = []
-    count = Countdown(50, lambda: called.append(1) or [Job(1, lambda _: ())])
+    count = Countdown(50, lambda: called.append(1) or [Task(1, lambda _: ())])
     followers = []
-    run_jobs([Job(0, lambda _: followers.extend(found := list(count())) or found) for _ in range(50)], 4)
+    run_tasks([Task(0, lambda _: followers.extend(found := list(count())) or found) for _ in range(50)], 4)
     assert len(called) == len(followers) == 1
 
 
@@ -91,9 +91,9 @@ def test_a_failure_ends_all(cores):
         until(lambda: len(started) == cores - 1)
         raise ValueError("the reason")
 
-    never = Job(9, lambda _: pytest.fail("must not be begun"))
+    never = Task(9, lambda _: pytest.fail("must not be begun"))
     with pytest.raises(ValueError, match="the reason"):
-        run_jobs([*(Job(0, endless) for _ in range(cores - 1)), Job(1, fail), never], cores)
+        run_tasks([*(Task(0, endless) for _ in range(cores - 1)), Task(1, fail), never], cores)
 
 
 def test_a_failure_while_others_wait_for_work(monkeypatch):
@@ -111,11 +111,11 @@ def test_a_failure_while_others_wait_for_work(monkeypatch):
         raise ValueError("alone")
 
     with pytest.raises(ValueError, match="alone"):
-        run_jobs([Job(0, fail)], 4)
+        run_tasks([Task(0, fail)], 4)
 
 
 def test_no_jobs():
-    run_jobs([], 3)
+    run_tasks([], 3)
 
 
 def test_an_interrupt_while_tasks_are_handed_out():

@@ -97,7 +97,7 @@ class FstFile:
                     raise Damaged("it has changed since it was opened")
                 return self._column(Source(file, stamp[0]), j, int(first), stop)
 
-        with _told(self.source):
+        with _damage_told(self.source):
             if cores > 1 and len(chosen) > 1:
                 with ThreadPoolExecutor(cores) as pool:
                     arrays = list(pool.map(fetch, chosen))
@@ -200,7 +200,7 @@ def open_fst(path: str | os.PathLike[str] | bytes) -> FstFile:
     if not isinstance(path, bytes | str | os.PathLike):
         raise ArgumentError(f"`path` must be the path of an fst file, not {shown(path)}.")
     source = path if isinstance(path, bytes) else Path(path)
-    with _told(source), _opened(source) as (file, stamp):
+    with _damage_told(source), _opened(source) as (file, stamp):
         header = read_header(Source(file, stamp[0]))
         fields = [field_of(column.name, column.kind, column.zone) for column in header.columns]
         note = read_note(Source(file, stamp[0]))
@@ -273,7 +273,7 @@ def _opened(source: Path | bytes) -> Iterator[tuple[BinaryIO, tuple[int, int]]]:
 
 
 @contextmanager
-def _told(source: Path | bytes) -> Iterator[None]:
+def _damage_told(source: Path | bytes) -> Iterator[None]:
     """Tell the user what is wrong with a file."""
     headline = f"{_called(source)} cannot be read as an fst file."
     try:
