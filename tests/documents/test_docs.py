@@ -177,6 +177,26 @@ def test_layers_are_drawn_from_the_contract():
     assert "</code> </div>" not in drawn  # each says what it is
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_are_named_are_there(page):
+    named = re.findall(r"`([\w./]+(?:/|\.(?:py|R|md|yml|toml|yaml)))`", (ROOT / page).read_text("utf-8"))
+    named = [name for name in named if "NAME" not in name.replace("NAMESPACE", "")]
+    assert len(named) > 20
+    lost = {
+        n
+        for n in named
+        if not any((folder / n).exists() for folder in (ROOT, ROOT / "fusionpy", ROOT / "r/fusionpy"))
+    }
+    assert lost == set()
+
+
+def test_the_map_has_every_room():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    mapped = text.partition("## A map")[2].partition("\n## ")[0]
+    rooms = {file.parent.name + "/" if file.stem == "__init__" else file.name for file in top_modules()}
+    assert {room for room in rooms if f"`{room}`" not in mapped} == set()
+
+
 def test_layers_stand_on_their_page(tmp_path):
     pages = [page for page in find_pages(ROOT) if page.path == "architecture.md"]
     assemble(ROOT, pages, tmp_path / "out", lambda page: (page.source.read_text("utf-8"), None))
