@@ -136,7 +136,7 @@ COMMANDS = {
             ),
             ...,
             Option("rectify", "Add what this model's donors show it to have wrong.", str, metavar="FSN"),
-            "seed",
+            Option("seed", "For variances that are drawn. Default: drawn, and told."),
             Option("layout", "Of the table: fusionpy, fusionModel or fusionacs."),
             OUT,
             *DECLARED,
