@@ -24,7 +24,7 @@ __all__ = ["FusionModel", "Known", "Pools", "Step"]
 BLOCK_POOL = 30  # donors kept for each centre of a block; `fuse(kblock=)` uses the first of them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pools:
     """Donor pools of one step.
 
@@ -59,7 +59,7 @@ class Pools:
         return np.diff(self.start)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One step of a fusion: a variable, or a block of variables taken from one donor.
 
@@ -119,7 +119,7 @@ class Known:
     expected: NDArray[np.float64]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FusionModel:
     """A trained fusion: hand it to `fuse`, or write it to a `.fsn` archive.
 
@@ -165,8 +165,8 @@ class FusionModel:
     donor_columns: tuple[str, ...]
     weight: NDArray[np.float64]
     counts: NDArray[np.float64]
-    seconds: float
-    versions: Mapping[str, str]
+    seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
     known: Known | None = None
     rules: tuple[Rule, ...] = ()
     ranges: Mapping[str, Range] = field(default_factory=dict)

@@ -24,8 +24,9 @@ from fusionpy.model.schema import Schema
 from fusionpy.preparation.imputation_predictors import outcomes_of, screen
 from fusionpy.preparation.incomplete import Array, Incomplete, Rows, is_enough, read
 from fusionpy.progress import announce, track
-from fusionpy.training.fitting import learn_steps, run_all
+from fusionpy.training.fitting import learn_steps
 from fusionpy.training.planning import StepPlan
+from fusionpy.training.queue import run_all
 from fusionpy.training.refits import refit_counts
 
 __all__ = ["impute"]
@@ -226,7 +227,16 @@ def _learn(schema: Schema, matrix: Array, weight: Array, M: int, seed: int, core
     steps = learn_steps(
         plans, schema, matrix, weight, weight, counts, options, seed, cores, lambda done=1, doing=None: None
     )
-    return FusionModel(schema, steps, options, seed, matrix[:, n_x:], outcomes, weight, counts, 0.0, {})
+    return FusionModel(
+        schema=schema,
+        steps=steps,
+        options=options,
+        seed=seed,
+        donors=matrix[:, n_x:],
+        donor_columns=outcomes,
+        weight=weight,
+        counts=counts,
+    )
 
 
 def _draw_observed(work: Incomplete, column: int, n: int, seed: int) -> Array:

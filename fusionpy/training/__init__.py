@@ -245,16 +245,15 @@ def train(
         )
     kept = _taken_from_donors(schema, plans)
     model = FusionModel(
-        schema,
-        steps,
-        options,
-        seed,
-        matrix[:, [schema.names.index(name) for name in kept]],
-        kept,
-        draw_weight,
-        counts,
-        0.0,
-        library_versions(),
+        schema=schema,
+        steps=steps,
+        options=options,
+        seed=seed,
+        donors=matrix[:, [schema.names.index(name) for name in kept]],
+        donor_columns=kept,
+        weight=draw_weight,
+        counts=counts,
+        versions=library_versions(),
         rules=tuple(rules),
         ranges=learn_ranges(schema, matrix[:, : len(schema.x)]),
     )

@@ -57,7 +57,15 @@ def solo_pools(
     member = np.concatenate([near[c, :k] for c, k in enumerate(size)])
     total = np.add.reduceat(weight[member], start[:-1])
     mean = np.add.reduceat((weight * label)[member], start[:-1]) / total
-    return Pools(names, centre, scale, centres, start, rows[member], _r_squared(unscaled[:, 0], mean))
+    return Pools(
+        columns=names,
+        centre=centre,
+        scale=scale,
+        centres=centres,
+        start=start,
+        member=rows[member],
+        r2=_r_squared(unscaled[:, 0], mean),
+    )
 
 
 def _are_probabilities(fits: list[Fit]) -> list[bool]:
@@ -79,4 +87,12 @@ def block_pools(fits: list[Fit], predicted: Mapping[str, NDArray[np.float64]], o
     centres = cluster_centres(scaled, options.nclusters)
     near = nearest(centres, scaled, min(BLOCK_POOL, n))
     start = np.arange(len(centres) + 1) * near.shape[1]
-    return Pools(names, centre, scale, centres, start.astype(np.intp), near.ravel(), float("nan"))
+    return Pools(
+        columns=names,
+        centre=centre,
+        scale=scale,
+        centres=centres,
+        start=start.astype(np.intp),
+        member=near.ravel(),
+        r2=float("nan"),
+    )

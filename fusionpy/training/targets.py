@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,26 +97,32 @@ class Sample:
         return [(np.flatnonzero(own != f), np.flatnonzero(own == f)) for f in range(self.n_folds)]
 
 
-def _targets(
-    work: Work, variable: str, values: NDArray[np.float64]
-) -> Iterator[tuple[Target, NDArray[np.intp], NDArray[np.float64]]]:
-    """Models of one variable: what each predicts, on which donors, with which labels."""
+class Labelled(NamedTuple):
+    """A target, the donors that it is fitted on, and their labels."""
+
+    target: Target
+    rows: NDArray[np.intp]
+    label: NDArray[np.float64]
+
+
+def _targets(work: Work, variable: str, values: NDArray[np.float64]) -> Iterator[Labelled]:
+    """Models of one variable, in the order of their expectations."""
     known, options = work.schema[variable], work.options
     if known.is_categorical:
         classes = known.n_classes
         kind = "binary" if classes == 2 else "multiclass"
-        yield Target(variable, "m", kind, 1 if classes == 2 else classes), work.every, values
+        yield Labelled(Target(variable, "m", kind, 1 if classes == 2 else classes), work.every, values)
         return
     rows, label = work.every, values
     if is_inflated(values):
-        yield Target(variable, "z", "binary"), rows, (values == 0).astype(np.float64)
+        yield Labelled(Target(variable, "z", "binary"), rows, (values == 0).astype(np.float64))
         rows = np.flatnonzero(values)
         label = values[rows]
-    yield Target(variable, "m", "regression"), rows, label
+    yield Labelled(Target(variable, "m", "regression"), rows, label)
     for j, share in enumerate(percentiles(options.nquantiles), 1):
         # The reference hands percentiles to LightGBM rounded to seven digits.
         alpha = float(f"{share:.7g}") if options.method == "fusionModel" else float(share)
-        yield Target(variable, f"q{j}", "quantile", alpha=alpha), rows, label
+        yield Labelled(Target(variable, f"q{j}", "quantile", alpha=alpha), rows, label)
 
 
 def pose(work: Work, number: int) -> Iterator[tuple[Target, Sample]]:

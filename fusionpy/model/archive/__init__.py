@@ -247,19 +247,19 @@ def _read(members: Members) -> FusionModel:
     if ranges is None:
         ranges = {} if known is None else learn_ranges(manifest.schema, known.x)
     return FusionModel(
-        manifest.schema,
-        steps,
-        manifest.options,
-        manifest.seed,
-        donors,
-        manifest.donor_columns,
-        weight,
-        refits,
-        manifest.seconds,
-        manifest.versions,
-        known,
-        manifest.rules,
-        ranges,
+        schema=manifest.schema,
+        steps=steps,
+        options=manifest.options,
+        seed=manifest.seed,
+        donors=donors,
+        donor_columns=manifest.donor_columns,
+        weight=weight,
+        counts=refits,
+        seconds=manifest.seconds,
+        versions=manifest.versions,
+        known=known,
+        rules=manifest.rules,
+        ranges=ranges,
     )
 
 
@@ -313,17 +313,17 @@ def _read_step(members: Members, places: Places, number: int, entry: StepEntry, 
         if len(entry.variables) > 1 and pools.sizes.min() < pools.sizes.max():
             raise damaged(f"the donor pools of step {number + 1} are not of one size")
     return Step(
-        entry.variables,
-        entry.predictors,
-        entry.targets,
-        models(partial(places.final, number)),
-        tuple(
+        variables=entry.variables,
+        predictors=entry.predictors,
+        targets=entry.targets,
+        final=models(partial(places.final, number)),
+        members=tuple(
             models(partial(places.member, number, m, variables=entry.variables))
             for m in range(entry.n_members)
         ),
-        entry.calibrations,
-        pools,
-        entry.tuning,
+        calibrations=entry.calibrations,
+        pools=pools,
+        tuning=entry.tuning,
     )
 
 
@@ -338,7 +338,15 @@ def _read_pools(members: Members, places: Places, number: int, entry: PoolsEntry
     centres = np.stack([*table.values()], axis=1).astype(np.float64)
     if np.abs(centres).max() > MOST_SCALED:
         raise damaged(f"the cluster centres of step {number + 1} are impossible")
-    return Pools(entry.columns, entry.centre, entry.scale, centres, start, member, entry.r2)
+    return Pools(
+        columns=entry.columns,
+        centre=entry.centre,
+        scale=entry.scale,
+        centres=centres,
+        start=start,
+        member=member,
+        r2=entry.r2,
+    )
 
 
 def _within(rows: NDArray[np.intp], number: int) -> bool:

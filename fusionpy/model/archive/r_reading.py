@@ -94,16 +94,16 @@ def read_r_archive(members: Members) -> FusionModel:
     ptiles = _ptiles(root, pooled)
     steps = _steps(members, root, schema, variables, ptiles, donors, len(weight))
     return FusionModel(
-        schema,
-        steps,
-        options(root, steps, len(ptiles)),
-        None,
-        np.stack([*donors.values()], axis=1) if donors else np.empty((len(weight), 0)),
-        tuple(donors),
-        weight,
-        np.empty((0, len(weight))),
-        seconds(root.get("timing")),
-        versions(root.get("version")),
+        schema=schema,
+        steps=steps,
+        options=options(root, steps, len(ptiles)),
+        seed=None,
+        donors=np.stack([*donors.values()], axis=1) if donors else np.empty((len(weight), 0)),
+        donor_columns=tuple(donors),
+        weight=weight,
+        counts=np.empty((0, len(weight))),
+        seconds=seconds(root.get("timing")),
+        versions=versions(root.get("version")),
     )
 
 
@@ -238,7 +238,18 @@ def _steps(
                 raise damaged(f"{quoted(R_DONORS)} lacks {few(absent)}")
             pools = _pools(entry, [t for t in targets if not (solo and t.kind == "z")], solo, n_donors)
         tuning = tunings(entry["hyper_results"], targets, names[-1], final, f"{folder}/{names[-1]}_z.txt")
-        steps.append(Step(names, predictors, targets, final, (), {}, pools, tuning))
+        steps.append(
+            Step(
+                variables=names,
+                predictors=predictors,
+                targets=targets,
+                final=final,
+                members=(),
+                calibrations={},
+                pools=pools,
+                tuning=tuning,
+            )
+        )
         known += names
     return tuple(steps)
 
@@ -318,4 +329,12 @@ def _pools(entry: Mapping[str, Entry], targets: Sequence[Target], solo: bool, n_
     start = np.concatenate([[0], np.cumsum(size)]).astype(np.intp)
     r2 = entry["cluster_mean_r2"]
     fit = np.nan if r2.is_null else r2.numbers()[:1].sum() if r2.numbers().size == 1 else np.nan
-    return Pools(columns, centre, scale, centres, start, member - 1, float(fit))
+    return Pools(
+        columns=columns,
+        centre=centre,
+        scale=scale,
+        centres=centres,
+        start=start,
+        member=member - 1,
+        r2=float(fit),
+    )
