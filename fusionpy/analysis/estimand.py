@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["QUANTILES", "Estimand"]
+__all__ = ["Estimand"]
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Estimand:
     Attributes
     ----------
     how : str
-        One of `STATISTICS`; "proportion" and "count" are of categorical variables only, "mean" and "sum" of a
-        categorical variable are the same.
+        A name of `STATISTICS`; "proportion" and "count" are of categorical variables only, "mean" and "sum"
+        of a categorical variable are the same.
     y : str
         The variable; of a ratio its numerator; of a function of the user's, a name for it.
     other : str
@@ -59,6 +59,3 @@ class Estimand:
     def type(self) -> str:
         """Its entry in column `type` of the result, unless the variable turns out to be categorical."""
         return f"p{self.share * 100:.10g}" if self.how == "quantile" else self.how
-
-
-QUANTILES = ("median", "quantile")

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.analysis.estimand import QUANTILES, Estimand
+from fusionpy.analysis.estimand import Estimand
 from fusionpy.analysis.groups import Array, Levels
 from fusionpy.analysis.measured import Measured, Replicates, column_values
-from fusionpy.analysis.statistics import evaluate, has_levels, variance_of
-from fusionpy.analysis.variances import resample
+from fusionpy.analysis.statistics import STATISTICS, estimate_variance, evaluate, has_levels, statistic_of
+from fusionpy.analysis.variances import Terms
 from fusionpy.frames.returned import return_table
 from fusionpy.kernels.estimates import (
     Moments,
@@ -99,11 +99,9 @@ def answer(
         replicate = evaluate(data, replicates.weights[:, implicate % len(replicates)])[:, : estimate.shape[1]]
     if replicates is not None and rule != "rubin":
         variance = _replicate_variance(data, estimate, replicates)
-    elif data.estimand.how == "custom":
-        variance = _bootstrap_variance(data, w, estimate, implicate, seed)
     else:
-        variance = variance_of(data, w, estimate, rule, implicate, seed)
-    of_nothing = 0.0 if data.estimand.how in ("sum", "count", "share") else np.nan
+        variance = estimate_variance(data, w, estimate, Terms(rule, implicate, seed))
+    of_nothing = statistic_of(data).of_nothing
     absent = of_nothing, 0.0 if data.levels is not None else np.nan
     variance = np.where(basis.n[:, None] > 0, variance, of_nothing)
     return Answer(basis.n, basis.n_eff, estimate, variance, replicate, absent, data.infinite)
@@ -111,7 +109,7 @@ def answer(
 
 def _validity(data: Measured) -> Array:
     """Zeros where a record counts, NaN where it lacks a value."""
-    if data.estimand.how == "custom":
+    if statistic_of(data).of == "records":
         return np.zeros(len(data.cell))
     return np.asarray(data.x if data.other is None else 0 * data.x + 0 * data.other)
 
@@ -119,9 +117,8 @@ def _validity(data: Measured) -> Array:
 def _replicate_variance(data: Measured, estimate: Array, replicates: Replicates) -> Array:
     """Scaled sum of squared differences; a replicate without a value for a group is left out of it."""
     total, number = np.zeros_like(estimate), np.zeros_like(estimate)
-    cores = 1 if data.estimand.how == "custom" else replicates.cores  # the user's function may have a state
-    if data.estimand.how in (*QUANTILES, "gini"):
-        _ = data.order  # once, for all threads
+    # The user's function may have a state. What threads share, as the order of values, the estimate has made.
+    cores = 1 if statistic_of(data).of == "records" else replicates.cores
     with ThreadPoolExecutor(cores) as pool:
         for found in pool.map(lambda r: evaluate(data, replicates.weights[:, r]), range(len(replicates))):
             difference = found[:, : estimate.shape[1]] - estimate
@@ -129,18 +126,6 @@ def _replicate_variance(data: Measured, estimate: Array, replicates: Replicates)
             number += ~np.isnan(difference)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(replicates.scale * len(replicates) * total / number)
-
-
-def _bootstrap_variance(
-    data: Measured, w: Array, estimate: Array, implicate: int, seed: int, times: int = 50
-) -> Array:
-    drawn = [evaluate(data, w * resample(len(w), implicate, b, seed)) for b in range(times)]
-    stacked = np.stack([each[:, : estimate.shape[1]] for each in drawn])
-    known = (~np.isnan(stacked)).sum(axis=0)
-    centre = np.nansum(stacked, axis=0) / np.maximum(known, 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        variance = np.nansum((stacked - centre) ** 2, axis=0) / (known - 1)
-    return np.where(np.isnan(estimate) | (known < 2), np.nan, variance)
 
 
 def measure(
@@ -173,7 +158,7 @@ def measure(
     -------
     Measured
     """
-    if estimand.how == "custom":
+    if STATISTICS[estimand.how].of == "records":
         table = pa.table(dict(columns))
         names = next((data.names for data in before if data.estimand == estimand), [])
 

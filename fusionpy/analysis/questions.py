@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fusionpy.analysis.estimand import Estimand
-from fusionpy.analysis.statistics import STATISTICS
+from fusionpy.analysis.statistics import STATISTICS, Statistic, find_statistic
 from fusionpy.errors import ArgumentError, Problems, few, meant, settle_seed, shown
 from fusionpy.frames.tables import take_names
 from fusionpy.kernels.rubin import Combining
@@ -19,7 +19,6 @@ from fusionpy.progress import announce
 
 __all__ = ["GROUPING", "Layout", "Question", "ask", "read_estimands", "refuse_own"]
 
-OTHER_NAMES = {"total": "sum", "prop": "proportion"}
 POOLINGS = ("barnard-rubin", "rubin", "fusionacs")
 LAYOUTS = ("fusionpy", "fusionModel", "fusionacs")
 Layout = Literal["fusionpy", "fusionModel", "fusionacs"]
@@ -81,9 +80,11 @@ class Question:
     @property
     def draws(self) -> bool:
         """Whether a variance has to be drawn, so that the seed matters."""
-        hows = [each.how for each in self.estimands]
-        by_function = "custom" in hows and (not self.replicates or self.pooling == "rubin")
-        return by_function or (self.pooling == "rubin" and not {"median", "quantile"}.isdisjoint(hows))
+        asked = [STATISTICS[each.how] for each in self.estimands]
+        is_resampled = not self.replicates or self.pooling == "rubin"
+        return any(
+            (is_resampled and each.variance is None) or self.pooling in each.drawn_by for each in asked
+        )
 
     def tell_of_seed(self, quiet: bool) -> None:
         """Say which seed was drawn, if it matters."""
@@ -93,7 +94,7 @@ class Question:
     @property
     def everything(self) -> bool:
         """Whether a function of the user's may look at any column."""
-        return self.fun is not None or any(each.how == "custom" for each in self.estimands)
+        return self.fun is not None or any(STATISTICS[each.how].of == "records" for each in self.estimands)
 
 
 def ask(
@@ -252,49 +253,52 @@ def read_estimands(x: Any, problems: Problems) -> list[Estimand]:
 
 def _from_entry(how: Any, what: Any, problems: Problems) -> Iterator[Estimand]:
     """One entry of a mapping."""
-    known = _statistic(how) if isinstance(how, str) else None
+    known = _named(how) if isinstance(how, str) else None
     if known is None:
         problems.add(f"`x` has the entry {shown(how)}{meant(str(how), STATISTICS, chr(39))}: {_known()}.")
         return
-    how, share = known
-    if how == "custom":
-        yield from _functions(what, problems)
-    elif how == "ratio":
+    statistic, share = known
+    if statistic.takes == "function":
+        yield from _functions(statistic.name, what, problems)
+    elif statistic.takes == "pair":
         pairs = [what] if _is_pair(what) else list(what) if isinstance(what, list | tuple) else [what]
         for pair in pairs:
-            yield from _ratio(pair, problems)
-    elif how == "quantile" and share is None:
-        yield from _quantiles(what, problems)
+            yield from _pair(statistic.name, pair, problems)
+    elif statistic.takes == "share" and share is None:
+        yield from _with_shares(statistic.name, what, problems)
     else:
         names = [what] if isinstance(what, str) else list(what) if isinstance(what, Iterable) else [None]
         if not all(isinstance(name, str) for name in names):
-            problems.add(f"`x` entry '{how}' must be a column name or a list of them, not {shown(what)}.")
+            wanted = "must be a column name or a list of them"
+            problems.add(f"`x` entry '{statistic.name}' {wanted}, not {shown(what)}.")
             return
-        yield from (Estimand(how, str(name), share=0.5 if share is None else share) for name in names)
+        share = 0.5 if share is None else share
+        yield from (Estimand(statistic.name, str(name), share=share) for name in names)
 
 
 def _from_text(text: str, problems: Problems) -> Iterator[Estimand]:
     """One estimand in text: ``mean(a)``, ``total = sum(a)``, ``quantile(a, 0.9)``, ``ratio(a, b)``."""
     found = _CALL.fullmatch(text.strip())
-    known = found and _statistic(found["how"])
-    if not found or not known or known[0] == "custom":
+    known = found and _named(found["how"])
+    if not found or not known or known[0].takes == "function":
         hint = meant(found["how"], STATISTICS, "'") if found else ""
         problems.add(
             f"`x`: '{text}' is not understood{hint}; write 'mean(a)', 'quantile(a, 0.9)' or 'name = sum(a)'."
         )
         return
-    how, share = known
+    statistic, share = known
+    how = statistic.name
     name = found["name"].strip() if found["name"] else None
     inside = [part.strip() for part in found["inside"].split(",")]
-    if how == "ratio":
+    if statistic.takes == "pair":
         parts = inside if len(inside) == 2 else found["inside"].split("/")
-        for each in _ratio(tuple(part.strip() for part in parts), problems):
-            yield Estimand("ratio", each.y, each.other, name=name)
+        for each in _pair(how, tuple(part.strip() for part in parts), problems):
+            yield Estimand(how, each.y, each.other, name=name)
         return
-    if how == "quantile" and share is None:
+    if statistic.takes == "share" and share is None:
         share = _number(inside.pop()) if len(inside) == 2 else None
         if share is None or not 0 < share < 1:
-            problems.add(f"`x`: '{text}' needs a share between 0 and 1, as in 'quantile(a, 0.9)'.")
+            problems.add(f"`x`: '{text}' needs a share between 0 and 1, as in '{how}(a, 0.9)'.")
             return
     if len(inside) != 1 or not inside[0]:
         problems.add(f"`x`: '{text}' must name one column.")
@@ -302,47 +306,47 @@ def _from_text(text: str, problems: Problems) -> Iterator[Estimand]:
     yield Estimand(how, inside[0], share=0.5 if share is None else share, name=name)
 
 
-def _statistic(how: str) -> tuple[str, float | None] | None:
-    """Name of a statistic, and its share if the name tells it."""
+def _named(how: str) -> tuple[Statistic, float | None] | None:
+    """Find a statistic by name, and its share if the name tells it."""
     if found := _PERCENTILE.fullmatch(how):
         share = float(found[1]) / 100
-        return ("quantile", share) if 0 < share < 1 else None
-    how = OTHER_NAMES.get(how, how)
-    return (how, None) if how in STATISTICS else None
+        return (STATISTICS["quantile"], share) if 0 < share < 1 else None
+    statistic = find_statistic(how)
+    return None if statistic is None else (statistic, None)
 
 
-def _functions(what: Any, problems: Problems) -> Iterator[Estimand]:
-    functions = what if isinstance(what, Mapping) else {getattr(what, "__name__", "custom"): what}
+def _functions(how: str, what: Any, problems: Problems) -> Iterator[Estimand]:
+    functions = what if isinstance(what, Mapping) else {getattr(what, "__name__", how): what}
     for name, function in functions.items():
         if not callable(function) or not isinstance(name, str):
-            problems.add(f"`x` entry 'custom' must be a function, or a mapping of them, not {shown(what)}.")
+            problems.add(f"`x` entry '{how}' must be a function, or a mapping of them, not {shown(what)}.")
         else:
-            yield Estimand("custom", name, function=function)
+            yield Estimand(how, name, function=function)
 
 
-def _quantiles(what: Any, problems: Problems) -> Iterator[Estimand]:
+def _with_shares(how: str, what: Any, problems: Problems) -> Iterator[Estimand]:
     wanted = "a mapping of columns to shares, such as {'a': [0.1, 0.9]}, or pairs, such as ('a', 0.9)"
     items = list(what.items()) if isinstance(what, Mapping) else [what] if _is_pair(what, float) else what
     if not isinstance(items, Sequence) or isinstance(items, str):
-        problems.add(f"`x` entry 'quantile' must be {wanted}, not {shown(what)}.")
+        problems.add(f"`x` entry '{how}' must be {wanted}, not {shown(what)}.")
         return
     for item in items:
         name, shares = item if isinstance(item, tuple | list) and len(item) == 2 else (None, ())
         several = shares if isinstance(shares, list | tuple) else [shares]
         if not isinstance(name, str) or not all(_is_share(share) for share in several) or not several:
-            problems.add(f"`x` entry 'quantile' must be {wanted}, shares between 0 and 1; not {shown(item)}.")
+            problems.add(f"`x` entry '{how}' must be {wanted}, shares between 0 and 1; not {shown(item)}.")
         else:
-            yield from (Estimand("quantile", name, share=float(share)) for share in several)
+            yield from (Estimand(how, name, share=float(share)) for share in several)
 
 
-def _ratio(pair: Any, problems: Problems) -> Iterator[Estimand]:
+def _pair(how: str, pair: Any, problems: Problems) -> Iterator[Estimand]:
     parts = pair.split("/") if isinstance(pair, str) else pair
     names = [part.strip() for part in parts] if _is_pair(parts) or isinstance(pair, str) else []
     if len(names) == 2 and all(names):
-        yield Estimand("ratio", names[0], names[1])
+        yield Estimand(how, names[0], names[1])
     else:
         problems.add(
-            f"`x` entry 'ratio' must be pairs of columns, such as ('a', 'b') or 'a/b', not {shown(pair)}."
+            f"`x` entry '{how}' must be pairs of columns, such as ('a', 'b') or 'a/b', not {shown(pair)}."
         )
 
 

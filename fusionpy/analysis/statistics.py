@@ -2,126 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from fusionpy.analysis.estimand import QUANTILES, Estimand
+from fusionpy.analysis import variances
+from fusionpy.analysis.estimand import Estimand
 from fusionpy.analysis.groups import Array
 from fusionpy.analysis.measured import Measured
-from fusionpy.analysis.variances import (
-    mean_variance,
-    quantile_variance,
-    ratio_of,
-    shares_variance,
-    total_variance,
-)
+from fusionpy.analysis.variances import Terms, bootstrap_variance, ratio_of
 from fusionpy.errors import (
     ArgumentError,
     shown,
 )
 from fusionpy.frames.returned import own_copy
-from fusionpy.kernels.estimates import (
-    cochran_variance,
-)
 from fusionpy.kernels.quantiles import (
-    gini_variance,
     group_gini,
     group_quantiles,
 )
 from fusionpy.kernels.rubin import Combining
 from fusionpy.model.variables import is_number
 
-__all__ = ["OF_LEVELS", "OF_NUMBERS", "STATISTICS", "evaluate", "has_levels", "variance_of"]
+__all__ = [
+    "STATISTICS",
+    "Statistic",
+    "estimate_variance",
+    "evaluate",
+    "find_statistic",
+    "has_levels",
+    "misfit",
+    "statistic_of",
+]
 
-OF_NUMBERS = ("median", "quantile", "ratio", "share", "gini")
-
-OF_LEVELS = {"proportion": "mean", "count": "sum"}
-
-
-def has_levels(estimand: Estimand, kind: pa.DataType) -> bool:
-    """Tell whether an estimand is of the levels of a column of some type, rather than of its values."""
-    return not (is_number(kind) or estimand.how in OF_NUMBERS)
+Value = Callable[[Measured, Array], Array]
+Variance = Callable[[Measured, Array, Array, Terms], Array]
 
 
-STATISTICS = ("mean", "proportion", "sum", "count", "median", "quantile", "ratio", "share", "gini", "custom")
+@dataclass(frozen=True)
+class Statistic:
+    """A statistic of groups of records.
 
-
-def evaluate(data: Measured, w: Array) -> Array:
-    """Estimate with some weights.
-
-    Parameters
+    Attributes
     ----------
-    data : Measured
-    w : (n,) float64
-
-    Returns
-    -------
-    (k, L) float64
+    name : str
+    of : {"numbers", "levels", "records"}
+        What it is of: a column's numbers, each of its levels, or whole records.
+    value : callable
+        Of what is measured and (n,) float64 weights: of numbers (k,) float64, one per group; of levels and
+        records (k, L), with a column for each level, or for all that a user's function returns.
+    variance : callable, optional
+        The sampling variance, of what is measured, the weights, the values and the `Terms`, among them the
+        pooling rule; like the values. Without one, records are resampled.
+    counterpart : str
+        Of columns of the other kind, numbers or levels, what there is in its place.
+    takes : {"column", "pair", "share", "function"}
+        What it is asked for with: a column, two of them, a column and a share, or a function of the user's.
+    others : tuple of str
+        Other names.
+    of_nothing : float
+        Its value in a group of no records, with its variance.
+    drawn_by : tuple of str
+        Pooling rules by which its variance is drawn, so that the seed matters.
     """
-    how = data.estimand.how
-    if data.levels is not None:
-        shares = data.shares(w)
-        return shares.share if how in ("mean", "proportion") else shares.weight
-    if how == "custom":
-        return _custom(data, w)
-    if how in ("mean", "sum", "share"):
-        moments = data.moments(w)
-        amount = np.nan_to_num(moments.mean) * moments.total
-        whole = amount.sum()
-        shared = amount / whole if whole != 0 else np.full_like(amount, np.nan)
-        return {"mean": moments.mean, "sum": amount, "share": shared}[how][:, None]
-    if how == "ratio":
-        return np.asarray(ratio_of(data, w)[0])[:, None]
-    if how == "gini":
-        return np.asarray(group_gini(*data.order, data.x, w))[:, None]
-    share = np.full(data.n_cells, data.estimand.share)
-    return np.asarray(group_quantiles(*data.order, data.x, w, share))[:, None]
+
+    name: str
+    of: Literal["numbers", "levels", "records"]
+    value: Value
+    variance: Variance | None = None
+    counterpart: str = ""
+    takes: Literal["column", "pair", "share", "function"] = "column"
+    others: tuple[str, ...] = ()
+    of_nothing: float = np.nan
+    drawn_by: tuple[Combining, ...] = ()
 
 
-def variance_of(
-    data: Measured, w: Array, estimate: Array, rule: Combining, implicate: int, seed: int
-) -> Array:
-    """Estimate the sampling variance by formula."""
-    how = data.estimand.how
-    if data.levels is not None:
-        shares = data.shares(w)
-        if how in ("mean", "proportion"):
-            return shares_variance(shares, rule)
-        simple = shares_variance(shares, rule) * shares.total[:, None] ** 2
-        if rule != "barnard-rubin":
-            return simple
-        p, rest = shares.share, shares.squares[:, None] - shares.weight2
-        spread2, tilt = (1 - p) ** 2 * shares.weight2 + p**2 * rest, (1 - p) * shares.weight2 - p * rest
-        linear = total_variance(shares, p, spread2, tilt)
-        return np.where(linear > 0, linear, simple)
-    if how == "ratio":
-        ratio, below = ratio_of(data, w)
-        moments = data.moments(w, data.x - np.append(ratio, 0.0)[data.cell] * data.other)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(cochran_variance(moments) * moments.total**2 / below**2)[:, None]
-    if how == "gini":
-        return np.asarray(gini_variance(*data.order, data.x, w, estimate[:, 0]))[:, None]
-    if how in QUANTILES:
-        return quantile_variance(data, w, estimate[:, 0], rule, implicate, seed)[:, None]
+def _mean(data: Measured, w: Array) -> Array:
+    return data.moments(w).mean
+
+
+def _sum(data: Measured, w: Array) -> Array:
     moments = data.moments(w)
-    if how == "mean":
-        return mean_variance(moments, rule)[:, None]
-    if how == "sum" and rule != "barnard-rubin":
-        return (mean_variance(moments, rule) * moments.total**2)[:, None]
-    mean, spread2 = np.nan_to_num(moments.mean), np.nan_to_num(moments.spread2)
-    # Σw²(x - mean), which is 0 with equal weights.
-    tilt = np.nan_to_num(data.moments(w**2, data.x + 0.0).mean - moments.mean) * moments.squares
-    if how == "sum":
-        return total_variance(moments, mean[:, None], spread2[:, None], tilt[:, None])
-    second = np.maximum(spread2 + 2 * mean * tilt + mean**2 * moments.squares, 0.0)  # Σw²x²
-    whole, share = (mean * moments.total).sum(), estimate[:, 0]
-    n = moments.n.sum()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        variance = n / (n - 1) * ((1 - share) ** 2 * second + share**2 * (second.sum() - second)) / whole**2
-    return np.asarray(variance)[:, None]
+    return np.asarray(np.nan_to_num(moments.mean) * moments.total)
+
+
+def _share(data: Measured, w: Array) -> Array:
+    amount = _sum(data, w)
+    whole = amount.sum()
+    return amount / whole if whole != 0 else np.full_like(amount, np.nan)
+
+
+def _proportion(data: Measured, w: Array) -> Array:
+    return data.shares(w).share
+
+
+def _count(data: Measured, w: Array) -> Array:
+    return data.shares(w).weight
+
+
+def _quantile(data: Measured, w: Array) -> Array:
+    share = np.full(data.n_cells, data.estimand.share)
+    return np.asarray(group_quantiles(*data.order, data.x, w, share))
+
+
+def _ratio(data: Measured, w: Array) -> Array:
+    return ratio_of(data, w)[0]
+
+
+def _gini(data: Measured, w: Array) -> Array:
+    return np.asarray(group_gini(*data.order, data.x, w))
 
 
 def _custom(data: Measured, w: Array) -> Array:
@@ -153,3 +144,98 @@ def _numbers(result: Any, function: str) -> dict[str, float]:
             [f"The function `{function}` returned {shown(result)}."],
             "Return a number, or a mapping of names to numbers.",
         ) from None
+
+
+# A statistic is an entry here, in the order in which errors tell of them.
+STATISTICS = {
+    each.name: each
+    for each in (
+        Statistic("mean", "numbers", _mean, variances.of_mean, "proportion"),
+        Statistic("proportion", "levels", _proportion, variances.of_proportion, "mean", others=("prop",)),
+        Statistic("sum", "numbers", _sum, variances.of_sum, "count", others=("total",), of_nothing=0.0),
+        Statistic("count", "levels", _count, variances.of_count, "sum", of_nothing=0.0),
+        Statistic("median", "numbers", _quantile, variances.of_quantile, drawn_by=("rubin",)),
+        Statistic(
+            "quantile", "numbers", _quantile, variances.of_quantile, takes="share", drawn_by=("rubin",)
+        ),
+        Statistic("ratio", "numbers", _ratio, variances.of_ratio, takes="pair"),
+        Statistic("share", "numbers", _share, variances.of_share, of_nothing=0.0),
+        Statistic("gini", "numbers", _gini, variances.of_gini),
+        Statistic("custom", "records", _custom, takes="function"),
+    )
+}
+
+
+def find_statistic(name: str) -> Statistic | None:
+    """Find a statistic by one of its names.
+
+    Examples
+    --------
+    >>> find_statistic("total").name, find_statistic("variance")
+    ('sum', None)
+    """
+    return next((each for each in STATISTICS.values() if name in (each.name, *each.others)), None)
+
+
+def has_levels(estimand: Estimand, kind: pa.DataType) -> bool:
+    """Tell whether an estimand is of the levels of a column of some type, rather than of its values."""
+    statistic = STATISTICS[estimand.how]
+    return not is_number(kind) and (statistic.of == "levels" or bool(statistic.counterpart))
+
+
+def misfit(estimand: Estimand, kind: pa.DataType) -> str | None:
+    """Say why there is no such statistic of a column of some type, for people.
+
+    Examples
+    --------
+    >>> misfit(Estimand("count", "kwh"), pa.float64()), misfit(Estimand("gini", "fuel"), pa.string())
+    ("is numeric: ask for its 'sum'", 'has levels, of which there is no gini')
+    """
+    statistic = STATISTICS[estimand.how]
+    if statistic.of == "levels" and is_number(kind):
+        other = statistic.counterpart
+        return (
+            f"is numeric: ask for its '{other}'"
+            if other
+            else f"is numeric, of which there is no {estimand.type}"
+        )
+    has_numbers = is_number(kind) or pa.types.is_boolean(kind) or bool(statistic.counterpart)
+    return (
+        None
+        if statistic.of == "levels" or has_numbers
+        else f"has levels, of which there is no {estimand.type}"
+    )
+
+
+def statistic_of(data: Measured) -> Statistic:
+    """Find the statistic that is estimated: the mean of levels is their proportion."""
+    statistic = STATISTICS[data.estimand.how]
+    is_other = data.levels is not None and statistic.of == "numbers"
+    return STATISTICS[statistic.counterpart] if is_other else statistic
+
+
+def evaluate(data: Measured, w: Array) -> Array:
+    """Estimate with some weights.
+
+    Parameters
+    ----------
+    data : Measured
+    w : (n,) float64
+
+    Returns
+    -------
+    (k, L) float64
+    """
+    statistic = statistic_of(data)
+    found = statistic.value(data, w)
+    return found[:, None] if statistic.of == "numbers" else found
+
+
+def estimate_variance(data: Measured, w: Array, estimate: Array, terms: Terms) -> Array:
+    """Estimate the sampling variance, by formula or else by resampling: (k, L) float64."""
+    statistic = statistic_of(data)
+    if statistic.variance is None:
+        return bootstrap_variance(evaluate, data, w, estimate, terms)
+    if statistic.of == "numbers":
+        return statistic.variance(data, w, estimate[:, 0], terms)[:, None]
+    return statistic.variance(data, w, estimate, terms)

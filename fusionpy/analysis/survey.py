@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fusionpy.analysis.alignment import n_moved, same_numbers
 from fusionpy.analysis.estimates import can_group
 from fusionpy.analysis.measured import Replicates, column_values
 from fusionpy.analysis.questions import Question
-from fusionpy.analysis.statistics import OF_LEVELS, OF_NUMBERS
+from fusionpy.analysis.statistics import misfit
 from fusionpy.errors import SchemaError, counted, few, grouped, meant, warn
 from fusionpy.formats.implicates import Implicates, check_order
 from fusionpy.frames.digests import finder
@@ -29,7 +29,6 @@ __all__ = ["Array", "FusedSurvey", "Weighing", "check_columns"]
 
 
 Array = NDArray[np.float64]
-ENOUGH_VALUES = 20
 TWOFOLD = "has other values in `implicates` than in `static`"
 
 
@@ -93,7 +92,7 @@ class FusedSurvey:
         found = [
             f"`{name}` has the same values, but not in the same rows: {n:,} of {self.n_rows:,} differ."
             for name in both
-            if (n := _n_moved(_whole(table.column(name)), static[name]))
+            if (n := n_moved(_whole(table.column(name)), static[name]))
         ]
         if found:
             raise SchemaError(
@@ -202,7 +201,7 @@ class FusedSurvey:
         for name in names:
             static = self._static(name)
             array = _whole(table.column(name)) if name in own else static
-            is_twofold = name in own and static is not None and not _same_numbers(array, static)
+            is_twofold = name in own and static is not None and not same_numbers(array, static)
             problem = TWOFOLD if is_twofold else _weight_problem(array, self.known, name, role)
             if problem is None and array is not None:
                 values.append(column_values(array))
@@ -287,45 +286,6 @@ def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _n_moved(a: pa.Array, b: pa.Array) -> int:
-    """Count the rows in which two columns differ, if they have the same values in another order; otherwise 0.
-
-    Few different values may be the same by chance, in a simulated column and the true one.
-    """
-    if a.equals(b):  # as a rule, and quickly
-        return 0
-    try:
-        values = [_comparable(x, a.type, b.type) for x in (a, b)]
-    except (pa.ArrowException, TypeError):  # nothing that can be compared
-        return 0
-    codes, different = pd.factorize(np.concatenate(values), use_na_sentinel=False)
-    one, two = np.split(codes, 2)
-    n_differ = int(np.count_nonzero(one != two))
-    n_one, n_two = (np.bincount(part, minlength=len(different)) for part in (one, two))
-    return n_differ if len(different) >= ENOUGH_VALUES and np.array_equal(n_one, n_two) else 0
-
-
-def _comparable(array: pa.Array, one: pa.DataType, other: pa.DataType) -> NDArray[Any]:
-    """Bring a column to a form in which values of both types are equal if they are the same."""
-    if pa.types.is_integer(one) and pa.types.is_integer(other) and pa.uint64() not in (one, other):
-        whole = array.cast(pa.int64()).fill_null(-(2**63)).to_numpy(zero_copy_only=False)
-        return np.asarray(whole)
-    is_whole = pa.types.is_integer(one) and pa.types.is_integer(other)
-    return column_values(array) if is_number(one) and is_number(other) and not is_whole else _texts(array)
-
-
-def _texts(array: pa.Array) -> NDArray[np.object_]:
-    values = array.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False)
-    return np.asarray(values, dtype=object)
-
-
-def _same_numbers(a: pa.Array, b: pa.Array) -> bool:
-    """Tell whether two columns have the same numbers; those that have none are told of elsewhere."""
-    if a.equals(b) or not (is_number(a.type) and is_number(b.type)):
-        return True
-    return np.array_equal(column_values(a), column_values(b), equal_nan=True)
-
-
 def _column(table: Table, name: str) -> pa.Array:
     try:
         return table.plain_column(name)
@@ -380,7 +340,6 @@ def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question
                 found.append(("variable", name, f"not in {places}" + meant(name, known)))
                 continue
             kind = columns[name].type
-            numeric = is_number(kind)
             if pa.types.is_temporal(kind) or pa.types.is_decimal(kind) or not can_group(kind):
                 found.append(
                     (
@@ -389,10 +348,8 @@ def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question
                         f"holds {kind}; only numbers, categories, text and booleans can be used",
                     )
                 )
-            elif estimand.how in OF_LEVELS and numeric:
-                found.append(("variable", name, f"is numeric: ask for its '{OF_LEVELS[estimand.how]}'"))
-            elif estimand.how in OF_NUMBERS and not numeric and not pa.types.is_boolean(kind):
-                found.append(("variable", name, f"has levels, of which there is no {estimand.type}"))
+            elif problem := misfit(estimand, kind):
+                found.append(("variable", name, problem))
     lost = survey.implicates.attributes.get(LOST, ())
     used = dict.fromkeys(name for estimand in question.estimands for name in estimand.variables)
     if codes := [name for name in used if name in lost and name in columns and is_number(columns[name].type)]:

@@ -15,6 +15,7 @@ from fusionpy.analysis.estimand import Estimand
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured
 from fusionpy.analysis.questions import GROUPING, Layout
+from fusionpy.analysis.statistics import statistic_of
 from fusionpy.errors import counted, few, warn
 from fusionpy.figures.layout import Grid
 
@@ -297,10 +298,7 @@ def _level_name(data: Measured, code: int, layout: Layout) -> str | None:
 
 
 def _type(data: Measured) -> str:
-    how = data.estimand.how
-    if data.levels is not None:
-        return {"mean": "proportion", "sum": "count"}.get(how, how)
-    return data.estimand.type
+    return statistic_of(data).name if data.levels is not None else data.estimand.type
 
 
 def _type_rank(estimand: Estimand) -> float:

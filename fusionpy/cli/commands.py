@@ -5,6 +5,7 @@ Only what differs from the verb stands here: `derive_options` takes the rest fro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from fusionpy.cli import examples
 from fusionpy.cli.arguments import read_design, read_groupings, read_labels, read_steps, split_names
 from fusionpy.cli.options import DECLARED, DONOR, MODEL, OUT, RECIPIENT, STEPS, Option
-from fusionpy.cli.signatures import REQUIRED
+from fusionpy.cli.signatures import REQUIRED, read_docstring
 
 __all__ = ["COMMANDS", "Command"]
 
@@ -42,6 +43,13 @@ class Command:
     examples: str = ""
     verb: str | None = None
     without: Mapping[str, str] = field(default_factory=dict)
+
+
+def _statistics() -> str:
+    """Say which statistics there are, as the verb's docstring does; functions are for Python only."""
+    told = re.search(r'(Statistics are .*?), and "custom"', read_docstring("fusionpy", "analyze"), re.DOTALL)
+    assert told is not None
+    return " ".join(told[1].replace('"', "").split()) + "."
 
 
 COMMANDS = {
@@ -143,7 +151,7 @@ COMMANDS = {
             "cores",
             "quiet",
         ),
-        examples.ANALYZE,
+        examples.ANALYZE.format(statistics=_statistics()),
         "analyze",
         {"fun": "a function, which only Python has"},
     ),

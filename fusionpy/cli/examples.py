@@ -60,8 +60,7 @@ Examples:
     fusionpy analyze fused.parquet 'mean(electricity)' --static acs.parquet --weight wgtp \\
       --rep-weights 'wgtp?*' --var-scale sdr --by state --rectify model.fsn
 
-Statistics: mean, sum (of categories: proportions, counts), median, quantile(a, 0.9) or p90(a), ratio(a, b),
-share, gini."""
+A share or a second column comes after the first: quantile(a, 0.9), ratio(a, b). {statistics}"""
 VALIDATE = """\b
 Examples:
   fusionpy fuse donor.parquet model.fsn --fsd back.parquet -M 40
