@@ -16,7 +16,7 @@ def describe_commands() -> str:
     """Describe every command: how it is called, what it does, its arguments, options and examples."""
     command = [sys.executable, "-m", "typer", "fusionpy.cli", "utils", "docs", "--name", "fusionpy"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    told = told.replace("```console\n", "```text\n")
+    told = told.replace("\b\n", "").replace("```console\n", "```text\n")
     told = re.sub(r"(?m)^(#+) `(.*)`$", r"#\1 \2", told)  # the page has a title of its own
     return EXAMPLES.sub(
         lambda found: f"Examples:\n\n```text\n{inspect.cleandoc(found['lines'])}\n```\n", told

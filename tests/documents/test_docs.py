@@ -156,6 +156,8 @@ def test_every_command_is_described_with_all_its_options():
     from fusionpy.cli import app
 
     text = describe_commands()
+    assert "\b" not in text
+    assert text.count("Examples:\n\n```text\n") > 8
     root = get_command(app)
     assert "train" in root.commands
     for name, command in root.commands.items():
