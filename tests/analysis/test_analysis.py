@@ -1289,15 +1289,22 @@ def test_implicates_as_csv_are_refused_in_words(tmp_path):
         analyze("mean(kwh)", implicates=tmp_path / "fused.csv")
 
 
+POOLINGS = ["barnard-rubin", "rubin", "fusionacs"]
 GROUPINGS = [["town"], ["region", "town"], [], ["fuel"]]
 
 
-@pytest.mark.parametrize("pooling", ["barnard-rubin", "rubin", "fusionacs"])
-@pytest.mark.parametrize("rep_weights", [None, REPLICATES])
+@pytest.mark.parametrize(
+    ("pooling", "rep_weights", "custom"),
+    [
+        *((pooling, None, False) for pooling in POOLINGS),
+        *((pooling, REPLICATES, pooling == "rubin") for pooling in POOLINGS),
+        pytest.param("rubin", None, True, marks=pytest.mark.slow),  # bootstrapped
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.* 0.* nothing varies:fusionpy.FusionWarning")
-def test_several_groupings_are_each_what_a_call_of_its_own_is(pooling, rep_weights):
+def test_several_groupings_are_each_what_a_call_of_its_own_is(pooling, rep_weights, custom):
     x = {"mean": ["kwh", "solar"], "sum": ["kwh", "size"], "median": "kwh"}
-    if pooling == "rubin":  # its bootstraps take long, and are pooled as all others
+    if custom:
         x["custom"] = weighted_mean
     how = {"pooling": pooling, "rep_weights": rep_weights}
     both = analyze(x, by=GROUPINGS, **how)

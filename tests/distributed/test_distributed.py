@@ -143,7 +143,7 @@ def test_others_read_it(written, alone):
     assert len(dd.read_parquet(f"{written}/M=2")) == N
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 3])
+@pytest.mark.parametrize("n_workers", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_any_number_of_workers_and_partitions(n_workers, cluster, client, tmp_path, survey, model, alone):
     cluster.scale(n_workers)
     client.wait_for_workers(n_workers)
@@ -504,7 +504,12 @@ QUESTIONS = {
 @FEW
 @pytest.mark.filterwarnings("ignore:.* 0. nothing varies:fusionpy.FusionWarning")
 @pytest.mark.parametrize(
-    ("name", "kind"), [*((name, "pandas") for name in QUESTIONS), ("replicates", "path"), ("custom", "path")]
+    ("name", "kind"),
+    [
+        *((name, "pandas") for name in QUESTIONS),
+        ("replicates", "path"),
+        pytest.param("custom", "path", marks=pytest.mark.slow),
+    ],
 )
 def test_estimates_are_the_same_bit_for_bit(name, kind, client, written, alone, recipient, survey):
     x, how = QUESTIONS[name]
