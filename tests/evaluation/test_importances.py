@@ -267,11 +267,12 @@ def test_the_summary_averages_all_models_of_a_variable(world, held, permuted):
         assert 0 < row.permutation_se <= se.sum() / n_models * 1.001
 
 
-def test_the_standard_error_is_that_between_samples():
+@pytest.mark.parametrize("n", [25, pytest.param(60, marks=pytest.mark.slow)])
+def test_the_standard_error_is_that_between_samples(n):
     model = fusionpy.train(known_world(1000, 1), y="size", x=X, refits=0, nquantiles=2, seed=1, quiet=True)
     samples = [
         importance(model, data=known_world(200, 100 + k), n_repeats=1, seed=k).set_index("x").loc["weak"]
-        for k in range(60)
+        for k in range(n)
     ]
     spread = np.std([each["permutation"] for each in samples], ddof=1)
     told = np.mean([each["permutation_se"] for each in samples])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from typer.testing import CliRunner
@@ -30,6 +30,7 @@ cells = st.lists(words, min_size=1, max_size=4).map(" ".join)
 
 
 @given(st.data(), st.integers(1, 14), st.integers(0, 5))
+@settings(max_examples=20)
 def test_no_line_is_too_long_and_nothing_is_lost(data: st.DataObject, n_columns: int, n_rows: int) -> None:
     numeric = tuple(data.draw(st.lists(st.booleans(), min_size=n_columns, max_size=n_columns)))
     rows = tuple(

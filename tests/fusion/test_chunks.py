@@ -75,7 +75,16 @@ def assert_same(fused, model, expected):
 
 @pytest.mark.parametrize("rows", [0, 10**9], ids=["compiled", "by LightGBM"])
 @pytest.mark.parametrize(
-    "how", [{}, {"chunk": 1}, {"chunk": 97, "cores": 3}, {"margin": -2}, {"memory": "20MB"}], ids=str
+    "how",
+    [
+        {},
+        {"chunk": 97, "cores": 3},
+        *(
+            pytest.param(how, marks=pytest.mark.slow)
+            for how in ({"chunk": 1}, {"margin": -2}, {"memory": "20MB"})
+        ),
+    ],
+    ids=str,
 )
 def test_equal_to_the_plainest_loop(how, rows, model, recipient, expected, monkeypatch):
     monkeypatch.setattr("fusionpy.drawing.predictions.WORTHWHILE", rows)

@@ -9,6 +9,7 @@ before, so must we, or refuse by an error; where it stops, we may read what it c
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import json
@@ -84,16 +85,19 @@ def ours(path: Path, kind: str, recipients: pd.DataFrame) -> object:
 
 @pytest.fixture(scope="module")
 def paths(shared, tmp_path_factory):
+    """Give the paths of an archive, which is trained when it is first asked for."""
     assert shared
     folder = tmp_path_factory.mktemp("trials")
-    found = {}
-    for name, y in STEPS.items():
+
+    @functools.cache
+    def train(name):
         arguments = {**FAST, "refits": 1, "nclusters": 40, "krange": (5, 40)}
         arguments |= {} if name == "base5" else {**TINY, "refits": 0, "nfolds": 0.7}
         path = folder / f"{name}.fsn"
-        fusionpy.train(FRAME, y, X, weight="w", **arguments, fsn=path)
-        found[name] = {"whole": path, "stripped": strip(path, folder / f"{name}-r.fsn")}
-    return found
+        fusionpy.train(FRAME, STEPS[name], X, weight="w", **arguments, fsn=path)
+        return {"whole": path, "stripped": strip(path, folder / f"{name}-r.fsn")}
+
+    return train
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +106,7 @@ def bases(paths):
 
     def get(name: str, kind: str) -> Base:
         if (name, kind) not in made:
-            made[name, kind] = Base(paths[name][kind], kind)
+            made[name, kind] = Base(paths(name)[kind], kind)
         return made[name, kind]
 
     return get
@@ -283,7 +287,14 @@ REFUSED = {
 NOT_SHOWN = {"rds_ascii": "numbers lose their last digits, by which hardly any draw changes"}
 
 
-@pytest.mark.parametrize("case", trials("archive") or ["(no ../shared)"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow if case.startswith("base101") else ())
+        for case in trials("archive")
+    ]
+    or ["(no ../shared)"],
+)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_archive(bases, case, tmp_path):
     """The simulator on a whole archive of ours; our reader on that and on what R reads of it."""

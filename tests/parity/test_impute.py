@@ -79,6 +79,7 @@ def test_what_the_golden_input_is(survey):
         assert observed[name][~missing].equals(survey.theirs[name][~missing])
 
 
+@pytest.mark.slow
 def test_observed_cells_are_untouched_and_nothing_is_missing(survey):
     assert_only_holes_filled(survey, impute(survey.holes, seed=1, cores=2, quiet=True))
 

@@ -120,7 +120,7 @@ def test_polars_nan_and_pandas_objects_count_as_missing():
     assert set(filled) == {1.0, 3.0}
 
 
-@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize("kind", ["pandas", "polars", pytest.param("pyarrow", marks=pytest.mark.slow)])
 def test_several_completed_data_sets(kind):
     data = as_kind(with_holes(survey()), kind)
     completed = impute(data, M=3, seed=1, quiet=True)
@@ -423,7 +423,7 @@ def test_a_sample_too_poor_to_learn_from_falls_back(monkeypatch):
 
 
 @given(st.integers(0, 2**32), st.floats(0.02, 1.0), st.integers(1, 2))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_whatever_is_missing(seed, share, M):
     rng = np.random.default_rng(seed)
     full = survey(int(rng.integers(1, 80)), seed)

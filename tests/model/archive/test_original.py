@@ -30,7 +30,10 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(each, marks=pytest.mark.slow if each == "101 steps" else ()) for each in KINDS],
+)
 def written(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("original") / "model.fsn"
     arguments = {"y": Y, "x": X, "weight": "w", **FAST, "refits": 3, **KINDS[request.param]}
