@@ -104,3 +104,10 @@ def test_equally_near_records_are_chosen_among_at_random():
 def test_nearest_among_few():
     found = nearest_others(np.arange(3.0)[:, None], 10, np.arange(3), np.random.default_rng(1))
     assert np.sort(found, axis=1).tolist() == [[1, 2], [0, 2], [0, 1]]
+
+
+@pytest.mark.parametrize("k", [1, 4, 5])
+def test_all_points_in_many_columns_nearest_first(k):
+    rng = np.random.default_rng(4)
+    query, points = rng.normal(size=(9, 13)), rng.normal(size=(5, 13))
+    assert np.array_equal(nearest(query, points, k), reference.nearest(query, points, k))

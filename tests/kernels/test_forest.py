@@ -263,6 +263,7 @@ def test_any_number_of_trees_of_one_leaf_or_more(n_trees):
     assert np.array_equal(predict(forest, encode_columns(x, cuts)), walk(model, x))
 
 
+@pytest.mark.compiled
 def test_threads_do_not_meet():
     rng = np.random.default_rng(1)
     model = random_model(rng, 60, 30)
@@ -319,3 +320,23 @@ def test_the_plain_machine_takes_over(trouble, monkeypatch):
     )
     assert machine_for(BYTE) is named("loops")
     machine_for.cache_clear()
+
+
+@given(st.integers(0, 2**32))
+def test_more_thresholds_than_a_byte_can_number(seed):
+    rng = np.random.default_rng(seed)
+    n = 700
+    left, right, _ = random_tree(rng, n + 1, 1)
+    model = dataclasses.replace(
+        random_model(rng, 1, 2, n_features=1),
+        n_leaves=np.array([n + 1]),
+        feature=np.zeros(n, dtype=np.intp),
+        threshold=rng.permutation(n) - 200.5,
+        kind=rng.choice([0, 2, 4, 6, 8, 10], n),
+        left=left,
+        right=right,
+        leaf=rng.normal(size=n + 1),
+    )
+    cuts = cuts_of([model], [[0]])
+    x = np.append(rng.integers(-250, 600, 60) * 1.0, [np.nan, 0.0, TINY])[:, None]
+    assert np.array_equal(predict(grow([model], cuts, [[0]]), encode_columns(x, cuts)), walk(model, x))

@@ -81,6 +81,7 @@ def test_a_large_mean_costs_no_digits_and_a_constant_has_no_correlation():
     assert not gram.correlation[:, 2:].any()
 
 
+@pytest.mark.compiled
 @given(st.integers(0, 2**32), st.sampled_from([30, 400]))
 def test_paths_are_optimal(seed, n):
     """The conditions under which coefficients minimise the penalised loss, on the rows themselves."""
@@ -161,6 +162,7 @@ def test_agrees_with_scikit_learn():
     assert path.coefficient == pytest.approx(theirs.T, abs=1e-6)
 
 
+@pytest.mark.compiled
 @needs_glmnet
 @pytest.mark.parametrize("tolerance", [1e-7, 1e-14])
 @pytest.mark.parametrize(
@@ -176,6 +178,7 @@ def test_agrees_with_glmnet(n, p, most, tolerance):
     assert mine.coefficient == pytest.approx(theirs.coefficient, abs=1e-9)
 
 
+@pytest.mark.compiled
 @needs_glmnet
 def test_agrees_with_glmnet_where_it_works_on_residuals():
     rng = np.random.default_rng(8)

@@ -140,6 +140,7 @@ def test_woodruff_variance_equals_brute_force(seed, share, ties):
         assert found[c] == pytest.approx(wanted, rel=1e-9, abs=1e-15, nan_ok=True)
 
 
+@pytest.mark.compiled
 def test_woodruff_variance_of_a_large_sample_is_the_asymptotic_one():
     n, share = 400_000, 0.3
     x = stats.norm.ppf((np.arange(n) + 0.5) / n)

@@ -79,6 +79,7 @@ def test_stiffest_fit_is_the_least_absolute_line(seed):
     assert np.abs(y - fitted).sum() == pytest.approx(least_absolute_line(x, y), rel=5e-3)
 
 
+@pytest.mark.compiled
 @given(st.integers(0, 2**32), st.floats(-100, 100), st.floats(0.01, 100))
 def test_curve_moves_with_its_points(seed, shift, scale):
     rng = np.random.default_rng(seed)
@@ -93,6 +94,7 @@ def test_curve_moves_with_its_points(seed, shift, scale):
     assert curve.max() <= y.max()
 
 
+@pytest.mark.compiled
 def test_far_points_do_not_bend_the_curve():
     rng = np.random.default_rng(1)
     x = np.linspace(0, 1, 300)
@@ -122,6 +124,7 @@ def running_median(x, y, at, k=49):
     return np.array([np.median(y[order][s : s + k]) for s in starts])
 
 
+@pytest.mark.compiled
 def test_known_curves_are_found():
     """Root mean squared errors, relative to its mean, beside a running median and a level."""
     mine, running, level = {}, {}, {}

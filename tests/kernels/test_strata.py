@@ -107,3 +107,8 @@ def test_uniform_share_of_first_fold():
     u = np.random.default_rng(3).random(5000)
     fold = assign_folds(np.zeros(5000, np.intp), 5, u)
     assert kstest(np.flatnonzero(fold == 0) / 5000, "uniform").pvalue > 1e-3
+
+
+def test_one_row_at_least_is_held_out():
+    train = assign_split(np.zeros(3, dtype=np.intp), 0.9, np.array([0.2, 0.9, 0.5]))
+    assert train.tolist() == [True, False, True]  # that of the highest uniform

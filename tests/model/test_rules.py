@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 import fusionpy
 from fusionpy import datasets
 from fusionpy.errors import ArgumentError, FusionError, Problems
-from fusionpy.kernels.draws import nearest_within
 from fusionpy.model.rules import Rule, limits, parse_rule, read_rules
 
 TINY: dict[str, Any] = {
@@ -94,28 +93,6 @@ def test_all_problems_at_once() -> None:
 
 
 # --- Drawing within bounds
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_nearest_within_bounds_equals_brute_force(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    n_donors, n = 12, 30
-    start = np.array([0, 5, 9, 10])
-    member = rng.integers(0, n_donors, 10)
-    weight = rng.choice([0.0, 1.0, 2.5], n_donors)
-    value = rng.integers(0, 6, (n_donors, 2)).astype(float)
-    centre = rng.integers(0, 3, n)
-    drawn = member[start[centre]]
-    low, high = rng.integers(-1, 3, (n, 2)).astype(float), rng.integers(2, 7, (n, 2)).astype(float)
-    found = nearest_within(centre, start, member, weight, drawn, value, low, high)
-    for r in range(n):
-        pool = [
-            i
-            for i in member[start[centre[r]] : start[centre[r] + 1]]
-            if weight[i] > 0 and (value[i] >= low[r]).all() and (value[i] <= high[r]).all()
-        ]
-        best = min(pool, key=lambda i: np.abs(value[i] - value[drawn[r]]).sum(), default=-1)
-        assert found[r] == best
 
 
 @given(st.integers(0, 2**32 - 1))

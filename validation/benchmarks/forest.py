@@ -3,10 +3,11 @@
     OMP_WAIT_POLICY=passive python validation/benchmarks/forest.py MODEL.fsn [--rows 200000] [--repeats 5]
 
 MODEL is one trained on RECS 2020 as by `fullscale.py`; recipients are the first households of the ACS 2024
-(from `../shared`), their fusion variables drawn by `fuse`. Both predict the same rows in turn, on one thread
-and on two (LightGBM's own; halves of the rows side by side), each booster alone and the boosters of a step
-together. Predictions are compared bit for bit. Without OMP_WAIT_POLICY idle threads of LightGBM burn the time
-that is measured. Prints CPU nanoseconds per row and tree, medians and spread.
+(from `../shared`), their fusion variables drawn by `fuse`. All predict the same rows in turn, on one thread
+and on two (halves of the rows side by side), each booster alone and the boosters of a step together; `plain`
+is the machine that takes over where numba does not compile the other. Predictions are compared bit for bit.
+Without OMP_WAIT_POLICY idle threads of LightGBM burn the time that is measured. Prints CPU nanoseconds per
+row and tree, medians and spread.
 """
 
 from __future__ import annotations
@@ -79,25 +80,32 @@ def main() -> None:
             for task, group in tasks.items():
                 forest = grow([models[name] for name, *_ in group], cuts, [places for *_, places in group])
                 matrices = [np.ascontiguousarray(values[:, places]) for *_, places in group]
-                halves = np.array_split(np.arange(given.rows), 2)
-                parts = [codes[:, half[0] : half[-1] + 1] for half in halves]
+                middle = given.rows // 2
+                halves = slice(middle), slice(middle, None)
+                parts = [codes[:, half] for half in halves]
 
-                def compiled(threads: int, forest=forest, parts=parts) -> np.ndarray:
+                def compiled(threads: int, machine=None, forest=forest, parts=parts) -> np.ndarray:
                     if threads == 1:
-                        return predict(forest, codes)
-                    return np.vstack(list(pool.map(lambda part: predict(forest, part), parts)))
+                        return predict(forest, codes, machine=machine)
+                    return np.vstack(
+                        list(pool.map(lambda part: predict(forest, part, machine=machine), parts))
+                    )
 
-                def own(threads: int, group=group, matrices=matrices) -> np.ndarray:
-                    pairs = zip(group, matrices, strict=True)
-                    return np.hstack([boosting.predict(b, matrix, threads) for (_, b, _), matrix in pairs])
+                def own(threads: int, group=group, matrices=matrices, halves=halves) -> np.ndarray:
+                    def part(rows: slice) -> np.ndarray:
+                        pairs = zip(group, matrices, strict=True)
+                        return np.hstack([boosting.predict(b, matrix[rows]) for (_, b, _), matrix in pairs])
+
+                    return part(slice(None)) if threads == 1 else np.vstack(list(pool.map(part, halves)))
 
                 for threads in (1, 2):
-                    a, b = (seconds(partial(work, threads), threads) for work in (compiled, own))
-                    assert np.array_equal(a[2], b[2]), f"{task}: predictions differ"
-                    found += [
-                        (task, threads, "forest", repeat, *a[:2]),
-                        (task, threads, "lightgbm", repeat, *b[:2]),
-                    ]
+                    works = {"forest": compiled, "plain": partial(compiled, machine="loops"), "lightgbm": own}
+                    results = {by: seconds(partial(work, threads), threads) for by, work in works.items()}
+                    for by, (cpu, clock, predicted) in results.items():
+                        assert np.array_equal(predicted, results["lightgbm"][2]), (
+                            f"{task}: predictions differ"
+                        )
+                        found.append((task, threads, by, repeat, cpu, clock))
             print(f"round {repeat + 1} of {given.repeats}", flush=True)
     table = pd.DataFrame(found, columns=["task", "threads", "by", "repeat", "cpu", "clock"])
     summarise(
@@ -113,7 +121,7 @@ def summarise(table: pd.DataFrame, n_trees: dict[str, int], given: argparse.Name
     clock = kept.pivot_table(values="clock", aggfunc="median", **keys)
     out = pd.DataFrame({"trees": [n_trees.get(task, 0) for task, _ in middle.index]}, index=middle.index)
     scale = 1e9 / given.rows / out["trees"].replace(0, 1)
-    for by in ("forest", "lightgbm"):
+    for by in ("forest", "plain", "lightgbm"):
         out[f"{by}_ns"] = middle["median"][by] * scale
         out[f"{by}_spread"] = (middle["max"][by] - middle["min"][by]) * scale
     out["ratio_cpu"] = middle["median"]["lightgbm"] / middle["median"]["forest"]
@@ -125,9 +133,10 @@ def summarise(table: pd.DataFrame, n_trees: dict[str, int], given: argparse.Name
         wall = clock.loc[steps].sum()
         trees = sum(n_trees[task] for task, _ in steps)
         for label, more in (("all steps", 0.0), ("all steps and encoding", encoding)):
-            out.loc[(label, threads), ["trees", "forest_ns", "lightgbm_ns", "ratio_cpu"]] = [
+            out.loc[(label, threads), ["trees", "forest_ns", "plain_ns", "lightgbm_ns", "ratio_cpu"]] = [
                 trees,
                 (total["forest"] + more) * 1e9 / given.rows / trees,
+                (total["plain"] + more) * 1e9 / given.rows / trees,
                 total["lightgbm"] * 1e9 / given.rows / trees,
                 total["lightgbm"] / (total["forest"] + more),
             ]
