@@ -205,31 +205,45 @@ def _draw_step(
     if urn is None:
         _draw_class(prepared, number, records, u, implicate, average)
         return
-    rows, first, chance = None, 0, np.ones(records.n_rows)
+    targets, rows, chance = slice(None), None, None
     if not step.is_block and step.targets[0].kind == "z":
-        p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
-        p = calibrate(np.hstack([1 - p, p]), step.calibrations.get(step.targets[0].name, ()))
-        rows = np.flatnonzero(draw_classes(p, u[0]) == 0)
-        first, chance = 1, p[:, 0]
-    wanted = rows if average is None else None
-    centre = _nearest_centres(prepared, number, slice(first, None), records, u[2], implicate, wanted)
+        targets, (rows, chance) = slice(1, None), _draw_nonzero(prepared, number, records, u, implicate)
+    centre = _nearest_centres(
+        prepared, number, targets, records, u[2], implicate, rows if average is None else None
+    )
     if average is not None:
         means = pool_means(prepared.model, step, urn.start, urn.member, weights.weight)
-        average[:] = chance[:, None] * means[centre]
+        average[:] = means[centre] if chance is None else chance[:, None] * means[centre]
         centre = centre if rows is None else centre[rows]
-    donor = draw_by_totals(
-        centre,
-        urn.start,
-        urn.member,
-        weights.weight,
-        weights.totals[number],
-        u[1] if rows is None else u[1][rows],
-    )
+        if limited is not None and average.shape == limited.nonzero.shape:
+            average *= limited.nonzero
+    own = u[1] if rows is None else u[1][rows]
+    donor = draw_by_totals(centre, urn.start, urn.member, weights.weight, weights.totals[number], own)
     if limited is not None:
         _draw_within(step, urn, records, weights, limited, donor, centre, rows)
-        if average is not None:
-            average *= limited.nonzero if average.shape == limited.nonzero.shape else 1
-        return
+    else:
+        _take_values(prepared, step, urn, records, donor, rows)
+
+
+def _draw_nonzero(
+    prepared: ReadyModel, number: int, records: Records, u: NDArray[np.float64], implicate: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Draw which records have another value than zero; return their rows, and every record's chance."""
+    step = prepared.model.steps[number]
+    p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
+    p = calibrate(np.hstack([1 - p, p]), step.calibrations.get(step.targets[0].name, ()))
+    return np.flatnonzero(draw_classes(p, u[0]) == 0), p[:, 0]
+
+
+def _take_values(
+    prepared: ReadyModel,
+    step: Step,
+    urn: Urn,
+    records: Records,
+    donor: NDArray[np.intp],
+    rows: NDArray[np.intp] | None,
+) -> None:
+    """Give some records (all, or `rows`) the values of the donors drawn, and zero to the others."""
     for j, variable in enumerate(step.variables):
         values, codes = urn.donors[donor, j], urn.codes[j]
         mine = None if codes is None else codes[donor]

@@ -25,7 +25,7 @@ from fusionpy.fusion.memory import take_memory
 from fusionpy.fusion.recipients import Recipient, open_recipient
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.model.archive import read_fsn
-from fusionpy.progress import announce, track
+from fusionpy.progress import Ticker, announce, track
 
 __all__ = ["Key", "fuse", "fuse_keyed"]
 
@@ -206,49 +206,62 @@ def fuse_keyed(
     model = fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
     recipient = open_recipient(data)
     clashes = _check_retained(recipient, kept, model, target)
-    if target is not None and is_fst(target) and int(M) * recipient.n_rows > MOST_ROWS:
-        problem = f"`M` = {M} makes {int(M) * recipient.n_rows:,} rows, more than R's data frames can have."
-        raise ArgumentError(
-            "`fsd` cannot be written as fst.", [problem], "Write Parquet, or fewer implicates."
-        )
+    implicates = range(int(M))
+    if target is not None:
+        _check_length(target, len(implicates) * recipient.n_rows, M)
     if not seed_given:
         announce(f"fuse: seed {seed} was drawn; give it again to repeat this result", quiet)
-    attributes = noted(model, seed, int(M), int(offset))
-    plan = DrawingPlan(seed, int(offset), int(kblock), int(cores), budget, margin, chunk)
-    implicates = range(int(M))
-    # A frame that is returned gets the retained columns as they are, at the end.
-    along = kept if target is not None or recipient.stored is not None else []
-    called = "the model" if isinstance(fsn, FusionModel) else f"'{fsn}'"
-    place = None if target is None else next(each for each in target.parents if each.is_dir())
-    with (
-        open_drawing(
-            recipient,
-            model,
-            implicates,
-            along,
-            plan,
-            attributes,
-            called=called,
-            problems=clashes,
-            folder=place,
-            note_rows=True,
-        ) as drawing,
-        track("fuse", int(M) * len(drawing.coded.starts), quiet) as tick,
-    ):
+    opening = open_drawing(
+        recipient,
+        model,
+        implicates,
+        # A frame that is returned gets the retained columns as they are, at the end.
+        kept if target is not None or recipient.stored is not None else [],
+        DrawingPlan(seed, int(offset), int(kblock), int(cores), budget, margin, chunk),
+        noted(model, seed, len(implicates), int(offset)),
+        called="the model" if isinstance(fsn, FusionModel) else f"'{fsn}'",
+        problems=clashes,
+        folder=None if target is None else next(each for each in target.parents if each.is_dir()),
+        note_rows=True,
+    )
+    with opening as drawing, track("fuse", len(implicates) * len(drawing.coded.starts), quiet) as tick:
         if target is not None:
-            drawing = key.noted(drawing, recipient)
-            written = _for_r(drawing.schema, model, recipient, kept) if is_fst(target) else drawing.schema
-            with write_stored(target, written, ("M", *key.columns)) as write:
-                for _, table in key.sorted(drawing.tables(implicates, tick)):
-                    write(table)
-            return str(target)
+            return _written(drawing, target, key, model, recipient, kept, implicates, tick)
         # An empty piece keeps the levels even if there are no recipients.
         fused = pa.concat_tables([drawing.empty(), *(table for _, table in drawing.pieces(implicates, tick))])
     told = note_first(drawing.attributes, fused, recipient.n_rows)
     fused = fused.replace_schema_metadata(with_metadata(fused.schema, told).metadata)
     if recipient.stored is not None:
         return return_table(fused.unify_dictionaries(), recipient.kind, told)
-    return return_table(fused, recipient.kind, told, recipient.head, kept, int(M))
+    return return_table(fused, recipient.kind, told, recipient.head, kept, len(implicates))
+
+
+def _check_length(target: Path, n_rows: int, M: Any) -> None:
+    """Refuse more rows than R can read."""
+    if is_fst(target) and n_rows > MOST_ROWS:
+        problem = f"`M` = {M} makes {n_rows:,} rows, more than R's data frames can have."
+        raise ArgumentError(
+            "`fsd` cannot be written as fst.", [problem], "Write Parquet, or fewer implicates."
+        )
+
+
+def _written(
+    drawing: Drawing,
+    target: Path,
+    key: Key,
+    model: FusionModel,
+    recipient: Recipient,
+    kept: Sequence[str],
+    implicates: range,
+    tick: Ticker,
+) -> str:
+    """Write implicates as they are drawn."""
+    drawing = key.noted(drawing, recipient)
+    written = _for_r(drawing.schema, model, recipient, kept) if is_fst(target) else drawing.schema
+    with write_stored(target, written, ("M", *key.columns)) as write:
+        for _, table in key.sorted(drawing.tables(implicates, tick)):
+            write(table)
+    return str(target)
 
 
 def _check_arguments(

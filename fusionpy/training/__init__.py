@@ -10,33 +10,31 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fusionpy.errors import (
     ArgumentError,
     FusionError,
     OutputError,
     Problems,
-    SchemaError,
     few,
     gone,
     settle_seed,
 )
 from fusionpy.formats.atomic import check_writable, shown_path
-from fusionpy.frames.tables import as_table
 from fusionpy.kernels.integer_weights import integerize_weights
 from fusionpy.model import FusionModel, Known
 from fusionpy.model.archive import library_versions, write_fsn
 from fusionpy.model.kinds import is_code_like
+from fusionpy.model.options import Options
 from fusionpy.model.ranges import learn_ranges
-from fusionpy.model.rules import orient, read_rules
-from fusionpy.model.schema import RECODE, UNFIT, Schema
+from fusionpy.model.rules import read_rules
+from fusionpy.model.schema import Schema
 from fusionpy.progress import announce, track
 from fusionpy.training.arguments import check_options, settle
-from fusionpy.training.donors import check_enough, check_rows, check_rules, donor_weights
+from fusionpy.training.donors import Donors, check_rules, read_donors
 from fusionpy.training.fitting import count_models, learn_steps
 from fusionpy.training.out_of_fold import expected_by_others
-from fusionpy.training.planning import StepPlan, check_roles, plan_steps
+from fusionpy.training.planning import FusionPlan, StepPlan, settle_plan
 from fusionpy.training.refits import refit_counts
 
 __all__ = ["train"]
@@ -197,56 +195,44 @@ def train(
     problems = Problems(
         ArgumentError, "`train()` cannot start.", "See `help(fusionpy.train)` for what it takes."
     )
-    options = check_options(
-        problems,
-        method,
-        cores,
-        nfolds=nfolds,
-        nquantiles=nquantiles,
-        nclusters=nclusters,
-        krange=krange,
-        hyper=hyper,
-        refits=refits,
-        patience=patience,
-        crossfit=crossfit,
-        redraw=redraw,
-        untie=untie,
-        calibrate=calibrate,
-        tolerant=tolerant,
-    )
+    fitted = {"nfolds": nfolds, "hyper": hyper, "patience": patience, "refits": refits, "crossfit": crossfit}
+    pooled = {"nquantiles": nquantiles, "nclusters": nclusters, "krange": krange}
+    drawn = {"redraw": redraw, "untie": untie, "calibrate": calibrate, "tolerant": tolerant}
+    options = check_options(problems, method, cores, **fitted, **pooled, **drawn)
     problems.flag("keep_donors", keep_donors)
     seed = settle_seed(seed, problems)
     rules = read_rules(bounds, identities, monotone, problems)
-    plans, predictors = plan_steps(y, x, problems, rules)
-    outcomes = [name for plan in plans for name in plan.variables]
-    rules = orient(rules, predictors, [plan.variables for plan in plans], problems) if plans else []
-    check_roles(predictors, outcomes, weight, replicate_weights, problems)
+    plan = settle_plan(y, x, rules, weight, replicate_weights, problems)
     problems.stop()
     target = check_writable(fsn, "fsn", (".fsn",), folders=True) if fsn is not None else None
-    table = as_table(data)
-    check_rows(table)
-    unfit = Problems(SchemaError, UNFIT, RECODE)
-    weights, replicates = donor_weights(table, weight, replicate_weights, unfit)
-    schema = Schema.learn(table, predictors, outcomes, unfit, boosted=True)
-    used = np.flatnonzero(weights > 0)
-    weights = weights[used] / weights[used].mean()
-    matrix = schema.encode(table, schema.names)[used]
-    check_enough(schema, matrix)
-    _note_codes(schema, matrix, quiet)
-    check_rules(rules, schema, matrix)
-    plans = [plan for plan in plans if not plan.derived]
-    options = settle(options, schema, matrix, replicates is not None)
+    donors = read_donors(data, plan, weight, replicate_weights)
+    _note_codes(donors, quiet)
+    check_rules(plan.rules, donors)
+    options = settle(options, donors)
+    model = _learn(plan, donors, options, seed, int(cores), quiet)
+    if keep_donors and options.refits and options.crossfit:
+        known = Known(donors.x, donors.y, expected_by_others(model, donors.x, seed, int(cores)))
+        model = replace(model, known=known)
+    model = replace(model, seconds=time.monotonic() - began)
+    if target is not None:
+        _write(model, target)
+    return model
 
-    counts = refit_counts(len(used), options.refits, seed, None if replicates is None else replicates[used])
-    draw_weight = integerize_weights(weights).astype(np.float64) if options.integer_weights else weights
-    with track("train", count_models(plans, schema, matrix, options), quiet) as tick:
-        steps = learn_steps(
-            plans, schema, matrix, weights, draw_weight, counts, options, seed, int(cores), tick
-        )
-    kept = _taken_from_donors(schema, plans)
-    model = FusionModel(
+
+def _learn(
+    plan: FusionPlan, donors: Donors, options: Options, seed: int, cores: int, quiet: bool
+) -> FusionModel:
+    """Learn the steps, and gather what a model has beside them."""
+    schema, matrix, weight = donors.schema, donors.matrix, donors.weight
+    steps = [step for step in plan.steps if not step.derived]
+    counts = refit_counts(len(matrix), options.refits, seed, donors.replicates)
+    draw_weight = integerize_weights(weight).astype(np.float64) if options.integer_weights else weight
+    with track("train", count_models(steps, schema, matrix, options), quiet) as tick:
+        learned = learn_steps(steps, schema, matrix, weight, draw_weight, counts, options, seed, cores, tick)
+    kept = _taken_from_donors(schema, steps)
+    return FusionModel(
         schema=schema,
-        steps=steps,
+        steps=learned,
         options=options,
         seed=seed,
         donors=matrix[:, [schema.names.index(name) for name in kept]],
@@ -254,18 +240,9 @@ def train(
         weight=draw_weight,
         counts=counts,
         versions=library_versions(),
-        rules=tuple(rules),
-        ranges=learn_ranges(schema, matrix[:, : len(schema.x)]),
+        rules=tuple(plan.rules),
+        ranges=learn_ranges(schema, donors.x),
     )
-    if keep_donors and options.refits and options.crossfit:
-        n_x = len(schema.x)
-        x_known, y_known = matrix[:, :n_x], matrix[:, n_x:]
-        expected = expected_by_others(model, x_known, seed, int(cores))
-        model = replace(model, known=Known(x_known, y_known, expected))
-    model = replace(model, seconds=time.monotonic() - began)
-    if target is not None:
-        _write(model, target)
-    return model
 
 
 def _write(model: FusionModel, target: Path) -> None:
@@ -283,11 +260,10 @@ def _write(model: FusionModel, target: Path) -> None:
         raise failed from None if known else error
 
 
-def _note_codes(schema: Schema, matrix: NDArray[np.float64], quiet: bool) -> None:
+def _note_codes(donors: Donors, quiet: bool) -> None:
     """Name fusion variables that are numbers and look like codes: it may be meant, but rarely is."""
     listed = []
-    for variable in schema.y:
-        values = matrix[:, schema.names.index(variable.name)]
+    for variable, values in zip(donors.schema.y, donors.y.T, strict=True):
         if variable.kind == "continuous" and is_code_like(values):
             distinct = [f"{value:g}" for value in np.unique(values)]
             seen = distinct if len(distinct) <= 5 else [*distinct[:2], "…", distinct[-1]]

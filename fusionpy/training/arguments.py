@@ -8,7 +8,6 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fusionpy.engines.lightgbm.boosting import ONE_VALUE
 from fusionpy.engines.lightgbm.hyper import check_hyper
@@ -21,8 +20,8 @@ from fusionpy.errors import (
 )
 from fusionpy.kernels.inflation import is_inflated
 from fusionpy.model.options import METHODS, Options
-from fusionpy.model.schema import Schema
 from fusionpy.progress import note
+from fusionpy.training.donors import Donors
 
 __all__ = ["check_options", "settle"]
 
@@ -101,10 +100,11 @@ def _is_share(value: object) -> bool:
     return isinstance(value, float) and 0 < value < 1
 
 
-def settle(options: Options, schema: Schema, matrix: NDArray[np.float64], has_design: bool) -> Options:
+def settle(options: Options, donors: Donors) -> Options:
     """Settle what depends on the data, or on other choices."""
-    n = len(matrix)
-    y = [matrix[:, schema.names.index(variable.name)] for variable in schema.y if not variable.is_categorical]
+    n = len(donors.matrix)
+    known = zip(donors.schema.y, donors.y.T, strict=True)
+    y = [values for variable, values in known if not variable.is_categorical]
     fewest = min([n, *(int((values != 0).sum()) for values in y if is_inflated(values))])
     if options.nfolds > fewest:  # of the rows that some model is fitted on: no fold is empty
         text = f"`nfolds`: {fewest} folds, as a model has no more donors, instead of {options.nfolds}."
@@ -115,4 +115,4 @@ def settle(options: Options, schema: Schema, matrix: NDArray[np.float64], has_de
     # With a split there are no fold models, so only refits can leave donors out.
     if options.nfolds < 1 and not options.refits:
         options = options.having(crossfit=False)
-    return options.having(follow=bool(has_design and options.refits))
+    return options.having(follow=bool(donors.replicates is not None and options.refits))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +17,68 @@ from fusionpy.errors import (
     grouped,
     warn,
 )
-from fusionpy.frames.tables import Table
+from fusionpy.frames.tables import Table, as_table
 from fusionpy.model.rules import Rule, check_donors
-from fusionpy.model.schema import UNFIT, Schema, positive_weights, weight_column
+from fusionpy.model.schema import RECODE, UNFIT, Schema, positive_weights, weight_column
+from fusionpy.training.planning import FusionPlan
 
-__all__ = ["check_enough", "check_rows", "check_rules", "donor_weights"]
+__all__ = ["FEWEST_DONORS", "FEWEST_NONZERO", "Donors", "check_rules", "read_donors"]
 
 FEWEST_DONORS = 50
 
 FEWEST_NONZERO = 5
 
 
-def check_rows(table: Table) -> None:
-    """Refuse too few donors."""
+@dataclass(frozen=True)
+class Donors:
+    """The donors that are learned from: those of positive weight.
+
+    Attributes
+    ----------
+    schema : Schema
+    matrix : (n, p) float64
+        Columns as in ``schema.names``.
+    weight : (n,) float64
+        Of mean 1.
+    replicates : (n, R) float64 or None
+        Replicate weights over the full-sample weight.
+    """
+
+    schema: Schema
+    matrix: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    replicates: NDArray[np.float64] | None
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """Their predictors."""
+        return self.matrix[:, : len(self.schema.x)]
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Their fusion variables."""
+        return self.matrix[:, len(self.schema.x) :]
+
+
+def read_donors(
+    data: Any, plan: FusionPlan, weight: str | None, replicate_weights: Sequence[str] | None
+) -> Donors:
+    """Take from a survey what a plan needs; refuse what cannot be learned from."""
+    table = as_table(data)
     if table.n_rows < FEWEST_DONORS:
         problem = f"It has {counted(table.n_rows, 'row')}; at least {FEWEST_DONORS} donors are needed."
         raise SchemaError(UNFIT, [problem], "Pass the whole donor survey.")
+    unfit = Problems(SchemaError, UNFIT, RECODE)
+    weights, replicates = _weights(table, weight, replicate_weights, unfit)
+    schema = Schema.learn(table, plan.predictors, plan.outcomes, unfit, boosted=True)
+    used = np.flatnonzero(weights > 0)
+    matrix = schema.encode(table, schema.names)[used]
+    _check_enough(schema, matrix)
+    weights = weights[used] / weights[used].mean()
+    return Donors(schema, matrix, weights, None if replicates is None else replicates[used])
 
 
-def donor_weights(
+def _weights(
     table: Table, weight: str | None, replicate_weights: Sequence[str] | None, problems: Problems
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Survey weights, and replicate weights relative to them; what is wrong with them is noted."""
@@ -61,7 +106,7 @@ def donor_weights(
     return full, ratio
 
 
-def check_enough(schema: Schema, matrix: NDArray[np.float64]) -> None:
+def _check_enough(schema: Schema, matrix: NDArray[np.float64]) -> None:
     """Refuse donors too few, or too alike, to learn from."""
     hint = "Pass more donors of positive weight, or leave these variables out of `y`."
     problems = Problems(SchemaError, UNFIT, hint)
@@ -87,9 +132,9 @@ def check_enough(schema: Schema, matrix: NDArray[np.float64]) -> None:
         warn(f"{few(constant, '`')}: {told}.")
 
 
-def check_rules(rules: Sequence[Rule], schema: Schema, matrix: NDArray[np.float64]) -> None:
+def check_rules(rules: Sequence[Rule], donors: Donors) -> None:
     """Refuse rules that donors break, or that their variables cannot have."""
     hint = "Fused records can only be made to obey what donors obey."
     problems = Problems(SchemaError, "`data` does not satisfy `bounds`, `identities` or `monotone`.", hint)
-    check_donors(rules, schema, matrix, problems)
+    check_donors(rules, donors.schema, donors.matrix, problems)
     problems.stop()

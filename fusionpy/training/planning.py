@@ -9,9 +9,62 @@ from typing import Any
 import numpy as np
 
 from fusionpy.errors import Problems, few, repeated, shown
-from fusionpy.model.rules import Rule
+from fusionpy.model.rules import Rule, orient
 
-__all__ = ["StepPlan", "check_roles", "plan_steps"]
+__all__ = ["FusionPlan", "StepPlan", "check_roles", "plan_steps", "settle_plan"]
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One step: its variables, and its predictors in the boosters' order.
+
+    Attributes
+    ----------
+    variables, predictors : tuple of str
+    derived : bool
+        The variable is the sum of its predictors, and is not learned.
+    signs : dict of str to tuple of int
+        For each variable whose expectation is monotone: +1, 0 or -1 for every predictor.
+    """
+
+    variables: tuple[str, ...]
+    predictors: tuple[str, ...]
+    derived: bool = False
+    signs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FusionPlan:
+    """What is to be learned, and which rules fused records obey.
+
+    Attributes
+    ----------
+    steps : list of StepPlan
+        In the order in which they are simulated.
+    predictors : list of str
+        Columns that the recipient has.
+    rules : list of Rule
+    """
+
+    steps: list[StepPlan]
+    predictors: list[str]
+    rules: list[Rule]
+
+    @property
+    def outcomes(self) -> list[str]:
+        """The fusion variables."""
+        return [name for step in self.steps for name in step.variables]
+
+
+def settle_plan(
+    y: Any, x: Any, rules: Sequence[Rule], weight: Any, replicate_weights: Any, problems: Problems
+) -> FusionPlan:
+    """Plan a fusion: the steps in their order, what predicts each, and the rules as they bind them."""
+    steps, predictors = plan_steps(y, x, problems, rules)
+    bound = orient(rules, predictors, [step.variables for step in steps], problems) if steps else []
+    plan = FusionPlan(steps, predictors, bound)
+    check_roles(predictors, plan.outcomes, weight, replicate_weights, problems)
+    return plan
 
 
 def plan_steps(
@@ -177,22 +230,3 @@ def check_roles(
                 problems.add(
                     f"`{argument}` and `{other}` both name {few(both, '`')}; give each column one role."
                 )
-
-
-@dataclass(frozen=True)
-class StepPlan:
-    """One step: its variables, and its predictors in the boosters' order.
-
-    Attributes
-    ----------
-    variables, predictors : tuple of str
-    derived : bool
-        The variable is the sum of its predictors, and is not learned.
-    signs : dict of str to tuple of int
-        For each variable whose expectation is monotone: +1, 0 or -1 for every predictor.
-    """
-
-    variables: tuple[str, ...]
-    predictors: tuple[str, ...]
-    derived: bool = False
-    signs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
