@@ -198,7 +198,19 @@ def analyze(
     >>> list(fusionpy.analyze("avg ~ mean(electricity)", fused, **how).columns[:10])
     ['lhs', 'rhs', 'type', 'tenure', 'region', 'level', 'N_eff', 'est', 'moe', 'cv']
     """
-    question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed, layout)
+    question = ask(
+        x,
+        weight=weight,
+        rep_weights=rep_weights,
+        by=by,
+        fun=fun,
+        var_scale=var_scale,
+        pooling=pooling,
+        level=level,
+        cores=cores,
+        seed=seed,
+        layout=layout,
+    )
     if seed is None:
         question.tell_of_seed(quiet)
     survey = FusedSurvey(open_implicates(implicates), static, fun)
@@ -217,7 +229,7 @@ def analyze(
                 if model is not None:
                     check_rectifiable(model, question.estimands, question.by, fun)
                     for tally in tallies:
-                        tally.rectifier = Rectifier(model, len(question.estimands))
+                        tally.rectifier = Rectifier(model, question, survey.kind)
             weights = weighing.of(implicate)
             for tally in tallies:
                 _add(tally, question, columns, survey, levels, weights, implicate)
@@ -286,9 +298,7 @@ def conclude(
             for found in tally.answers
         ]
         if tally.rectifier is not None:
-            pieces, n_donors = tally.rectifier.rectified(
-                pieces, tally.kept, groups, *weights, question.fun, kind, question.level, question.seed
-            )
+            pieces, n_donors = tally.rectifier.rectify(pieces, tally.kept, groups, weights)
         # As the reference has it: where nothing varies, it divides zero by zero.
         is_bare = question.layout == "fusionModel" and question.pooling == "rubin"
         n_rows = tally.n_rows / M

@@ -31,7 +31,7 @@ _CALL = re.compile(r"(?:(?P<name>[^=~()]+?)\s*[=~]\s*|~\s*)?(?P<how>[\w.]+)\s*\(
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """What `analyze` is asked for, checked.
 
@@ -99,6 +99,7 @@ class Question:
 
 def ask(
     x: Any,
+    *,
     weight: Any,
     rep_weights: Any,
     by: Any,
@@ -134,19 +135,19 @@ def ask(
     seed = settle_seed(seed, problems)
     problems.stop()
     return Question(
-        tuple(estimands),
-        tuple(groups),
-        groupings,
-        has_several,
-        weight,
-        tuple(replicates),
-        scale,
-        fun,
-        pooling,
-        level,
-        int(cores),
-        seed,
-        layout,
+        estimands=tuple(estimands),
+        by=tuple(groups),
+        groupings=groupings,
+        has_several=has_several,
+        weight=weight,
+        replicates=tuple(replicates),
+        scale=scale,
+        fun=fun,
+        pooling=pooling,
+        level=level,
+        cores=int(cores),
+        seed=seed,
+        layout=layout,
     )
 
 

@@ -15,7 +15,7 @@ from fusionpy.analysis.estimand import Estimand
 from fusionpy.analysis.estimates import Answer, answer
 from fusionpy.analysis.groups import Groups
 from fusionpy.analysis.measured import Measured, Replicates
-from fusionpy.analysis.questions import refuse_own
+from fusionpy.analysis.questions import Question, refuse_own
 from fusionpy.errors import ArgumentError, Problems, counted, few, meant, warn
 from fusionpy.frames.returned import own_copy, return_table
 from fusionpy.frames.tables import Unreadable, as_table
@@ -65,13 +65,25 @@ def check_rectifiable(
 
 
 class Rectifier:
-    """Gathers each recipient's mean over the implicates, then puts donors' residuals beside it."""
+    """Gathers each recipient's mean over the implicates, then puts donors' residuals beside it.
 
-    def __init__(self, model: FusionModel, n_estimands: int) -> None:
+    Parameters
+    ----------
+    model : FusionModel
+        With a record of its donors.
+    question : Question
+        Its function makes columns of predictors that groups may be of.
+    kind : str
+        Of frame that the function takes.
+    """
+
+    def __init__(self, model: FusionModel, question: Question, kind: str) -> None:
         assert model.known is not None
         self.model = model
         self.known: Known = model.known
-        self.total: list[Array | None] = [None] * n_estimands
+        self.question = question
+        self.kind = kind
+        self.total: list[Array | None] = [None] * len(question.estimands)
         self.cell: NDArray[np.intp] | None = None
         self.M = 0
 
@@ -114,17 +126,12 @@ class Rectifier:
                 problems.add(f"`{variable.name}` has levels that the model does not know: {few(strange)}.")
         problems.stop()
 
-    def rectified(
+    def rectify(
         self,
         pieces: Sequence[Piece],
         measured: Sequence[Measured],
         groups: Groups,
-        w: Array,
-        replicates: Replicates | None,
-        fun: Callable[[Any], Any] | None,
-        kind: str,
-        level: float,
-        seed: int,
+        weights: tuple[Array, Replicates | None],
     ) -> tuple[list[Piece], Array]:
         r"""Rectify pooled estimates.
 
@@ -135,14 +142,7 @@ class Rectifier:
         measured : sequence of Measured
             Of the last implicate.
         groups : Groups
-        w : (n,) float64
-        replicates : Replicates or None
-        fun : callable or None
-            Makes columns of predictors that `groups` may be of.
-        kind : str
-            Of frame that it takes.
-        level : float
-        seed : int
+        weights : (n,) float64, and Replicates or None
 
         Returns
         -------
@@ -161,7 +161,7 @@ class Rectifier:
         be negative are set to 0, those above 1 to 1.
         """
         n_cells = len(groups)
-        cell = self._donor_cells(groups, fun, kind)
+        cell = self._donor_cells(groups)
         cell = np.where(cell < n_cells, cell, -1)
         cell[np.isnan(self.known.expected).any(axis=1)] = -1  # no refit is without them
         n_donors = np.bincount(cell[cell >= 0], minlength=n_cells).astype(np.float64)
@@ -173,23 +173,22 @@ class Rectifier:
             )
             warn(message)
         out = [
-            self._rectified(piece, data, total, cell, n_donors > 1, w, replicates, level, seed)
+            self._rectify_piece(piece, data, total, cell, n_donors > 1, weights)
             for piece, data, total in zip(pieces, measured, self.total, strict=True)
         ]
         return out, n_donors
 
-    def _rectified(
+    def _rectify_piece(
         self,
         piece: Piece,
         data: Measured,
         total: Array | None,
         cell: NDArray[np.intp],
         known: NDArray[np.bool_],
-        w: Array,
-        replicates: Replicates | None,
-        level: float,
-        seed: int,
+        weights: tuple[Array, Replicates | None],
     ) -> Piece:
+        w, replicates = weights
+        level, seed = self.question.level, self.question.seed
         assert total is not None
         how = "mean" if data.estimand.how in ("mean", "proportion") else "sum"
         weight = np.bincount(data.cell, w, data.n_cells)
@@ -244,14 +243,14 @@ class Rectifier:
             out[:, code] = (value == mine) - self.known.expected[:, first + mine]
         return out
 
-    def _donor_cells(self, groups: Groups, fun: Callable[[Any], Any] | None, kind: str) -> NDArray[np.intp]:
+    def _donor_cells(self, groups: Groups) -> NDArray[np.intp]:
         """Find the recipients' group that each donor is of; groups that they alone have come after."""
         groups = copy.deepcopy(groups)
         schema, n = self.model.schema, len(self.known.x)
         columns = {v.name: _decoded(v, self.known.x[:, j]) for j, v in enumerate(schema.x)}
-        if fun is not None and any(name not in columns for name in groups.names):
+        if (fun := self.question.fun) is not None and any(name not in columns for name in groups.names):
             columns |= {v.name: _decoded(v, self.known.y[:, j]) for j, v in enumerate(schema.y)}
-            frame = own_copy(return_table(pa.table(columns), kind, {}))
+            frame = own_copy(return_table(pa.table(columns), self.kind, {}))
             made = as_table(fun(frame), "what `fun` returned")
             try:
                 columns |= {name: made.plain_column(name) for name in groups.names if name in made.names}

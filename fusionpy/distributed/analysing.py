@@ -130,7 +130,18 @@ def analyze(
     >>> here.equals(there)
     True
     """
-    question = ask(x, weight, rep_weights, by, fun, var_scale, pooling, level, cores, seed)
+    question = ask(
+        x,
+        weight=weight,
+        rep_weights=rep_weights,
+        by=by,
+        fun=fun,
+        var_scale=var_scale,
+        pooling=pooling,
+        level=level,
+        cores=cores,
+        seed=seed,
+    )
     problems = Problems(
         ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.distributed.analyze)`."
     )
@@ -264,7 +275,7 @@ def _rectifier(
 ) -> tuple[list[Measured], Groups, Rectifier]:
     """Go through the implicates here, as rectifying needs every record's mean over them."""
     survey.choose(question.needed, question.everything)
-    rectifier, groups = Rectifier(model, len(question.estimands)), Groups(question.by)
+    rectifier, groups = Rectifier(model, question, survey.kind), Groups(question.by)
     kept: list[Measured] = []
     levels: dict[str, Levels] = {}
     for columns in survey.each():
