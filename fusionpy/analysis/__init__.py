@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fusionpy.analysis.combining import pool_answers
+from fusionpy.analysis.combining import combine_answers
 from fusionpy.analysis.estimates import Answer, answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
@@ -294,7 +294,7 @@ def conclude(
     for tally in tallies:
         groups, n_donors = tally.groups, None
         pieces = [
-            pool_answers(found, len(groups), replicates, question.scale, question.pooling, question.level)
+            combine_answers(found, len(groups), replicates, question.scale, question.pooling, question.level)
             for found in tally.answers
         ]
         if tally.rectifier is not None:

@@ -10,30 +10,30 @@ from numpy.typing import NDArray
 
 from fusionpy.analysis.estimates import Answer
 from fusionpy.analysis.measured import Replicates
-from fusionpy.kernels.rubin import Combining, Pooled, pool
+from fusionpy.kernels.rubin import Combined, Combining, combine
 
-__all__ = ["Piece", "pool_answers"]
+__all__ = ["Piece", "combine_answers"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Pooled answers to one estimand.
+    """Combined answers to one estimand.
 
     Attributes
     ----------
     n, n_eff : (k,) float64
         Records and effective sample sizes of the groups, means over the implicates.
-    pooled : Pooled of (k, L) float64
+    pooled : Combined of (k, L) float64
     """
 
     n: Array
     n_eff: Array
-    pooled: Pooled
+    pooled: Combined
 
 
-def pool_answers(
+def combine_answers(
     answers: Sequence[Answer],
     n_cells: int,
     replicates: Replicates | None,
@@ -83,7 +83,7 @@ def pool_answers(
         more = np.nan_to_num(np.maximum(excess, 0)) * scale * (M - 1) / M
     elif replicates is not None:
         complete_df = np.minimum(complete_df, len(replicates) - 1)
-    pooled = pool(
+    pooled = combine(
         estimate,
         variance,
         rule=pooling,
@@ -91,7 +91,7 @@ def pool_answers(
         level=level,
         more_between=more,
     )
-    return Piece(n, n_eff, Pooled(*(each.reshape(shape) for each in pooled)))
+    return Piece(n, n_eff, Combined(*(each.reshape(shape) for each in pooled)))
 
 
 def _padded(values: Array, shape: tuple[int, int], absent: tuple[float, float]) -> Array:

@@ -20,7 +20,7 @@ from fusionpy.errors import ArgumentError, Problems, counted, few, meant, warn
 from fusionpy.frames.returned import own_copy, return_table
 from fusionpy.frames.tables import Unreadable, as_table
 from fusionpy.kernels.estimates import cochran_variance, group_moments
-from fusionpy.kernels.rubin import Pooled, margin_of_error
+from fusionpy.kernels.rubin import Combined, margin_of_error
 from fusionpy.model import FusionModel, Known
 from fusionpy.model.variables import Variable
 
@@ -193,7 +193,7 @@ class Rectifier:
         how = "mean" if data.estimand.how in ("mean", "proportion") else "sum"
         weight = np.bincount(data.cell, w, data.n_cells)
         factor = np.ones(data.n_cells) if how == "mean" else weight
-        fields = {name: getattr(piece.pooled, name).copy() for name in Pooled._fields}
+        fields = {name: getattr(piece.pooled, name).copy() for name in Combined._fields}
         residuals = self._residuals(data)
         for j in range(total.shape[1]):
             if j >= piece.pooled.est.shape[1]:
@@ -225,7 +225,7 @@ class Rectifier:
                 better["est"] = np.clip(better["est"], 0, factor)
             for name, values in better.items():
                 fields[name][known, j] = values[known]
-        return Piece(piece.n, piece.n_eff, Pooled(**fields))
+        return Piece(piece.n, piece.n_eff, Combined(**fields))
 
     def _residuals(self, data: Measured) -> Array:
         """(donors, L) What donors have beyond their expectations, levels coded as in the implicates."""

@@ -18,7 +18,7 @@ from fusionpy.evaluation.violations import take_rules
 from fusionpy.formats.implicates import Implicates, open_implicates
 from fusionpy.frames.tables import Table, as_table, take_names, to_floats
 from fusionpy.kernels.estimates import cochran_variance, group_moments, group_shares, share_variance
-from fusionpy.kernels.rubin import margin_of_error, pool
+from fusionpy.kernels.rubin import combine, margin_of_error
 from fusionpy.kernels.smoothing import median_curve
 from fusionpy.model import FusionModel
 from fusionpy.progress import track
@@ -139,7 +139,7 @@ def _compare_all(
         n, est, variance = _estimate(field, cell, k, w, field.observed)
         _, draws, within = _estimate(field, tiled, k * M, tiled_w, field.simulated.ravel())
         df = np.repeat(n - 1, est.shape[1])
-        pooled = pool(draws.reshape(M, -1), within.reshape(M, -1), rule="rubin", level=LEVEL)
+        pooled = combine(draws.reshape(M, -1), within.reshape(M, -1), rule="rubin", level=LEVEL)
         moe_sim = margin_of_error(pooled.se, np.where(np.isinf(pooled.df), df, pooled.df), LEVEL)
         moe_obs = margin_of_error(np.sqrt(variance.ravel()), df, LEVEL)
         mean = np.tile(means[f], k)

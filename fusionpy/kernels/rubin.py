@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-__all__ = ["Combining", "Pooled", "margin_of_error", "pool"]
+__all__ = ["Combined", "Combining", "combine", "margin_of_error"]
 
 Array = NDArray[np.float64]
 Combining = Literal["rubin", "fusionacs", "barnard-rubin"]
 
 
-class Pooled(NamedTuple):
-    """Pooled estimates; every field is (k,) float64, NaN where it is not defined.
+class Combined(NamedTuple):
+    """Combined estimates; every field is (k,) float64, NaN where it is not defined.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Pooled(NamedTuple):
     fmi: Array
 
 
-def pool(
+def combine(
     estimates: Array,
     within: Array,
     *,
@@ -45,7 +45,7 @@ def pool(
     complete_df: Array | float = np.inf,
     level: float = 0.90,
     more_between: Array | float = 0.0,
-) -> Pooled:
+) -> Combined:
     r"""Pool M estimates of each of k quantities.
 
     Parameters
@@ -63,7 +63,7 @@ def pool(
 
     Returns
     -------
-    Pooled
+    Combined
 
     Notes
     -----
@@ -83,7 +83,7 @@ def pool(
 
     Examples
     --------
-    >>> pooled = pool(np.array([[10.0], [12.0], [11.0]]), np.array([[1.0], [1.0], [1.0]]), rule="rubin")
+    >>> pooled = combine(np.array([[10.0], [12.0], [11.0]]), np.array([[1.0], [1.0], [1.0]]), rule="rubin")
     >>> pooled.est, pooled.se.round(4), pooled.df
     (array([11.]), array([1.5275]), array([6.125]))
     """
@@ -103,7 +103,7 @@ def pool(
         df = _degrees(rule, M, share, ubar, between, np.where(known, within, 0.0), complete_df)
         fmi = share + (1 - share) * np.where(share > 0, 2 / (df + 3), 0.0)
     se = np.sqrt(total)
-    return Pooled(est, ubar, between, se, df, margin_of_error(se, df, level), fmi)
+    return Combined(est, ubar, between, se, df, margin_of_error(se, df, level), fmi)
 
 
 def _degrees(

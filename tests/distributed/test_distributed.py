@@ -517,6 +517,7 @@ def test_estimates_are_the_same_bit_for_bit(name, kind, client, written, alone, 
     given = static if kind == "pandas" else survey
     if kind == "path":
         static = recipient
+    how = {"seed": 0, **how}
     expected = fusionpy.analyze(x, alone, static=static, quiet=True, **how)
     here = fusionpy.analyze(x, written, static=static, quiet=True, **how)
     there = distributed.analyze(x, written, static=given, client=client, quiet=True, **how)

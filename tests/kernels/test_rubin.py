@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fusionpy.kernels.rubin import margin_of_error, pool
+from fusionpy.kernels.rubin import combine, margin_of_error
 
 RULES = ["rubin", "barnard-rubin", "fusionacs"]
 SEEDS = st.integers(0, 2**32)
@@ -20,14 +20,14 @@ def spaced(mean, variance, M):
 
 
 def pool_one(estimates, within, **how):
-    return pool(np.asarray(estimates, float)[:, None], np.asarray(within, float)[:, None], **how)
+    return combine(np.asarray(estimates, float)[:, None], np.asarray(within, float)[:, None], **how)
 
 
 @given(SEEDS, st.integers(2, 30), st.sampled_from(RULES), st.sampled_from([np.inf, 3.0, 30.0, 1e6]))
 def test_equals_brute_force(seed, M, rule, complete):
     rng = np.random.default_rng(seed)
     q, u = rng.normal(size=(M, 4)), rng.gamma(2, 1, (M, 4)) * rng.choice([0.01, 1, 100])
-    pooled = pool(q, u, rule=rule, complete_df=np.full(4, complete), level=0.95)
+    pooled = combine(q, u, rule=rule, complete_df=np.full(4, complete), level=0.95)
     for j in range(4):
         mine = reference.rubin(q[:, j], u[:, j], complete)
         assert pooled.est[j] == pytest.approx(mine["est"])
@@ -135,18 +135,18 @@ def test_all_variance_between_implicates():
 def test_implicates_without_an_estimate_do_not_count():
     q = np.array([[1.0, 1.0, np.nan], [np.nan, 2.0, np.nan], [3.0, 3.0, np.nan], [4.0, np.nan, 4.0]])
     u = np.where(np.isnan(q), np.nan, 1.0)
-    pooled = pool(q, u)
+    pooled = combine(q, u)
     assert pooled.est[0] == pytest.approx(8 / 3)
     assert pooled.df[0] == pool_one([1.0, 3.0, 4.0], np.ones(3)).df[0]
     assert pooled.df[1] == pool_one([1.0, 2.0, 3.0], np.ones(3)).df[0]
     assert pooled.est[2] == 4
     assert np.isnan(pooled.moe[2])  # one implicate alone
-    as_reference = pool(q, u, rule="rubin")  # whose formulas have all four implicates
+    as_reference = combine(q, u, rule="rubin")  # whose formulas have all four implicates
     between = np.var([1.0, 3.0, 4.0], ddof=1)
     assert as_reference.est[0] == pooled.est[0]
     assert as_reference.se[0] ** 2 == pytest.approx(1 + (1 + 1 / 4) * between)
     assert as_reference.df[0] == pytest.approx(3 * (1 + 1 / (1.25 * between)) ** 2)
-    nothing = pool(np.full((3, 1), np.nan), np.full((3, 1), np.nan))
+    nothing = combine(np.full((3, 1), np.nan), np.full((3, 1), np.nan))
     assert all(np.isnan(field[0]) for field in nothing)
 
 
@@ -161,9 +161,9 @@ def test_more_between_is_added_to_the_variance_between():
 def test_order_and_scale_do_not_matter(seed, M, rule):
     rng = np.random.default_rng(seed)
     q, u = rng.normal(size=(M, 3)), rng.gamma(2, 1, (M, 3))
-    pooled = pool(q, u, rule=rule, complete_df=25.0)
+    pooled = combine(q, u, rule=rule, complete_df=25.0)
     order = rng.permutation(M)
-    other = pool(100 + 3 * q[order], 9 * u[order], rule=rule, complete_df=25.0)
+    other = combine(100 + 3 * q[order], 9 * u[order], rule=rule, complete_df=25.0)
     assert other.est == pytest.approx(100 + 3 * pooled.est)
     for name, factor in (("se", 3), ("moe", 3), ("df", 1), ("fmi", 1)):
         assert getattr(other, name) == pytest.approx(factor * getattr(pooled, name), rel=1e-6)
@@ -174,10 +174,10 @@ def test_barnard_rubin_lies_below_both_that_it_joins(seed, M):
     rng = np.random.default_rng(seed)
     q, u = rng.normal(size=(M, 5)), rng.gamma(2, 1, (M, 5))
     complete = rng.uniform(1, 100, 5)
-    df = pool(q, u, complete_df=complete).df
-    assert (df <= pool(q, u, rule="rubin").df * (1 + 1e-12)).all()
+    df = combine(q, u, complete_df=complete).df
+    assert (df <= combine(q, u, rule="rubin").df * (1 + 1e-12)).all()
     assert (df <= complete).all()
-    assert pool(q, u).df == pytest.approx(pool(q, u, rule="rubin").df)
+    assert combine(q, u).df == pytest.approx(combine(q, u, rule="rubin").df)
 
 
 def test_margin_of_error():

@@ -557,12 +557,12 @@ ARCHIVE: dict[str, Case] = {
     "declared size": lambda b: b.open(patched(zip_of([*b.members.items()]), 24, "<I", 2**31)),
     "wrong size": lambda b: b.open(patched(zip_of([*b.members.items()]), 24, "<I", 10)),
     "many bytes": lambda b: (
-        b.patch.setattr("fusionpy.model.archive.members.MOST_BYTES", 20_000),
-        b.patch.setattr("fusionpy.model.archive.members.BYTES_PER_BYTE", 0),
+        b.patch.setattr("fusionpy.model.archive.files.MOST_BYTES", 20_000),
+        b.patch.setattr("fusionpy.model.archive.files.BYTES_PER_BYTE", 0),
         b.read(),
     ),
     "many members": lambda b: (
-        b.patch.setattr("fusionpy.model.archive.members.MOST_MEMBERS", 5),
+        b.patch.setattr("fusionpy.model.archive.files.MOST_MEMBERS", 5),
         b.open(zip_of([(f"{i}.txt", b"") for i in range(6)])),
     ),
     "member twice": lambda b: b.open(twice_of(b.members)),
@@ -647,8 +647,8 @@ ARCHIVE: dict[str, Case] = {
         "fusionpy~donor.parquet", rent=lambda v: np.where(v > 0, v, np.nan)
     ),
     "donors' table huge": lambda b: (
-        b.patch.setattr("fusionpy.model.archive.members.MOST_CELLS", 100),
-        b.patch.setattr("fusionpy.model.archive.members.CELLS_PER_BYTE", 0),
+        b.patch.setattr("fusionpy.model.archive.files.MOST_CELLS", 100),
+        b.patch.setattr("fusionpy.model.archive.files.CELLS_PER_BYTE", 0),
         b.read(),
     ),
     "donors' classes": lambda b: b.table("fusionpy~donor.parquet", heat=lambda v: v + 5),

@@ -199,7 +199,7 @@ def test_imputed_values_follow_their_predictors_and_vary_as_much_as_observed_one
 
 
 def test_implicates_condition_on_their_own_earlier_imputations():
-    work = incomplete.Work(
+    work = incomplete.Incomplete(
         ("a", "b"), (), np.array([[1.0, np.nan], [np.nan, 5.0], [3.0, np.nan]]), np.ones(3), 2
     )
     work.filled[0] = np.array([1]), np.array([[10.0], [20.0]])
@@ -405,7 +405,7 @@ def test_large_surveys_train_on_a_stratified_sample(monkeypatch):
     monkeypatch.setattr(imputation, "SAMPLE_LEAST", 100)
     codes = np.repeat([0.0, 1.0], [900, 100])[:, None]
     variable = Variable("v", "nominal", ("a", "b"), "string")
-    work = incomplete.Work(("v",), (variable,), codes, np.ones(1000), 1, (0,), {0: np.arange(1000)})
+    work = incomplete.Incomplete(("v",), (variable,), codes, np.ones(1000), 1, (0,), {0: np.arange(1000)})
     rows = imputation._sample(work, 0, 3, 1)
     assert np.bincount(codes[rows, 0].astype(int)).tolist() == [90, 10]
     assert len(imputation._sample(work, 0, 20, 1)) == 200

@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 import fusionpy
 from fusionpy import datasets
-from fusionpy.kernels.rubin import pool
+from fusionpy.kernels.rubin import combine
 
 pytestmark = pytest.mark.r
 HERE = Path(__file__).parent
@@ -199,12 +199,12 @@ def test_pooling(tmp_path):
     given.write_text(json.dumps(cases()))
     for case, found in zip(cases(), run_r("pooling.R", given, tmp_path), strict=True):
         q, u = (np.array(case[name])[:, None] for name in "qu")
-        rubin = pool(q, u, rule="rubin")
+        rubin = combine(q, u, rule="rubin")
         assert rubin.est[0] == pytest.approx(found["est"], rel=1e-8)
         assert rubin.se[0] ** 2 == pytest.approx(found["variance"], rel=1e-8)
         assert rubin.df[0] == pytest.approx(found["df"], rel=1e-8)
         assert rubin.fmi[0] == pytest.approx(found["fmi"], rel=1e-8)
-        adjusted = pool(q, u, complete_df=float(case["complete"]))
+        adjusted = combine(q, u, complete_df=float(case["complete"]))
         assert adjusted.est[0] == pytest.approx(found["mice_est"], rel=1e-8)
         assert adjusted.se[0] ** 2 == pytest.approx(found["mice_variance"], rel=1e-8)
         assert adjusted.between[0] == pytest.approx(found["mice_between"], rel=1e-8)

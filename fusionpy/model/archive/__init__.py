@@ -1,6 +1,6 @@
 """The `.fsn` model archive: a ZIP of LightGBM text models, Parquet tables and a JSON manifest.
 
-Members that the R package knows (``<step>/<variable>_<kind>.txt``, ``metadata.rds``, ``donor.fst``) stand
+Files that the R package knows (``<step>/<variable>_<kind>.txt``, ``metadata.rds``, ``donor.fst``) stand
 where it expects them; what only fusionpy needs lies at the root, as ``fusionpy~...``, with ``manifest.json``:
 see `fusionpy.model.archive.places`. Archives that R wrote have none of that and are read by
 `fusionpy.model.archive.r_reading`. Nothing in an archive is executed, and every number that is used without
@@ -30,9 +30,9 @@ from fusionpy.engines.lightgbm.boosting import Booster
 from fusionpy.errors import ArchiveError, ArgumentError, shown
 from fusionpy.formats.atomic import check_writable, shown_path, written_aside
 from fusionpy.model import FusionModel, Known, Pools, Step
+from fusionpy.model.archive.files import MOST_SCALED, ArchiveFiles, quoted, suspicious
 from fusionpy.model.archive.manifest import FORMAT, MANIFEST, PoolsEntry, StepEntry, write_manifest
 from fusionpy.model.archive.manifest_reading import damaged, read_manifest
-from fusionpy.model.archive.members import MOST_SCALED, Members, quoted, suspicious
 from fusionpy.model.archive.model_text import without_ranges
 from fusionpy.model.archive.places import FORMAT_VERSION, Places, is_ours
 from fusionpy.model.archive.r_metadata import METADATA
@@ -102,14 +102,14 @@ def put_model(model: FusionModel, path: Path) -> None:
 
 
 def _put(model: FusionModel, archive: zipfile.ZipFile) -> None:
-    """Write all members in the text order of their names, as R's are: its `importance()` lists models so."""
-    members = _contents(model)
-    for name in sorted(members):
-        _add(archive, name, members[name]())
+    """Write all files in the text order of their names, as R's are: its `importance()` lists models so."""
+    files = _contents(model)
+    for name in sorted(files):
+        _add(archive, name, files[name]())
 
 
 def _contents(model: FusionModel) -> dict[str, Callable[[], str | bytes]]:
-    """List the members, each with what makes its content when its turn comes."""
+    """List the files, each with what makes its content when its turn comes."""
     places = Places(len(model.steps))
     why_not = obstacles(model)
     found: dict[str, Callable[[], str | bytes]] = {MANIFEST: partial(write_manifest, model, why_not)}
@@ -200,7 +200,7 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
             problem = suspicious(archive, size)
             if problem:
                 raise ArchiveError("", [problem], "Use archives from people you trust only.")
-            return _read(Members(archive, size))
+            return _read(ArchiveFiles(archive, size))
     except ArchiveError as error:
         raise ArchiveError(headline, error.problems, error.hint or hint) from None
     except FileNotFoundError:
@@ -218,31 +218,31 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
         raise ArchiveError(headline, [f"It is damaged ({type(error).__name__})."], hint) from None
 
 
-def _read(members: Members) -> FusionModel:
-    if METADATA in members.names and not _has_ours(members):
-        return read_r_archive(members)
-    if MANIFEST not in members.names and not _has_ours(members):
+def _read(packed: ArchiveFiles) -> FusionModel:
+    if METADATA in packed.names and not _has_ours(packed):
+        return read_r_archive(packed)
+    if MANIFEST not in packed.names and not _has_ours(packed):
         problem = (
             f"It has neither a {MANIFEST}, as fusionpy writes, nor a {METADATA}, as R's fusionModel does."
         )
         raise ArchiveError("", [problem])
-    manifest = read_manifest(members.read(MANIFEST), len(members.names), members.size)
+    manifest = read_manifest(packed.read(MANIFEST), len(packed.names), packed.size)
     places = Places(len(manifest.steps), manifest.version)
-    donor = members.table(places.table("donor"), [*manifest.donor_columns, "W.."])
+    donor = packed.table(places.table("donor"), [*manifest.donor_columns, "W.."])
     weight = donor.pop("W..").astype(np.float64)
     if len(weight) == 0 or weight.min() < WEIGHTS[0] or weight.max() > WEIGHTS[1]:
         raise damaged("its donors' weights are not all positive")
     donors = np.stack([*donor.values()], axis=1).astype(np.float64) if donor else np.empty((len(weight), 0))
     _check_donors(manifest.schema, manifest.donor_columns, donors)
-    counts = members.table(places.table("counts"), [f"refit{b}" for b in range(manifest.n_refits)])
+    counts = packed.table(places.table("counts"), [f"refit{b}" for b in range(manifest.n_refits)])
     refits = np.stack([*counts.values()]).astype(np.float64) if counts else np.empty((0, len(weight)))
     if refits.shape[1] != len(weight) or (refits < 0).any():
         raise damaged("its refits are not of its donors")
     steps = tuple(
-        _read_step(members, places, number, entry, len(weight)) for number, entry in enumerate(manifest.steps)
+        _read_step(packed, places, number, entry, len(weight)) for number, entry in enumerate(manifest.steps)
     )
     at = places.table("known")
-    known = _read_known(members, at, manifest.schema, len(weight)) if at in members.names else None
+    known = _read_known(packed, at, manifest.schema, len(weight)) if at in packed.names else None
     ranges = manifest.ranges
     if ranges is None:
         ranges = {} if known is None else learn_ranges(manifest.schema, known.x)
@@ -263,17 +263,17 @@ def _read(members: Members) -> FusionModel:
     )
 
 
-def _has_ours(members: Members) -> bool:
+def _has_ours(packed: ArchiveFiles) -> bool:
     """Tell whether anything in an archive is ours; a manifest of somebody else's is passed over, as by R."""
-    if any(map(is_ours, members.names)):
+    if any(map(is_ours, packed.names)):
         return True
-    return MANIFEST in members.names and FORMAT.encode() in members.read(MANIFEST)
+    return MANIFEST in packed.names and FORMAT.encode() in packed.read(MANIFEST)
 
 
-def _read_known(members: Members, place: str, schema: Schema, n_donors: int) -> Known:
+def _read_known(packed: ArchiveFiles, place: str, schema: Schema, n_donors: int) -> Known:
     sizes = {"x": len(schema.x), "y": len(schema.y), "e": sum(max(v.n_classes, 1) for v in schema.y)}
     names = [f"{part}{j}" for part, size in sizes.items() for j in range(size)]
-    table = members.table(place, names, missing=True)
+    table = packed.table(place, names, missing=True)
     values = np.stack([*table.values()], axis=1).astype(np.float64)
     if len(values) != n_donors:
         raise damaged(f"{quoted(place)} is not of its {n_donors:,} donors")
@@ -300,16 +300,16 @@ def _check_donors(schema: Schema, columns: Sequence[str], donors: NDArray[np.flo
             raise damaged(f"donors have values of {quoted(name)} that are none of its levels")
 
 
-def _read_step(members: Members, places: Places, number: int, entry: StepEntry, n_donors: int) -> Step:
+def _read_step(packed: ArchiveFiles, places: Places, number: int, entry: StepEntry, n_donors: int) -> Step:
     def models(place: Callable[[Target], str]) -> dict[str, Booster]:
         return {
-            target.name: members.booster(place(target), target, len(entry.predictors))
+            target.name: packed.booster(place(target), target, len(entry.predictors))
             for target in entry.targets
         }
 
     pools = None
     if entry.pools is not None:
-        pools = _read_pools(members, places, number, entry.pools, n_donors)
+        pools = _read_pools(packed, places, number, entry.pools, n_donors)
         if len(entry.variables) > 1 and pools.sizes.min() < pools.sizes.max():
             raise damaged(f"the donor pools of step {number + 1} are not of one size")
     return Step(
@@ -327,10 +327,10 @@ def _read_step(members: Members, places: Places, number: int, entry: StepEntry, 
     )
 
 
-def _read_pools(members: Members, places: Places, number: int, entry: PoolsEntry, n_donors: int) -> Pools:
-    table = members.table(places.of_step(number, "centres"), [*entry.columns, "N.."])
+def _read_pools(packed: ArchiveFiles, places: Places, number: int, entry: PoolsEntry, n_donors: int) -> Pools:
+    table = packed.table(places.of_step(number, "centres"), [*entry.columns, "N.."])
     sizes = table.pop("N..").astype(np.intp)
-    member = members.table(places.of_step(number, "pools"), ["donor"])["donor"].astype(np.intp)
+    member = packed.table(places.of_step(number, "pools"), ["donor"])["donor"].astype(np.intp)
     start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
     # The kernels index by these without looking: a wrong number here would read foreign memory.
     if not len(sizes) or (sizes < 1).any() or start[-1] != len(member) or not _within(member, n_donors):

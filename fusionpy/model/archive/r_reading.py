@@ -19,8 +19,8 @@ from fusionpy.formats.rds.reader import NotPlain
 from fusionpy.formats.rds.values import NA_INTEGER
 from fusionpy.kernels.scaling import percentiles
 from fusionpy.model import BLOCK_POOL, FusionModel, Pools, Step
+from fusionpy.model.archive.files import MOST_SCALED, ArchiveFiles, quoted
 from fusionpy.model.archive.manifest_reading import damaged
-from fusionpy.model.archive.members import MOST_SCALED, Members, quoted
 from fusionpy.model.archive.model_text import MOST_VALUE
 from fusionpy.model.archive.r_metadata import METADATA, Entry
 from fusionpy.model.archive.r_settings import options, seconds, tunings, versions
@@ -43,12 +43,12 @@ _BY_STEP = ("xpreds", "ycenter", "yscale", "kcenters", "kneighbors")
 _TOLD_BY_STEP = ("cluster_mean_r2", "hyper_results")  # of how the model was made
 
 
-def read_r_archive(members: Members) -> FusionModel:
+def read_r_archive(packed: ArchiveFiles) -> FusionModel:
     """Read a model that R's fusionModel trained.
 
     Parameters
     ----------
-    members : Members
+    packed : ArchiveFiles
         Of an archive with `metadata.rds`.
 
     Returns
@@ -73,7 +73,7 @@ def read_r_archive(members: Members) -> FusionModel:
     works.
     """
     try:
-        root = Entry(read_rds(members.read(METADATA), members.size))
+        root = Entry(read_rds(packed.read(METADATA), packed.size))
     except NotPlain as found:
         raise ArchiveError("", [f"Its {METADATA} cannot be used: {found}."], PLAIN) from None
     except Damaged as damage:
@@ -88,11 +88,11 @@ def read_r_archive(members: Members) -> FusionModel:
     pooled = {
         name for names in variables for name in names if len(names) > 1 or not schema[name].is_categorical
     }
-    donors, weight = _donors(members, schema, pooled)
+    donors, weight = _donors(packed, schema, pooled)
     if (n := _rows(root.get("nobs"))) > len(weight):
         raise damaged(f"{quoted(R_DONORS)} holds {len(weight):,} donors, not {n:,}")
     ptiles = _ptiles(root, pooled)
-    steps = _steps(members, root, schema, variables, ptiles, donors, len(weight))
+    steps = _steps(packed, root, schema, variables, ptiles, donors, len(weight))
     return FusionModel(
         schema=schema,
         steps=steps,
@@ -170,14 +170,14 @@ def _rows(entry: Entry) -> int:
 
 
 def _donors(
-    members: Members, schema: Schema, pooled: Collection[str]
+    packed: ArchiveFiles, schema: Schema, pooled: Collection[str]
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
     """Read donors' values of the fusion variables that are taken from donors, and their weights."""
-    content = members.read(R_DONORS)
+    content = packed.read(R_DONORS)
     try:
         file = open_fst(content)
         wanted = [name for name in file.names if name in pooled or name == "W"]
-        members.count_cells(R_DONORS, file.n_rows, len(wanted))
+        packed.count_cells(R_DONORS, file.n_rows, len(wanted))
         if not file.n_rows or len(set(wanted)) < len(wanted) or "W" not in wanted:
             raise damaged(f"{quoted(R_DONORS)} does not hold donors with weights `W`")
         table = file.read(wanted)
@@ -202,7 +202,7 @@ def _donors(
 
 
 def _steps(
-    members: Members,
+    packed: ArchiveFiles,
     root: Entry,
     schema: Schema,
     variables: Sequence[tuple[str, ...]],
@@ -214,18 +214,16 @@ def _steps(
     n_steps = len(variables)
     entries = {key: root[key].steps(n_steps) for key in _BY_STEP}
     entries |= {key: root.get(key).steps(n_steps, optional=True) for key in _TOLD_BY_STEP}
-    folders = _folders(members, variables)
+    folders = _folders(packed, variables)
     known = [variable.name for variable in schema.x]
     steps = []
     for number, names in enumerate(variables):
         entry = {key: every[number] for key, every in entries.items()}
         folder = folders[number]
         predictors = entry["xpreds"].names_among(known)
-        targets = tuple(
-            target for name in names for target in _targets(members, folder, schema[name], ptiles)
-        )
+        targets = tuple(target for name in names for target in _targets(packed, folder, schema[name], ptiles))
         final = {
-            target.name: members.booster(f"{folder}/{target.name}.txt", target, len(predictors))
+            target.name: packed.booster(f"{folder}/{target.name}.txt", target, len(predictors))
             for target in targets
         }
         solo = len(names) == 1
@@ -254,10 +252,10 @@ def _steps(
     return tuple(steps)
 
 
-def _folders(members: Members, variables: Sequence[tuple[str, ...]]) -> list[str]:
+def _folders(packed: ArchiveFiles, variables: Sequence[tuple[str, ...]]) -> list[str]:
     """Find the folder of each step: the one that has the models of its variables."""
     models: dict[str, set[str]] = {}
-    for name in members.names:
+    for name in packed.names:
         folder, _, file = name.rpartition("/")
         if folder and file:
             models.setdefault(folder, set()).add(file)
@@ -279,7 +277,9 @@ def _folders(members: Members, variables: Sequence[tuple[str, ...]]) -> list[str
     return found
 
 
-def _targets(members: Members, folder: str, variable: Variable, ptiles: NDArray[np.float64]) -> list[Target]:
+def _targets(
+    packed: ArchiveFiles, folder: str, variable: Variable, ptiles: NDArray[np.float64]
+) -> list[Target]:
     name = variable.name
     if variable.is_categorical:
         classes = variable.n_classes
@@ -288,7 +288,7 @@ def _targets(members: Members, folder: str, variable: Variable, ptiles: NDArray[
         return [Target(name, "m", *(("binary", 1) if classes == 2 else ("multiclass", classes)))]
     found = [Target(name, "m", "regression")]
     found += [Target(name, f"q{j}", "quantile", alpha=float(share)) for j, share in enumerate(ptiles, 1)]
-    if f"{folder}/{name}_z.txt" in members.names:
+    if f"{folder}/{name}_z.txt" in packed.names:
         found.insert(0, Target(name, "z", "binary"))
     return found
 

@@ -13,8 +13,8 @@ from fusionpy.engines.lightgbm.boosting import Booster
 from fusionpy.errors import few
 from fusionpy.formats.rds.values import NA_INTEGER, RValue
 from fusionpy.model import Step
+from fusionpy.model.archive.files import quoted
 from fusionpy.model.archive.manifest_reading import damaged
-from fusionpy.model.archive.members import quoted
 from fusionpy.model.archive.r_metadata import Entry
 from fusionpy.model.options import METHODS, Options
 

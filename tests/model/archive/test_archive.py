@@ -24,7 +24,7 @@ from fusionpy.formats.rds.values import r_list
 from fusionpy.formats.rds.writer import write_rds
 from fusionpy.formats.stored import write_stored
 from fusionpy.model import archive as archive_module
-from fusionpy.model.archive import members as members_module
+from fusionpy.model.archive import files as files_module
 from fusionpy.model.archive.manifest import write_manifest
 from fusionpy.model.archive.manifest_reading import read_manifest
 
@@ -261,7 +261,7 @@ def test_a_table_cannot_claim_more_rows_than_memory_holds(members, tmp_path):
     assert len(buffer.getvalue()) < 100_000
     content = {**members, "fusionpy~2~pools.parquet": buffer.getvalue()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(members_module, "MOST_CELLS", 2**12)
+        patch.setattr(files_module, "MOST_CELLS", 2**12)
         with pytest.raises(ArchiveError, match="claims to hold 8,388,608 rows"):
             read_members(content, tmp_path / "given.fsn")
 

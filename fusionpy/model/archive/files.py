@@ -1,4 +1,4 @@
-"""Members of a `.fsn` archive, read with distrust: an archive is data from strangers."""
+"""Files of a `.fsn` archive, read with distrust: an archive is data from strangers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fusionpy.model.archive.manifest_reading import damaged
 from fusionpy.model.archive.model_text import check_model_text
 from fusionpy.model.archive.places import unprefixed
 
-__all__ = ["MOST_SCALED", "Members", "quoted", "suspicious"]
+__all__ = ["MOST_SCALED", "ArchiveFiles", "quoted", "suspicious"]
 
 MOST_MEMBERS = 200_000
 MOST_BYTES = 2**24  # of all members, unpacked, and for each byte of the archive:
@@ -72,8 +72,8 @@ def quoted(name: str) -> str:
     return f"'{name}'" if len(name) <= 80 else f"'{name[:40]}...{name[-37:]}'"
 
 
-class Members:
-    """Members of an archive, read no further than their declared size."""
+class ArchiveFiles:
+    """Files of an archive, read no further than their declared size."""
 
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
         self.archive = archive
