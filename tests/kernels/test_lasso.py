@@ -1,17 +1,14 @@
-"""LASSO paths, Gram matrices and rank correlations."""
+"""LASSO paths, against their optimality, closed forms, scikit-learn and glmnet."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import rankdata, spearmanr
 from sklearn.linear_model import lasso_path as sklearn_path
 
 from fusionpy.engines.glmnet import glmnet_path, has_glmnet
-from fusionpy.kernels import grams
-from fusionpy.kernels.grams import glmnet_gram, weighted_gram
+from fusionpy.kernels.grams import weighted_gram
 from fusionpy.kernels.lasso import lasso_path
-from fusionpy.kernels.ranks import rank_correlations, rank_scores, weighted_ranks
 
 needs_glmnet = pytest.mark.skipif(not has_glmnet(), reason="python-glmnet is not installed")
 
@@ -34,51 +31,6 @@ def standardised(X, w):
     share = w / w.sum()
     centred = X - share @ X
     return centred / np.sqrt(share @ centred**2)
-
-
-@given(st.integers(0, 2**32), st.integers(1, 60))
-def test_gram_equals_brute_force(seed, n):
-    rng = np.random.default_rng(seed)
-    matrix, weight = rng.normal(size=(n + 1, 4)) * 10.0 ** rng.integers(-3, 4, 4), rng.random(n + 1) + 0.01
-    rows = np.sort(rng.choice(n + 1, rng.integers(2, n + 2), replace=False))
-    gram = weighted_gram(matrix, weight, rows)
-    assert gram.n == len(rows)
-    assert gram.mean == pytest.approx(np.average(matrix[rows], axis=0, weights=weight[rows]), rel=1e-9)
-    covariance = np.cov(matrix[rows].T, aweights=weight[rows], ddof=0)
-    assert gram.sd == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-9)
-    assert gram.correlation == pytest.approx(covariance / gram.sd / gram.sd[:, None], abs=1e-9)
-
-
-@given(st.integers(0, 2**32), st.integers(1, 30))
-def test_the_gram_by_fours_is_the_same_but_for_its_last_bits(seed, n):
-    rng = np.random.default_rng(seed)
-    matrix, weight = rng.normal(size=(n + 1, 4)) * 10.0 ** rng.integers(-3, 4, 4), rng.random(n + 1) + 0.01
-    matrix[:, 3] = 7.1
-    rows = np.sort(rng.choice(n + 1, rng.integers(2, n + 2), replace=False))
-    for mine, theirs in zip(
-        glmnet_gram(matrix, weight, rows), weighted_gram(matrix, weight, rows), strict=True
-    ):
-        assert mine == pytest.approx(theirs, rel=1e-9, abs=1e-12)
-    assert np.isfinite(glmnet_gram(matrix[:1], weight[:1]).correlation).all()
-
-
-def test_gram_over_several_blocks_of_rows(monkeypatch):
-    X, _, w = survey(1)
-    whole = weighted_gram(X, w)
-    monkeypatch.setattr(grams, "ROWS", 64)
-    for mine, theirs in zip(weighted_gram(X, w), whole, strict=True):
-        assert mine == pytest.approx(theirs, rel=1e-12, abs=1e-12)
-
-
-def test_a_large_mean_costs_no_digits_and_a_constant_has_no_correlation():
-    rng = np.random.default_rng(2)
-    small = rng.normal(size=(500, 2))
-    matrix = np.column_stack([small[:, 0] + 1e9, small[:, 1], np.full(500, 0.1), np.zeros(500)])
-    gram = weighted_gram(matrix, np.ones(500))
-    assert gram.correlation[0, 1] == pytest.approx(np.corrcoef(small.T)[0, 1], abs=1e-7)
-    assert gram.sd[2:].tolist() == [0, 0]
-    assert not gram.correlation[2:].any()
-    assert not gram.correlation[:, 2:].any()
 
 
 @pytest.mark.compiled
@@ -200,34 +152,3 @@ def test_glmnet_does_not_stop_on_constants():
     assert all((a == b).all() for a, b in zip(before, (X, y, w), strict=True))
     assert glmnet_path(X, np.ones(len(y)), w).deviance.tolist() == [0.0]
     assert glmnet_path(np.ones((len(y), 2)), y, w).coefficient.tolist() == [[0.0, 0.0]]
-
-
-@given(st.lists(st.integers(-5, 5), min_size=1, max_size=40))
-def test_unweighted_ranks_are_scipys(values):
-    distinct, code = np.unique(values, return_inverse=True)
-    found = weighted_ranks(code.reshape(-1), len(distinct), np.ones(len(values)))
-    assert found + 0.5 == pytest.approx(rankdata(values))
-
-
-@given(st.integers(0, 2**32))
-def test_rank_correlations_equal_those_of_repeated_rows(seed):
-    rng = np.random.default_rng(seed)
-    n = 40
-    x, y = rng.integers(0, 6, n).astype(float), rng.normal(size=(n, 2)).round(1)
-    times = rng.integers(0, 4, n)
-    times[:2], x[:2], y[0], y[1] = 1, [0, 9], -9, 9  # none is constant
-    subsets = [np.arange(n), np.concatenate([[0, 1], np.flatnonzero(rng.random(n - 2) < 0.5) + 2])]
-    w = times.astype(float)
-    scores = [np.stack([rank_scores(y[rows, k], w[rows]) for k in range(2)], axis=1) for rows in subsets]
-    found = rank_correlations(x, w, subsets, scores)
-    for rows, mine in zip(subsets, found, strict=True):
-        each = np.repeat(rows, times[rows])
-        theirs = [spearmanr(x[each], y[each, k]).statistic for k in range(2)]
-        assert mine == pytest.approx(theirs, abs=1e-9)
-
-
-def test_rank_correlations_of_constants_are_zero():
-    w, rows = np.array([0.1, 0.7, 0.2]), [np.arange(3)]
-    score = np.stack([rank_scores(np.arange(3.0), w), rank_scores(np.full(3, 0.3), w)], axis=1)
-    assert rank_correlations(np.full(3, 0.7), w, rows, [score])[0].tolist() == [0.0, 0.0]
-    assert rank_correlations(np.arange(3.0), w, rows, [score])[0] == pytest.approx([1.0, 0.0], abs=1e-12)

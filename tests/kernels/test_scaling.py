@@ -1,17 +1,12 @@
-"""Scaling, integerized weights, zero inflation, rank scores."""
-
-import json
+"""Expectations on a common scale."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
-from fusionpy.kernels.inflation import is_inflated
-from fusionpy.kernels.integer_weights import integerize_weights
 from fusionpy.kernels.scaling import (
     columns_scale,
     percentiles,
@@ -23,12 +18,6 @@ from fusionpy.kernels.scaling import (
 )
 
 NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)
-WEIGHTS = arrays(np.float64, st.integers(2, 60), elements=st.floats(0.01, 1e5))
-
-
-@pytest.fixture(scope="module")
-def recs(shared):
-    return pd.read_csv(shared / "data/recs2015.csv.gz", keep_default_na=False, na_values=[""])
 
 
 def test_percentiles():
@@ -59,50 +48,6 @@ def test_scale_of_a_constant_column():
     centre, scale = columns_scale(np.full((5, 1), 7.0))
     assert (centre[0], scale[0]) == (7, 1)
     assert scale_columns(np.array([[7.0]]), centre, scale)[0, 0] == pytest.approx(0.5)
-
-
-def test_integerized_weights_of_the_reference(shared, recs):
-    golden = json.loads((shared / "reference/pieces.json").read_text())
-    mine = integerize_weights(recs["weight"].to_numpy(float))
-    assert mine[:200].tolist() == golden["integerize_weight_head"]
-    assert mine.sum() == golden["integerize_sum"]
-
-
-@given(WEIGHTS)
-def test_integerized_weights(weight):
-    z = integerize_weights(weight)
-    assert (z >= 1).all()
-    if np.ptp(weight) > 1e-6 * weight.max():
-        assert np.corrcoef(weight, z)[0, 1] >= 0.999
-    order = np.argsort(weight, kind="stable")
-    assert (np.diff(z[order]) >= 0).all()
-    with_zeros = np.concatenate([weight, [0.0]])
-    assert integerize_weights(with_zeros).tolist() == [*z.tolist(), 0]
-
-
-def test_equal_weights_become_one():
-    assert integerize_weights(np.full(4, 3.3)).tolist() == [1, 1, 1, 1]
-
-
-def test_inflation_flags_of_the_reference(shared, recs):
-    golden = json.loads((shared / "reference/pieces.json").read_text())["inflated"]
-    numeric = [name for name in golden if recs[name].dtype.kind in "if"]
-    assert len(numeric) >= 12
-    mine = {name: is_inflated(recs[name].to_numpy(float)) for name in numeric}
-    assert mine == {name: golden[name] for name in numeric}
-
-
-@pytest.mark.parametrize(
-    ("values", "flag"),
-    [
-        (np.r_[np.zeros(1), np.linspace(5, 9, 150)], False),  # fewer than 1 % zeros
-        (np.zeros(20), False),
-        (np.linspace(-1, 1, 201), False),  # zero is one value among others
-        (np.r_[np.zeros(90), 1.0, 2.0, 3.0, *np.full(7, 4.0)], True),  # quartiles both 0
-    ],
-)
-def test_inflation_edges(values, flag):
-    assert is_inflated(values) is flag
 
 
 def test_quantiles_are_sorted_within_each_variable():
