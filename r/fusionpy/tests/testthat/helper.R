@@ -35,7 +35,7 @@ model <- function() {
 echo <- function(data, needed = NULL, most = NULL) {
   reticulate::py_run_string("
 from fusionpy.bridge import calls
-calls.CALLS['echo'] = lambda arguments, frames, model: calls.Answer(frames={'frame': frames['data']})
+calls.CALLS['echo'] = lambda arguments, frames, model: calls.Reply(frames={'frame': frames['data']})
 calls.CALLS['fail'] = lambda arguments, frames, model: 1 / 0
 ")
   ask("echo", list(), list(data = send(data, needed)))$frame

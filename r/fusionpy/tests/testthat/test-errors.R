@@ -88,11 +88,16 @@ test_that("an interrupt stops the work, and R goes on", {
   skip_on_os("windows")
   file <- tempfile(fileext = ".fsn")
   data <- data.table::rbindlist(rep(list(load_donor()), 3))
-  system(sprintf("(sleep 2; kill -INT %d) &", Sys.getpid()))
-  ended <- quietly(tryCatch({
+  sent <- FALSE
+  interrupt <- function(message) { # once Python is at work and has told the seed
+    if (!sent) tools::pskill(Sys.getpid(), tools::SIGINT)
+    sent <<- TRUE
+    invokeRestart("muffleMessage")
+  }
+  ended <- tryCatch(withCallingHandlers({
     train(data, c("electricity", "savings", "gas_bill", "food_share"), X, fsn = file, refits = 20)
     "done"
-  }, interrupt = function(condition) "interrupted"))
+  }, message = interrupt), interrupt = function(condition) "interrupted")
   expect_identical(ended, "interrupted")
   expect_false(file.exists(file))
   expect_identical(nrow(quietly(fuse(recipients(), model()))), 100L)
