@@ -9,7 +9,7 @@ ARGS ?=
 
 PIP_INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint .ci/constraints.txt
 
-.PHONY: help demo test coverage check r-check docs release bench clean python
+.PHONY: help demo test coverage check r-check docs release bench mutate clean python
 
 help:
 	@echo "make demo    install fusionpy in $(VENV) and watch it fuse two small surveys"
@@ -20,6 +20,7 @@ help:
 	@echo "make docs    run all documents and build the site in site/ (ARGS=\"--only tutorial\": one of them)"
 	@echo "make release build and try sdist, wheel and R packages, in dist/ (ARGS=--rehearse: of an unreleased version)"
 	@echo "make bench   measure speed and memory, two hours (SMALL=1: a smoke run; OUT=folder; ONLY=train,fuse)"
+	@echo "make mutate  break the code on purpose, and see whether the tests notice (ARGS=\"--only rubin --minutes 5\")"
 	@echo "make clean   remove $(VENV) and whatever else these commands leave"
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python, VENV=folder another place to install in."
@@ -58,6 +59,11 @@ release: $(VENV)/.installed-dev
 # Results take the place of those in validation/benchmarks unless OUT is another folder; those of SMALL never do.
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python validation/benchmarks/suite.py $(if $(SMALL),--small) $(if $(OUT),--out "$(OUT)") $(if $(ONLY),--only $(ONLY))
+
+# What Cosmic Ray needs is not pinned: nothing else uses it. It takes half an hour, and goes on where it was ended.
+mutate: $(VENV)/.installed-dev
+	@$(PIP_INSTALL) --editable '.[mutation]'
+	$(VENV)/bin/python validation/mutation/run.py $(ARGS)
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi

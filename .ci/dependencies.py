@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "dependencies.md"
 REQUIRED = ""  # stands among the extras for what is always installed
 EXTRAS = ("polars", "dask", "glmnet", "r")  # of users; the others are tools of whoever works on fusionpy
-TOOLS = ("test", "dev", "docs", "release")
+TOOLS = ("test", "dev", "docs", "mutation", "release")
 COPYLEFT = ("glmnet", "r")  # extras that may be under it, as the page says
 PURPOSES = {
     "jinja2": "the page of `report()`",

@@ -1,0 +1,87 @@
+"""Draws of every kind of step, and of records that rules bind, equal those of the plainest loop."""
+
+import numpy as np
+import pytest
+import slow_fuse
+
+import fusionpy
+from fusionpy import datasets
+from fusionpy.drawing.steps import expected_columns, simulate
+from fusionpy.drawing.urns import draw_weights, prepare
+from fusionpy.frames.tables import as_table
+
+X = ["region", "age", "rooms", "hh_size", "income", "tenure"]
+SHARES = ["food_share", "housing_share", "other_share"]
+Y = ["heating_fuel", "electricity", "gas_cap", "gas_bill", SHARES, "solar", "vehicles", "energy"]
+RULES = {
+    "identities": ["energy = electricity + gas_bill"],
+    "bounds": [
+        "gas_bill <= gas_cap",
+        "gas_bill = 0 unless heating_fuel in piped_gas",
+        "gas_cap <= 20000",
+        "vehicles <= hh_size",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    donor = datasets.load_donor().head(500)
+    donor = donor.assign(
+        energy=donor.electricity + donor.gas_bill,
+        gas_cap=donor.gas_bill * 1.5 + 5,
+        vehicles=np.minimum(donor.vehicles, donor.hh_size),
+    )
+    how = {"refits": 2, "nclusters": 40, "krange": (5, 30), "hyper": {"num_iterations": 4}, "nquantiles": 2}
+    return fusionpy.train(donor, Y, X, weight="weight", seed=5, quiet=True, **how, **RULES)
+
+
+@pytest.fixture(scope="module")
+def x(model):
+    recipient = datasets.load_recipient().head(200).copy()
+    recipient.loc[recipient.index[::5], ["age", "hh_size"]] = None  # of the latter the bound, too
+    recipient.loc[recipient.index[3::11], "tenure"] = None
+    return model.schema.encode(as_table(recipient), X)
+
+
+def simulated(model, x, implicate, n_rows=None, expected=None):
+    prepared = prepare(model, implicates=[implicate], kblock=8, n_rows=n_rows)
+    how = {"seed": 11, "implicate": implicate, "first": 70, "kblock": 8, "expected": expected}
+    return simulate(model, x, weight=draw_weights(model, 11, implicate), prepared=prepared, **how)
+
+
+@pytest.mark.parametrize("implicate", [0, 1, 2])
+@pytest.mark.parametrize("n_rows", [None, 10**9], ids=["by LightGBM", "compiled"])
+def test_draws_equal_the_plainest_loop(implicate, n_rows, model, x):
+    found = simulated(model, x, implicate, n_rows)
+    expected = slow_fuse.fuse(model, x, seed=11, implicate=implicate, offset=70, kblock=8)
+    for j, variable in enumerate(model.schema.y):
+        assert np.array_equal(found[:, j], expected[variable.name]), variable.name
+    drawn = dict(zip([variable.name for variable in model.schema.y], found.T, strict=True))
+    size = x[:, X.index("hh_size")]
+    assert (drawn["vehicles"] <= np.where(np.isnan(size), np.inf, size)).all()
+    assert (drawn["vehicles"][np.isnan(size)] > 0).any()
+
+
+def test_expecting_changes_no_draw_and_is_about_their_average(model, x):
+    n_columns = sum(max(variable.n_classes, 1) for variable in model.schema.y)
+    expected = np.empty((len(x), n_columns))
+    drawn = simulated(model, x, 0, expected=expected)
+    assert np.array_equal(drawn, simulated(model, x, 0))
+    columns = expected_columns(model)
+    for j, variable in enumerate(model.schema.y):
+        values, mine = drawn[:, j], expected[:, columns[variable.name]]
+        if variable.n_classes:
+            assert mine.sum(axis=1) == pytest.approx(np.ones(len(x)))
+            share = np.bincount(values.astype(int), minlength=variable.n_classes) / len(x)
+            assert mine.mean(axis=0) == pytest.approx(share, abs=0.1)
+        elif variable.name not in ("gas_bill", "vehicles", "energy", "gas_cap"):  # which bounds move
+            error = values.std() / len(x) ** 0.5
+            assert mine.mean() == pytest.approx(values.mean(), abs=4 * error), variable.name
+    fuel = [variable.name for variable in model.schema.y].index("heating_fuel")
+    is_gas = drawn[:, fuel] == model.schema["heating_fuel"].levels.index("piped_gas")
+    bill = expected[:, columns["gas_bill"][0]]
+    assert (bill[~is_gas] == 0).all()
+    assert (bill[is_gas] > 0).any()
+    sums = expected[:, columns["electricity"][0]] + bill
+    assert np.array_equal(expected[:, columns["energy"][0]], sums)
