@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, Problems, SchemaError, grouped, meant, settle_seed
 from fusionpy.evaluation import Scorecard, score
 from fusionpy.frames.tables import Table, Unreadable, as_table, is_text, to_floats
 from fusionpy.fusion import fuse
 from fusionpy.kernels.strata import assign_folds, strata_of
+from fusionpy.model import FusionModel
 from fusionpy.model.columns import NO_COLUMN
 from fusionpy.model.schema import RECODE, UNFIT, positive_weights, weight_column
 from fusionpy.progress import announce, track
@@ -98,12 +101,7 @@ def cross_score(
     )
     for name, value, low in (("nfolds", nfolds, 2), ("M", M, 1), ("cores", cores, 1)):
         problems.whole(name, value, low)
-    known = [name for name in inspect.signature(train).parameters if name not in OWN]
-    for name in train_arguments:
-        if name == "fsn":
-            problems.add("`fsn` cannot be given: the folds' models are not kept.")
-        elif name not in known:
-            problems.add(f"`{name}` is no argument of `train()`{meant(name, known)}.")
+    _check_training(train_arguments, problems)
     seed_given = seed is not None
     seed = settle_seed(seed, problems)
     plans, predictors = plan_steps(y, x, problems)
@@ -121,26 +119,9 @@ def cross_score(
     rng = np.random.default_rng(seed)
     fold = _folds(survey.column(outcomes[0]).combine_chunks(), n_folds, rng)
     seeds = rng.integers(0, 2**31, (n_folds, 2)).tolist()
-    pieces, places = [], []
-    with track("cross_score", n_folds, quiet) as tick:
-        for f, (train_seed, fuse_seed) in enumerate(seeds):
-            held = np.flatnonzero(fold == f)
-            model = train(
-                survey.take(np.flatnonzero(fold != f)),
-                y,
-                x,
-                weight=weight,
-                cores=cores,
-                seed=train_seed,
-                quiet=True,
-                **train_arguments,
-            )
-            fused = fuse(survey.take(held), model, M=int(M), cores=cores, seed=fuse_seed, quiet=True)
-            pieces.append(fused)
-            places.append((np.arange(int(M))[:, None] * survey.num_rows + held).ravel())
-            tick()
-    implicates = pa.concat_tables(piece.replace_schema_metadata() for piece in pieces)
-    implicates = implicates.unify_dictionaries().take(np.argsort(np.concatenate(places)))
+    fit = partial(train, y=y, x=x, weight=weight, cores=cores, quiet=True, **train_arguments)
+    draw = partial(fuse, M=int(M), cores=cores, quiet=True)
+    implicates = _fuse_held_out(survey, fold, seeds, fit, draw, quiet)
     return score(
         survey,
         implicates,
@@ -152,6 +133,39 @@ def cross_score(
         seed=seed,
         quiet=quiet,
     )
+
+
+def _check_training(given: Mapping[str, Any], problems: Problems) -> None:
+    """Note arguments that training does not have, or that are not for the models of the folds."""
+    known = [name for name in inspect.signature(train).parameters if name not in OWN]
+    for name in given:
+        if name == "fsn":
+            problems.add("`fsn` cannot be given: the folds' models are not kept.")
+        elif name not in known:
+            problems.add(f"`{name}` is no argument of `train()`{meant(name, known)}.")
+
+
+def _fuse_held_out(
+    survey: pa.Table,
+    fold: NDArray[np.intp],
+    seeds: Sequence[tuple[int, int]],
+    fit: Callable[..., FusionModel],
+    draw: Callable[..., pa.Table],
+    quiet: bool,
+) -> pa.Table:
+    """Fuse each part of a survey by a model of the others, and put the implicates in the survey's order."""
+    pieces, places = [], []
+    with track("cross_score", len(seeds), quiet) as tick:
+        for number, (train_seed, fuse_seed) in enumerate(seeds):
+            held = np.flatnonzero(fold == number)
+            model = fit(survey.take(np.flatnonzero(fold != number)), seed=train_seed)
+            fused = draw(survey.take(held), model, seed=fuse_seed)
+            first = survey.num_rows * np.arange(len(fused) // len(held))  # row of each implicate
+            pieces.append(fused)
+            places.append((first[:, None] + held).ravel())
+            tick()
+    implicates = pa.concat_tables(piece.replace_schema_metadata() for piece in pieces)
+    return implicates.unify_dictionaries().take(np.argsort(np.concatenate(places)))
 
 
 def _survey(table: Table, names: Sequence[str], weight: str | None, replicates: Sequence[str]) -> pa.Table:
@@ -178,7 +192,7 @@ def _survey(table: Table, names: Sequence[str], weight: str | None, replicates: 
     return pa.table(columns)
 
 
-def _folds(first: pa.Array, n_folds: int, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.intp]]:
+def _folds(first: pa.Array, n_folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Deal the records to folds, balanced on one variable."""
     categorical = pa.types.is_dictionary(first.type) or pa.types.is_boolean(first.type)
     codes = first.indices if pa.types.is_dictionary(first.type) else first

@@ -196,6 +196,67 @@ def _large(codes: Codes, min_size: int) -> Codes:
     return np.where(size[codes + 1] >= min_size, codes, -1)
 
 
+class _Joint:
+    """All variables of some records together, true ones and drawn ones."""
+
+    def __init__(
+        self, xs: Sequence[ScoredVariable], ys: Sequence[ScoredVariable], part: ScoredRecords, how: How
+    ) -> None:
+        self.ys, self.part, self.how = ys, part, how
+        rows, n = part.rows, len(part.rows)
+        self.place = [np.sort(field.truth[rows]) for field in ys]
+        self.is_class = np.array([field.is_class for field in ys])
+        scaled = [_scaled(f, s, f.truth[rows]) for f, s in zip(ys, self.place, strict=True)]
+        self.true = np.stack(scaled, axis=1)
+        self.x = [model_columns(field, field.truth[rows]) for field in xs]
+        self.joined = np.hstack([*self.x, *(model_columns(field, field.truth[rows]) for field in ys)])
+        self.correlations = pairwise_rank_correlations(self.joined)
+        self.fold = _folds(n, how.seed) if how.classifier and n >= N_FOLDS else None
+
+    def first_draws(self, way: str) -> Array:
+        """Model matrix of the predictors and the first implicate."""
+        draws = (self.part.draws(field, way)[:, 0].astype(np.float64) for field in self.ys)
+        return np.hstack([*self.x, *(model_columns(f, v) for f, v in zip(self.ys, draws, strict=True))])
+
+    def energy(self, way: str) -> float:
+        """Fair energy score; undefined for a single draw."""
+        part, w = self.part, self.part.weight
+        total, M = 0.0, self.ys[0].drawn.shape[1] if way == FUSED else self.how.draws
+        if M < 2:
+            return np.nan
+        step = max(1, CELLS_AT_ONCE // (M * len(self.ys)))
+        for first in range(0, len(w), step):
+            last = first + step
+            if way == FUSED:
+                each = [
+                    _scaled(f, s, part.draws(f, way, first, last))
+                    for f, s in zip(self.ys, self.place, strict=True)
+                ]
+                drawn = np.stack(each, axis=2)
+            else:
+                drawn = self.true[part.donors[way][first:last]]
+            total += float(w[first:last] @ fair_energy(drawn, self.true[first:last], self.is_class))
+        return total
+
+    def corr_err(self, drawn: Array) -> float:
+        """Mean absolute difference of rank correlations."""
+        apart = np.abs(self.correlations - pairwise_rank_correlations(drawn))
+        apart = apart[np.triu_indices(len(self.correlations), 1)]
+        return float(np.nanmean(apart)) if np.isfinite(apart).any() else np.nan
+
+    def auc(self, drawn: Array, index: Codes | slice = slice(None)) -> float:
+        """Area under the curve of a classifier that tells drawn records (of `index`) from true ones."""
+        if self.fold is None:
+            return np.nan
+        w, n = self.part.weight, len(self.part.rows)
+        label = np.repeat([True, False], n)
+        weight = np.concatenate([w, w[index]]) * n
+        both = np.concatenate([self.fold, self.fold[index]])
+        rows = np.vstack([self.joined, drawn])
+        value = held_out_probability(rows, label, weight, both, seed=self.how.seed, cores=self.how.cores)
+        return weighted_auc(label, value, weight)
+
+
 def score_all(
     xs: Sequence[ScoredVariable],
     ys: Sequence[ScoredVariable],
@@ -205,65 +266,22 @@ def score_all(
     tick: Callable[..., None],
 ) -> None:
     """Score all variables together, all ways."""
-    n, w = len(part.rows), part.weight
-    place = [np.sort(field.truth[part.rows]) for field in ys]
-    is_class = np.array([field.is_class for field in ys])
-    true = np.stack([_scaled(f, s, f.truth[part.rows]) for f, s in zip(ys, place, strict=True)], axis=1)
-
-    def energy(way: str) -> float:
-        total, M = 0.0, ys[0].drawn.shape[1] if way == FUSED else how.draws
-        if M < 2:
-            return np.nan
-        step = max(1, CELLS_AT_ONCE // (M * len(ys)))
-        for first in range(0, n, step):
-            last = first + step
-            if way == FUSED:
-                each = [
-                    _scaled(f, s, part.draws(f, way, first, last)) for f, s in zip(ys, place, strict=True)
-                ]
-                drawn = np.stack(each, axis=2)
-            else:
-                drawn = true[part.donors[way][first:last]]
-            total += float(w[first:last] @ fair_energy(drawn, true[first:last], is_class))
-        return total
-
-    matrix_x = [model_columns(field, field.truth[part.rows]) for field in xs]
-    joined = np.hstack([*matrix_x, *(model_columns(field, field.truth[part.rows]) for field in ys)])
-    correlations = pairwise_rank_correlations(joined)
-    fold = _folds(n, how.seed) if how.classifier and n >= N_FOLDS else None
-
-    def corr_err(drawn: Array) -> float:
-        apart = np.abs(correlations - pairwise_rank_correlations(drawn))
-        apart = apart[np.triu_indices(len(correlations), 1)]
-        return float(np.nanmean(apart)) if np.isfinite(apart).any() else np.nan
-
-    def auc(drawn: Array, index: Codes | slice = slice(None)) -> float:
-        if fold is None:
-            return np.nan
-        label = np.repeat([True, False], n)
-        weight = np.concatenate([w, w[index]]) * n
-        both = np.concatenate([fold, fold[index]])
-        value = held_out_probability(
-            np.vstack([joined, drawn]), label, weight, both, seed=how.seed, cores=how.cores
-        )
-        return weighted_auc(label, value, weight)
-
-    base = energy(UNCONDITIONAL)
+    n, joint = len(part.rows), _Joint(xs, ys, part, how)
+    base = joint.energy(UNCONDITIONAL)
     for way in part.ways(how.baselines):
-        first_draws = (part.draws(field, way)[:, 0].astype(np.float64) for field in ys)
-        drawn = np.hstack([*matrix_x, *(model_columns(f, v) for f, v in zip(ys, first_draws, strict=True))])
-        value = base if way == UNCONDITIONAL else energy(way)
+        drawn = joint.first_draws(way)
+        value = base if way == UNCONDITIONAL else joint.energy(way)
         found[way, None, "energy"] = (value / base if base > 0 else np.nan, n)
-        found[way, None, "corr_err"] = (corr_err(drawn), n)
+        found[way, None, "corr_err"] = (joint.corr_err(drawn), n)
         if how.classifier:
-            found[way, None, "auc"] = (auc(drawn), n)
+            found[way, None, "auc"] = (joint.auc(drawn), n)
         tick(doing=way)
     if len(part.resamples):
-        apart = [corr_err(joined[index]) for index in part.resamples]
+        apart = [joint.corr_err(joint.joined[index]) for index in part.resamples]
         found[FLOOR, None, "corr_err"] = (_typical("corr_err", apart), n)
         if how.classifier:
             index = part.resamples[0]
-            found[FLOOR, None, "auc"] = (_typical("auc", [auc(joined[index], index)]), n)
+            found[FLOOR, None, "auc"] = (_typical("auc", [joint.auc(joint.joined[index], index)]), n)
         tick(doing=FLOOR)
 
 
