@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.evaluation.comparisons import METRICS, compare, metrics_of, smooth_metrics
-from fusionpy.evaluation.observed import ComparedVariable
+from fusionpy.evaluation.observed import ObservedVariable
 from fusionpy.frames.tables import to_floats
 
 __all__ = ["compared", "smoothed"]
@@ -63,13 +63,13 @@ def _r_logicals(table: pa.Table, observed: pa.Table) -> pa.Table:
     return table.set_column(place, "level", named)
 
 
-def _agreement(fields: Sequence[ComparedVariable], w: NDArray[np.float64]) -> list[float]:
+def _agreement(fields: Sequence[ObservedVariable], w: NDArray[np.float64]) -> list[float]:
     """Correlate observed with fused values, of every variable, and of every level of what has levels."""
     found = []
     for each in fields:
         known = (w > 0) & ~np.isnan(each.observed)
         for level in range(max(1, len(each.levels))):
-            pair = [each.observed, each.simulated]
+            pair = [each.observed, each.drawn.T]
             if each.levels:
                 pair = [(values == level).astype(np.float64) for values in pair]
             observed, fused = (values[..., known] for values in pair)

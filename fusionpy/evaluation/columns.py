@@ -14,7 +14,18 @@ from fusionpy.frames.tables import Table, Unreadable, is_text, to_floats
 from fusionpy.model.schema import positive_weights, weight_column
 from fusionpy.model.variables import describe, is_number
 
-__all__ = ["MOST_LEVELS", "Array", "Codes", "codes_of", "column_of", "held_values", "levels_of", "weights_of"]
+__all__ = [
+    "MOST_LEVELS",
+    "USABLE",
+    "Array",
+    "Codes",
+    "codes_of",
+    "column_of",
+    "held_values",
+    "levels_of",
+    "read_column",
+    "weights_of",
+]
 
 Array = NDArray[np.float64]
 
@@ -22,25 +33,46 @@ Codes = NDArray[np.intp]
 
 MOST_LEVELS = 1000
 
-USABLE = "only numbers, categories, text and booleans can be used"
+USABLE = "only numbers, categories, text and booleans can be {}"
 
 
-def weights_of(table: Table, name: str) -> Array | str:
-    """Read the weights, or say what is wrong with them."""
-    return positive_weights(weight_column(table, name, "records", "`observed`"), name)
+def weights_of(table: Table, name: str | None, home: str) -> Array | str:
+    """Read the weights, 1 without a column of them, or say what is wrong with them.
+
+    Parameters
+    ----------
+    table : Table
+    name : str or None
+    home : str
+        The argument that `table` came in.
+
+    Returns
+    -------
+    (n,) float64, or str
+    """
+    if name is None:
+        return np.ones(table.n_rows)
+    return positive_weights(weight_column(table, name, "records", home), name)
+
+
+def read_column(table: Table, name: str, home: str, use: str) -> pa.Array | str:
+    """Read a column, whatever its type, or say why it cannot be had, and what can be used."""
+    if name not in table.names:
+        return f"not in {home}" + meant(name, table.names)
+    try:
+        return table.plain_column(name)
+    except Unreadable as error:
+        return f"{error}; {USABLE.format(use)}"
 
 
 def column_of(table: Table, name: str) -> pa.Array | str:
-    """Read a column, or say why it cannot be had."""
-    if name not in table.names:
-        return "not in `observed`" + meant(name, table.names)
-    try:
-        column = table.plain_column(name)
-    except Unreadable as error:
-        return f"{error}; {USABLE}"
+    """Read an observed column of numbers or levels, or say why there is none."""
+    column = read_column(table, name, "`observed`", "used")
+    if isinstance(column, str):
+        return column
     known = pa.types.is_boolean(column.type) or is_number(column.type) or is_text(column.type)
     if not known and not pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type):
-        return f"{describe(column)}; {USABLE}"
+        return f"{describe(column)}; {USABLE.format('used')}"
     return column if column.null_count < len(column) else "no values at all"
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, Problems, SchemaError, counted, shown
-from fusionpy.evaluation.observed import ComparedVariable, read_both
+from fusionpy.evaluation.observed import ObservedVariable, read_compared
 from fusionpy.evaluation.subsets import Grouping, groupings_of
 from fusionpy.evaluation.violations import take_rules
 from fusionpy.formats.implicates import Implicates, open_implicates
@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
     ----------
     found : pyarrow.Table
         As `Validation.table`.
-    fields : list of ComparedVariable
+    fields : list of ObservedVariable
         The variables that are compared.
     w : (n,) float64
         Weights of the records.
@@ -57,7 +57,7 @@ class Comparison(NamedTuple):
     """
 
     found: pa.Table
-    fields: list[ComparedVariable]
+    fields: list[ObservedVariable]
     w: Array
     table: Table
     simulated: Implicates
@@ -91,7 +91,7 @@ def compare(
     demanded = take_rules(rules, problems)
     problems.stop()
     table, simulated = as_table(observed, "observed"), open_implicates(implicates)
-    w, subsets, fields, notes = read_both(table, simulated, subset_names, wanted, weight)
+    w, subsets, fields, notes = read_compared(table, simulated, subset_names, wanted, weight)
     groupings = list(groupings_of(subsets, w, int(min_size)))
     if not any(len(grouping.sizes) for grouping in groupings):
         problem = f"No subset has {min_size} records: the sample has {counted(int((w > 0).sum()), 'record')}."
@@ -117,7 +117,7 @@ def names_compared(value: Any, argument: str, problems: Problems) -> list[str]:
 
 
 def _compare_all(
-    fields: Sequence[ComparedVariable],
+    fields: Sequence[ObservedVariable],
     groupings: Sequence[Grouping],
     w: Array,
     M: int,
@@ -137,7 +137,7 @@ def _compare_all(
         tiled = np.where(cell < 0, -1, cell + shifts).ravel()
         field = fields[f]
         n, est, variance = _estimate(field, cell, k, w, field.observed)
-        _, draws, within = _estimate(field, tiled, k * M, tiled_w, field.simulated.ravel())
+        _, draws, within = _estimate(field, tiled, k * M, tiled_w, field.drawn.T.ravel())
         df = np.repeat(n - 1, est.shape[1])
         pooled = combine(draws.reshape(M, -1), within.reshape(M, -1), rule="rubin", level=LEVEL)
         moe_sim = margin_of_error(pooled.se, np.where(np.isinf(pooled.df), df, pooled.df), LEVEL)
@@ -158,7 +158,7 @@ def _compare_all(
 
 
 def _estimate(
-    field: ComparedVariable, cell: Codes, k: int, w: Array, values: Array
+    field: ObservedVariable, cell: Codes, k: int, w: Array, values: Array
 ) -> tuple[Array, Array, Array]:
     """Count records, estimate means or shares, and variances, by cell: (k,), (k, levels) and (k, levels)."""
     if not field.levels:
@@ -170,7 +170,7 @@ def _estimate(
 
 
 def _rows(
-    grouping: Grouping, field: ComparedVariable, n_records: int, n: Array, estimates: tuple[Array, ...]
+    grouping: Grouping, field: ObservedVariable, n_records: int, n: Array, estimates: tuple[Array, ...]
 ) -> pa.Table:
     """Lay out one variable's estimates in one grouping, with the metrics."""
     times = max(1, len(field.levels))

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.engines.lightgbm.classifier import held_out_probability
+from fusionpy.evaluation.columns import Array, Codes
+from fusionpy.evaluation.observed import ObservedVariable
 from fusionpy.evaluation.scorecard import AIMS, FLOOR, FUSED, HOT_DECK, UNCONDITIONAL
-from fusionpy.evaluation.scored import Array, Codes, ScoredVariable
 from fusionpy.kernels.cells import group_errors, means_by_group, quantile_cells, shares_by_group
 from fusionpy.kernels.clusters import nearest_others
 from fusionpy.kernels.dependence import normal_places, pairwise_rank_correlations
@@ -80,7 +81,9 @@ class ScoredRecords:
         """Ways of making implicates, this side of the sampling floor."""
         return [FUSED, *self.donors] if baselines else [FUSED]
 
-    def draws(self, field: ScoredVariable, way: str, first: int = 0, last: int | None = None) -> NDArray[Any]:
+    def draws(
+        self, field: ObservedVariable, way: str, first: int = 0, last: int | None = None
+    ) -> NDArray[Any]:
         """Drawn values of consecutive records, one column an implicate."""
         if way == FUSED:
             return field.drawn[self.rows[first:last]]
@@ -108,7 +111,12 @@ def make_part(known: NDArray[np.bool_], w: Array, points: Array | None, how: How
 
 
 def score_one(
-    field: ScoredVariable, part: ScoredRecords, cells: Sequence[Codes], how: How, found: Found, errors: Errors
+    field: ObservedVariable,
+    part: ScoredRecords,
+    cells: Sequence[Codes],
+    how: How,
+    found: Found,
+    errors: Errors,
 ) -> None:
     """Score one variable, all ways."""
     truth, w = field.true(part.rows), part.weight
@@ -200,16 +208,16 @@ class _Joint:
     """All variables of some records together, true ones and drawn ones."""
 
     def __init__(
-        self, xs: Sequence[ScoredVariable], ys: Sequence[ScoredVariable], part: ScoredRecords, how: How
+        self, xs: Sequence[ObservedVariable], ys: Sequence[ObservedVariable], part: ScoredRecords, how: How
     ) -> None:
         self.ys, self.part, self.how = ys, part, how
         rows, n = part.rows, len(part.rows)
-        self.place = [np.sort(field.truth[rows]) for field in ys]
+        self.place = [np.sort(field.observed[rows]) for field in ys]
         self.is_class = np.array([field.is_class for field in ys])
-        scaled = [_scaled(f, s, f.truth[rows]) for f, s in zip(ys, self.place, strict=True)]
+        scaled = [_scaled(f, s, f.observed[rows]) for f, s in zip(ys, self.place, strict=True)]
         self.true = np.stack(scaled, axis=1)
-        self.x = [model_columns(field, field.truth[rows]) for field in xs]
-        self.joined = np.hstack([*self.x, *(model_columns(field, field.truth[rows]) for field in ys)])
+        self.x = [model_columns(field, field.observed[rows]) for field in xs]
+        self.joined = np.hstack([*self.x, *(model_columns(field, field.observed[rows]) for field in ys)])
         self.correlations = pairwise_rank_correlations(self.joined)
         self.fold = _folds(n, how.seed) if how.classifier and n >= N_FOLDS else None
 
@@ -258,8 +266,8 @@ class _Joint:
 
 
 def score_all(
-    xs: Sequence[ScoredVariable],
-    ys: Sequence[ScoredVariable],
+    xs: Sequence[ObservedVariable],
+    ys: Sequence[ObservedVariable],
     part: ScoredRecords,
     how: How,
     found: Found,
@@ -285,7 +293,7 @@ def score_all(
         tick(doing=FLOOR)
 
 
-def _scaled(field: ScoredVariable, ascending: Array, values: NDArray[Any]) -> Array:
+def _scaled(field: ObservedVariable, ascending: Array, values: NDArray[Any]) -> Array:
     """Values on the rank-normal scale of the truth; codes as they are."""
     return values.astype(np.float64) if field.is_class else normal_places(ascending, values)
 
@@ -299,7 +307,7 @@ def _folds(n: int, seed: int) -> Codes:
     return fold
 
 
-def model_columns(field: ScoredVariable, values: Array) -> Array:
+def model_columns(field: ObservedVariable, values: Array) -> Array:
     """Columns of the model matrix: dummies if nominal, else the values or codes."""
     if field.kind == "nominal":
         return np.asarray(values[:, None] == np.arange(len(field.levels)), dtype=np.float64)
@@ -307,22 +315,22 @@ def model_columns(field: ScoredVariable, values: Array) -> Array:
     return np.where(np.isnan(values), -1.0, values)[:, None] if field.kind == "ordered" else values[:, None]
 
 
-def group_codes(field: ScoredVariable) -> Codes:
+def group_codes(field: ObservedVariable) -> Codes:
     """Group records by a predictor: its levels (missing ones too), or fifths; -1: in no group."""
     if not field.is_class:
-        return quantile_cells(field.truth)
-    return np.where(np.isnan(field.truth), len(field.levels), field.truth).astype(np.intp)
+        return quantile_cells(field.observed)
+    return np.where(np.isnan(field.observed), len(field.levels), field.observed).astype(np.intp)
 
 
-def scaled_predictors(xs: Sequence[ScoredVariable]) -> Array:
+def scaled_predictors(xs: Sequence[ObservedVariable]) -> Array:
     """Predictors on comparable scales, for distances."""
     columns: list[Array] = []
     for field in xs:
         if field.kind == "nominal":
-            dummies = model_columns(field, field.truth)
+            dummies = model_columns(field, field.observed)
             columns.append(dummies / np.sqrt(max(dummies.var(axis=0).sum(), 1e-12)))
             continue
-        has = ~np.isnan(field.truth)
-        mean, sd = field.truth[has].mean(), field.truth[has].std()
-        columns.append((np.where(has, field.truth, mean) - mean)[:, None] / (sd if sd > 0 else 1.0))
+        has = ~np.isnan(field.observed)
+        mean, sd = field.observed[has].mean(), field.observed[has].std()
+        columns.append((np.where(has, field.observed, mean) - mean)[:, None] / (sd if sd > 0 else 1.0))
     return np.hstack(columns)

@@ -21,8 +21,8 @@ from fusionpy.evaluation.measures import (
     score_all,
     score_one,
 )
+from fusionpy.evaluation.observed import ObservedVariable, read_scored
 from fusionpy.evaluation.scorecard import AIMS, FLOOR, FUSED, HOT_DECK, UNCONDITIONAL, Scorecard
-from fusionpy.evaluation.scored import ScoredVariable, read
 from fusionpy.evaluation.violations import take_rules, violations
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames.tables import as_table
@@ -160,7 +160,7 @@ def score(
     problems.stop()
     table, drawn = as_table(truth, "truth"), open_implicates(implicates, "implicates")
     notes: list[str] = []
-    xs, ys, w = read(table, drawn, wanted, predictors, weight, notes)
+    xs, ys, w = read_scored(table, drawn, wanted, predictors, weight, notes)
     if not seed_given:
         announce(f"score: seed {seed} was drawn; give it again to repeat this result", quiet)
     n_draws = int(draws) if draws is not None else drawn.M if drawn.M > 1 else 20
@@ -169,8 +169,8 @@ def score(
     groups = [group_codes(field) for field in xs]
     parts: dict[bytes, ScoredRecords | None] = {}
 
-    def part_of(fields: Sequence[ScoredVariable]) -> ScoredRecords | None:
-        known = ~np.any([np.isnan(field.truth) for field in fields], axis=0)
+    def part_of(fields: Sequence[ObservedVariable]) -> ScoredRecords | None:
+        known = ~np.any([np.isnan(field.observed) for field in fields], axis=0)
         if (key := known.tobytes()) not in parts:
             parts[key] = make_part(known, w, points, how)
         return parts[key]
@@ -214,7 +214,7 @@ def _as_frame(found: Found, M: int, how: How) -> pd.DataFrame:
 
 def _tell(
     has_x: bool,
-    ys: Sequence[ScoredVariable],
+    ys: Sequence[ObservedVariable],
     part: ScoredRecords | None,
     M: int,
     how: How,
@@ -237,7 +237,7 @@ def _tell(
     if unweighted:
         notes.append(f"{few(unweighted, '`')}: no record with a true value has weight.")
     judged = [f for f in ys if f.name not in unweighted]
-    constant = [f.name for f in judged if len(np.unique(f.truth[~np.isnan(f.truth)])) == 1]
+    constant = [f.name for f in judged if len(np.unique(f.observed[~np.isnan(f.observed)])) == 1]
     if constant:
         notes.append(f"{few(constant, '`')}: one true value only, so crps, brier and w1 are not defined.")
     for measure in ("q90", "q99"):
