@@ -40,9 +40,9 @@ def add_up(model, known):
 def predict(model, step, target, known, u, implicate):
     """Predict a target for all records: (n, k), by the member that each is drawn with."""
     matrix = np.stack([known[name] for name in step.predictors], axis=1)
-    if not step.members:
+    if not step.stand_ins:
         return boosting.predict(step.final[target.name], matrix)
-    every = [boosting.predict(member[target.name], matrix) for member in step.members]
+    every = [boosting.predict(stand_in[target.name], matrix) for stand_in in step.stand_ins]
     if model.options.refits:
         return every[implicate % len(every)]
     which = np.floor(u[2] * len(every)).astype(int)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from fusionpy.distributed.client import at_work, check_cluster, n_threads, ranges, results
 from fusionpy.distributed.fusing_tasks import Looked, Run, digest_of, fuse_part, look
 from fusionpy.distributed.partitions import check_data, partitions_of
-from fusionpy.drawing.predictions import members_of
+from fusionpy.drawing.predictions import stand_ins_of
 from fusionpy.errors import ArgumentError, OutputError, Problems, SchemaError, few, settle_seed, shown
 from fusionpy.formats.atomic import absolute, check_apart, shown_path, written_aside
 from fusionpy.formats.folders import MODEL, RECORD, Record, read_record, write_record
@@ -184,8 +184,8 @@ def fuse(
         _settle_record(folder, record, before)
         if drawn_seed:
             announce(f"fuse: seed {seed} {'was drawn' if before is None else 'goes on'}", quiet)
-        n_members = len(members_of(model, range(int(M))))
-        n_rows = sum(record.rows) * int(M) // n_members
+        n_stand_ins = len(stand_ins_of(model, range(int(M))))
+        n_rows = sum(record.rows) * int(M) // n_stand_ins
         run = replace(run, attributes=record.attributes, n_rows=n_rows, types=types)
         _work(client, parts, run, record, quiet)
     for place in (folder, *folder.glob("M=*")):  # of workers and runs that were killed, on any machine

@@ -50,7 +50,7 @@ class Run:
     cores : int
         Threads of a task.
     n_rows : int
-        That each member of the model is going to predict, as far as that is known.
+        That each stand-in of the model is going to predict, as far as that is known.
     types : mapping of str to pyarrow.DataType
         Of retained columns that are of other types in some partitions.
     """

@@ -1,4 +1,4 @@
-"""Predictions of a model's members: columns coded once, forests compiled once, whoever asks for them."""
+"""Predictions of a model's stand-ins: columns coded once, forests compiled once, whoever asks for them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fusionpy.kernels.forest import Cut, Forest, Trees, cuts_of, encode, grow, p
 from fusionpy.kernels.forest.codes import NAN_MISSING
 from fusionpy.model import FusionModel, Step
 
-__all__ = ["Coding", "Predictions", "members_of", "prepare_predictions"]
+__all__ = ["Coding", "Predictions", "prepare_predictions", "stand_ins_of"]
 
-WORTHWHILE = 1_000  # rows per member from which compiling its forests takes less time than it saves
-FINAL = -1  # number of the member that is fitted on all donors
+WORTHWHILE = 1_000  # rows per stand-in from which compiling its forests takes less time than it saves
+FINAL = -1  # number of the stand-in that is fitted on all donors
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Coding:
 
 
 class Predictions:
-    """Predictions by the members of a model; from `prepare_predictions`. Safe to share among threads.
+    """Predictions by the stand-ins of a model; from `prepare_predictions`. Safe to share among threads.
 
     Parameters
     ----------
     model : FusionModel
     coding : Coding
-    trees : mapping of (step, member) to a Trees for each of the step's targets
+    trees : mapping of (step, stand-in) to a Trees for each of the step's targets
         None if predictions are to be the boosters' own.
 
     Attributes
@@ -94,7 +94,7 @@ class Predictions:
     def predict(
         self,
         number: int,
-        member: int,
+        stand_in: int,
         targets: slice,
         codes: NDArray[Any],
         rows: NDArray[np.intp] | None = None,
@@ -105,8 +105,8 @@ class Predictions:
         ----------
         number : int
             Of the step.
-        member : int
-            Of the step's members; `FINAL` for the models fitted on all donors.
+        stand_in : int
+            Of the step's stand-ins; `FINAL` for the models fitted on all donors.
         targets : slice
             Which of the step's targets.
         codes : (c, n) dtype of the coding
@@ -122,16 +122,16 @@ class Predictions:
             step = self._model.steps[number]
             columns = codes[self._places[number]]
             matrix = np.ascontiguousarray((columns if rows is None else columns[:, rows]).T)
-            found = [boosting.predict(booster, matrix) for booster in _boosters(step, member)[targets]]
+            found = [boosting.predict(booster, matrix) for booster in _boosters(step, stand_in)[targets]]
             return np.hstack(found)
-        return predict(self._forest(number, member, targets), codes, rows)
+        return predict(self._forest(number, stand_in, targets), codes, rows)
 
-    def without_gaps(self, member: int) -> set[str]:
+    def without_gaps(self, stand_in: int) -> set[str]:
         """Name the columns that trees split on, and that no donor lacked when they were grown.
 
         Parameters
         ----------
-        member : int
+        stand_in : int
             Of whose trees.
 
         Returns
@@ -146,8 +146,8 @@ class Predictions:
         split, gaps = set(), set()
         for number, step in enumerate(self._model.steps):
             try:
-                models = (self._trees or {}).get((number, member)) or list(
-                    map(trees_of, _boosters(step, member))
+                models = (self._trees or {}).get((number, stand_in)) or list(
+                    map(trees_of, _boosters(step, stand_in))
                 )
             except ValueError:  # linear leaves, or an objective of the user's own
                 continue
@@ -157,21 +157,21 @@ class Predictions:
                 gaps |= set(named[trees.kind & NAN_MISSING > 0])
         return split - gaps
 
-    def _forest(self, number: int, member: int, targets: slice) -> Forest:
+    def _forest(self, number: int, stand_in: int, targets: slice) -> Forest:
         """Compile a forest, the first time that it is asked for."""
         assert self._trees is not None
         assert self.coding.cuts is not None
         first, stop, _ = targets.indices(len(self._model.steps[number].targets))
-        key = number, member, first, stop
+        key = number, stand_in, first, stop
         with self._lock:
             if key not in self._forests:
-                models = self._trees[number, member][targets]
+                models = self._trees[number, stand_in][targets]
                 self._forests[key] = grow(models, self.coding.cuts, [self._places[number]] * len(models))
             return self._forests[key]
 
 
-def members_of(model: FusionModel, implicates: Sequence[int] | None = None) -> list[int]:
-    """List the members that some implicates are drawn with.
+def stand_ins_of(model: FusionModel, implicates: Sequence[int] | None = None) -> list[int]:
+    """List the stand-ins that some implicates are drawn with.
 
     Parameters
     ----------
@@ -183,21 +183,23 @@ def members_of(model: FusionModel, implicates: Sequence[int] | None = None) -> l
     -------
     list of int
     """
-    n_members = len(model.steps[0].members)
-    if not n_members:
+    n_stand_ins = len(model.steps[0].stand_ins)
+    if not n_stand_ins:
         return [FINAL]
     if model.assignment == "record" or implicates is None:
-        return list(range(n_members))
-    return sorted({implicate % n_members for implicate in implicates})
+        return list(range(n_stand_ins))
+    return sorted({implicate % n_stand_ins for implicate in implicates})
 
 
-def prepare_predictions(model: FusionModel, members: Sequence[int], n_rows: int | None = None) -> Predictions:
-    """Make ready to predict with some members of a model.
+def prepare_predictions(
+    model: FusionModel, stand_ins: Sequence[int], n_rows: int | None = None
+) -> Predictions:
+    """Make ready to predict with some stand-ins of a model.
 
     Parameters
     ----------
     model : FusionModel
-    members : sequence of int
+    stand_ins : sequence of int
     n_rows : int, optional
         Rows that each of them is going to predict. Forests are compiled if there are enough of them.
 
@@ -207,7 +209,7 @@ def prepare_predictions(model: FusionModel, members: Sequence[int], n_rows: int 
 
     Notes
     -----
-    The codes of a column tell apart what any of the members' trees do, so that all share them. A model that
+    The codes of a column tell apart what any of the stand-ins' trees do, so that all share them. A model that
     has no compiled form is predicted by LightGBM itself; nothing but the time it takes depends on that.
     """
     used = {name for step in model.steps for name in step.predictors}
@@ -217,9 +219,9 @@ def prepare_predictions(model: FusionModel, members: Sequence[int], n_rows: int 
     if n_rows is not None and n_rows >= WORTHWHILE:
         try:
             trees = {
-                (number, member): [trees_of(booster) for booster in _boosters(step, member)]
+                (number, stand_in): [trees_of(booster) for booster in _boosters(step, stand_in)]
                 for number, step in enumerate(model.steps)
-                for member in members
+                for stand_in in stand_ins
             }
         except ValueError:  # linear leaves, or an objective of the user's own
             trees = None
@@ -234,7 +236,7 @@ def prepare_predictions(model: FusionModel, members: Sequence[int], n_rows: int 
     return Predictions(model, Coding(names, tuple(cuts), dtype, exponents), trees)
 
 
-def _boosters(step: Step, member: int) -> list[boosting.Booster]:
-    """List a member's boosters in the order of the targets."""
-    models = step.final if member == FINAL else step.members[member]
+def _boosters(step: Step, stand_in: int) -> list[boosting.Booster]:
+    """List a stand-in's boosters in the order of the targets."""
+    models = step.final if stand_in == FINAL else step.stand_ins[stand_in]
     return [models[target.name] for target in step.targets]

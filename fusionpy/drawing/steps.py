@@ -173,16 +173,16 @@ def _predict(
     implicate: int,
     rows: NDArray[np.intp] | None = None,
 ) -> NDArray[np.float64]:
-    """Predict with the member that stands in for this implicate, or for each record."""
+    """Predict with the stand-in of this implicate, or for each record."""
     model, predictions = prepared.model, prepared.predictions
-    n_members = len(model.steps[number].members)
+    n_stand_ins = len(model.steps[number].stand_ins)
     if model.assignment != "record":
-        member = implicate % n_members if n_members else FINAL
-        return predictions.predict(number, member, targets, records.codes, rows)
-    chosen = np.floor((u if rows is None else u[rows]) * n_members).astype(np.intp)
+        stand_in = implicate % n_stand_ins if n_stand_ins else FINAL
+        return predictions.predict(number, stand_in, targets, records.codes, rows)
+    chosen = np.floor((u if rows is None else u[rows]) * n_stand_ins).astype(np.intp)
     n_columns = sum(target.n_classes for target in model.steps[number].targets[targets])
     out = np.empty((len(chosen), n_columns))
-    for m in range(n_members):
+    for m in range(n_stand_ins):
         mine = np.flatnonzero(chosen == m)
         if len(mine):
             which = mine if rows is None else rows[mine]

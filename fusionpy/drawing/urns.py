@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.drawing.predictions import Predictions, members_of, prepare_predictions
+from fusionpy.drawing.predictions import Predictions, prepare_predictions, stand_ins_of
 from fusionpy.errors import ArgumentError
 from fusionpy.kernels.clusters import Index, index_points
 from fusionpy.kernels.draws import running_totals
@@ -106,14 +106,14 @@ def prepare(
     kblock : int
         Donors in a block's pools.
     n_rows : int, optional
-        Number of records that each of its members is going to predict, of all implicates together. Without
+        Number of records that each of its stand-ins is going to predict, of all implicates together. Without
         it, or if they are few, LightGBM itself predicts.
 
     Returns
     -------
     ReadyModel
     """
-    predictions = prepare_predictions(model, members_of(model, implicates), n_rows)
+    predictions = prepare_predictions(model, stand_ins_of(model, implicates), n_rows)
     return ReadyModel(
         model, predictions, tuple(_urn(model, step, kblock, predictions) for step in model.steps)
     )

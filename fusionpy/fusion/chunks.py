@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fusionpy.drawing.predictions import members_of
+from fusionpy.drawing.predictions import stand_ins_of
 from fusionpy.drawing.steps import draw
 from fusionpy.drawing.urns import ReadyModel, Weights, draw_weights, prepare, weigh
 from fusionpy.errors import ArgumentError, counted, few, warn
@@ -244,21 +244,21 @@ def open_drawing(
         As `code_recipient` and `DrawingPlan.rows`.
     """
     check_frame(recipient, model.schema, called, problems)
-    members = members_of(model, implicates)
+    stand_ins = stand_ins_of(model, implicates)
     row_bytes = _row_bytes(model, along)
     rows = plan.rows(recipient.n_rows, row_bytes)
     prepared = prepare(
         model,
         implicates=implicates,
         kblock=plan.kblock,
-        n_rows=len(implicates) * recipient.n_rows // len(members),
+        n_rows=len(implicates) * recipient.n_rows // len(stand_ins),
     )
     kept = len(model.schema.x) * prepared.predictions.coding.dtype.itemsize + 8 * len(prepared.rule_columns)
     spill = recipient.n_rows * kept > plan.memory - rows * row_bytes * (plan.cores + AHEAD)
     with code_recipient(
         recipient, prepared, rows, called, problems, spill=spill, folder=folder, digest=note_rows
     ) as coded:
-        _warn_of_gaps(prepared, coded, members[0])
+        _warn_of_gaps(prepared, coded, stand_ins[0])
         warn_of_strangers(model, coded.tallies)
         read = read_along(recipient, along)
         fields = [pa.field("M", pa.int32()), *read(0, 0).schema]
@@ -271,11 +271,11 @@ def open_drawing(
         yield Drawing(prepared, coded, schema, plan, read, attributes)
 
 
-def _warn_of_gaps(prepared: ReadyModel, coded: Coded, member: int) -> None:
+def _warn_of_gaps(prepared: ReadyModel, coded: Coded, stand_in: int) -> None:
     """Warn of predictors that recipients lack and no donor did: nothing was learned of that."""
     if not coded.n_missing:
         return
-    known = prepared.predictions.without_gaps(member)
+    known = prepared.predictions.without_gaps(stand_in)
     if strange := {name: n for name, n in coded.n_missing.items() if name in known}:
         lacking = few((f"`{name}` ({n:,})" for name, n in strange.items()), "")
         warn(

@@ -71,7 +71,7 @@ class Step:
         The models, in the order of the expectations.
     final : dict of str to Booster
         Fitted on all donors; key is the target's name.
-    members : tuple of dict
+    stand_ins : tuple of dict
         Fold models or refits, one of which stands in for `final` at every draw; empty: `final` does.
     calibrations : dict of str to tuple of float
         Temperature and class offsets of categorical and zero models; none where there is no entry.
@@ -84,7 +84,7 @@ class Step:
     predictors: tuple[str, ...]
     targets: tuple[Target, ...]
     final: Mapping[str, Booster]
-    members: tuple[Mapping[str, Booster], ...]
+    stand_ins: tuple[Mapping[str, Booster], ...]
     calibrations: Mapping[str, tuple[float, ...]]
     pools: Pools | None
     tuning: Mapping[str, Tuning]
@@ -94,9 +94,9 @@ class Step:
         """Whether several variables are taken from one donor."""
         return len(self.variables) > 1
 
-    def models(self, member: int) -> Mapping[str, Booster]:
-        """Boosters of one member, or the final ones if there are no members."""
-        return self.members[member] if self.members else self.final
+    def models(self, stand_in: int) -> Mapping[str, Booster]:
+        """Boosters of one stand-in, or the final ones if there are no stand-ins."""
+        return self.stand_ins[stand_in] if self.stand_ins else self.final
 
 
 @dataclass(frozen=True)
@@ -178,10 +178,10 @@ class FusionModel:
 
     @property
     def assignment(self) -> Literal["final", "record", "implicate"]:
-        """Which member predicts a recipient: none, one drawn per record, or one per implicate."""
+        """Which stand-in predicts a recipient: none, one drawn per record, or one per implicate."""
         if self.options.refits:
             return "implicate"
-        return "record" if self.steps[0].members else "final"
+        return "record" if self.steps[0].stand_ins else "final"
 
     def summary(self) -> list[dict[str, Any]]:
         """One row per model of each step.

@@ -125,7 +125,7 @@ def _finish(work: Work, plan: StepPlan, fits: list[Fit]) -> Step:
         predictors=plan.predictors,
         targets=tuple(fit.target for fit in fits),
         final={fit.target.name: fit.final for fit in fits if fit.final is not None},
-        members=_members(fits, options),
+        stand_ins=_members(fits, options),
         calibrations={fit.target.name: fit.calibration for fit in fits if fit.calibration},
         pools=pools,
         tuning={fit.target.name: fit.tuning for fit in fits if fit.tuning is not None},

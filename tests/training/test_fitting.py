@@ -49,8 +49,8 @@ def said(model):
     """Everything that a model holds, as text."""
     parts = [model.known.expected.tobytes() if model.known else ""]
     for step in model.steps:
-        for members in (step.final, *step.members):
-            parts += [boosting.text(booster) for booster in members.values()]
+        for stand_ins in (step.final, *step.stand_ins):
+            parts += [boosting.text(booster) for booster in stand_ins.values()]
         parts += [repr(step.tuning), repr(step.calibrations)]
         if step.pools is not None:
             parts += [step.pools.centres.tobytes(), step.pools.start.tobytes(), step.pools.member.tobytes()]

@@ -103,7 +103,7 @@ def ours(clock: Clock, *, small: bool, refits: int, variables: int, cores: int) 
     with clock:
         steps = learn_steps(**given, cores=cores, tick=tick)
     models = {
-        t.name: [step.final[t.name], *(m[t.name] for m in step.members)]
+        t.name: [step.final[t.name], *(m[t.name] for m in step.stand_ins)]
         for step in steps
         for t in step.targets
     }
@@ -232,7 +232,7 @@ def large(
     fusionpy.train(table[:2000], y=y[:4], refits=1, **given)  # compiled code is there
     with clock:
         model = fusionpy.train(table, y=y, refits=refits, cores=cores, **given)
-    trees = sum(b.num_trees() for s in model.steps for m in (s.final, *s.members) for b in m.values())
+    trees = sum(b.num_trees() for s in model.steps for m in (s.final, *s.stand_ins) for b in m.values())
     return {"trees": trees, "encoded_gb": donors * (predictors + variables) * 8 / 2**30}
 
 

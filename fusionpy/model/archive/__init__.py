@@ -124,9 +124,9 @@ def _contents(model: FusionModel) -> dict[str, Callable[[], str | bytes]]:
     for number, step in enumerate(model.steps):
         for target in step.targets:
             found[places.final(number, target)] = partial(_model, step.final[target.name])
-            for m, member in enumerate(step.members):
-                name = places.member(number, m, target, step.variables)
-                found[name] = partial(_model, member[target.name])
+            for m, stand_in in enumerate(step.stand_ins):
+                name = places.stand_in(number, m, target, step.variables)
+                found[name] = partial(_model, stand_in[target.name])
         if step.pools is not None:
             centres, pools = _pool_columns(step.pools)
             found[places.of_step(number, "centres")] = partial(_table, centres)
@@ -317,9 +317,9 @@ def _read_step(packed: ArchiveFiles, places: Places, number: int, entry: StepEnt
         predictors=entry.predictors,
         targets=entry.targets,
         final=models(partial(places.final, number)),
-        members=tuple(
-            models(partial(places.member, number, m, variables=entry.variables))
-            for m in range(entry.n_members)
+        stand_ins=tuple(
+            models(partial(places.stand_in, number, m, variables=entry.variables))
+            for m in range(entry.n_stand_ins)
         ),
         calibrations=entry.calibrations,
         pools=pools,

@@ -44,7 +44,7 @@ class StepEntry:
     variables: tuple[str, ...]
     predictors: tuple[str, ...]
     targets: tuple[Target, ...]
-    n_members: int
+    n_stand_ins: int
     calibrations: Mapping[str, tuple[float, ...]]
     tuning: Mapping[str, Tuning]
     pools: PoolsEntry | None
@@ -126,7 +126,7 @@ def _step(step: Step) -> dict[str, Any]:
         "variables": list(step.variables),
         "predictors": list(step.predictors),
         "targets": [asdict(target) for target in step.targets],
-        "n_members": len(step.members),
+        "n_members": len(step.stand_ins),
         "calibrations": {name: list(values) for name, values in step.calibrations.items()},
         "ranked": [],  # by variables trained with what is gone
         "tuning": {name: asdict(tuning) for name, tuning in step.tuning.items()},

@@ -158,8 +158,8 @@ def read_manifest(content: bytes, most_members: int, size: int | None = None) ->
     steps = _read_steps(root["steps"], schema, most_members, rules)
     _check_rules(rules, schema, steps)
     _warn_of_scores(root["steps"], schema)
-    n_members = {step.n_members for step in steps}
-    if n_refits != options.refits or len(n_members) > 1 or (n_refits and n_members != {n_refits}):
+    n_stand_ins = {step.n_stand_ins for step in steps}
+    if n_refits != options.refits or len(n_stand_ins) > 1 or (n_refits and n_stand_ins != {n_refits}):
         raise damaged("its refits are not as many as it says")
     versions = {name: each.text() for name, each in root["versions"].named().items()}
     if "fusionpy" not in versions:
@@ -339,8 +339,8 @@ def _read_step(
         name: _read_calibration(each, by_name.get(name))
         for name, each in entry["calibrations"].named().items()
     }
-    n_members = entry["n_members"].whole(0, most_members)
-    return StepEntry(variables, predictors, targets, n_members, calibrations, tuning, pools)
+    n_stand_ins = entry["n_members"].whole(0, most_members)
+    return StepEntry(variables, predictors, targets, n_stand_ins, calibrations, tuning, pools)
 
 
 def _read_target(entry: _Entry) -> Target:

@@ -53,7 +53,7 @@ class Places:
     >>> places = Places(12)
     >>> places.final(2, Target("rent", "q1", "quantile")), places.table("known")
     ('03/rent_q1.txt', 'fusionpy~known.parquet')
-    >>> places.member(2, 0, Target("rent", "q1", "quantile"), ("heat", "rent")), places.of_step(2, "pools")
+    >>> places.stand_in(2, 0, Target("rent", "q1", "quantile"), ("heat", "rent")), places.of_step(2, "pools")
     ('fusionpy~03~0~2_q1.txt', 'fusionpy~03~pools.parquet')
     """
 
@@ -68,12 +68,12 @@ class Places:
         """Name a model that was fitted on all donors."""
         return f"{self.folder(step)}/{target.name}.txt"
 
-    def member(self, step: int, member: int, target: Target, variables: Sequence[str]) -> str:
+    def stand_in(self, step: int, stand_in: int, target: Target, variables: Sequence[str]) -> str:
         """Name a model of a refit, or of a fold."""
         if self.version == 1:
-            return f"fusionpy/{self.folder(step)}/{member}/{target.name}.txt"
+            return f"fusionpy/{self.folder(step)}/{stand_in}/{target.name}.txt"
         number = variables.index(target.variable) + 1
-        return f"fusionpy~{self.folder(step)}~{member}~{number}_{target.kind}.txt"
+        return f"fusionpy~{self.folder(step)}~{stand_in}~{number}_{target.kind}.txt"
 
     def table(self, name: str) -> str:
         """Name a table of the donors."""

@@ -242,7 +242,7 @@ def _steps(
                 predictors=predictors,
                 targets=targets,
                 final=final,
-                members=(),
+                stand_ins=(),
                 calibrations={},
                 pools=pools,
                 tuning=tuning,

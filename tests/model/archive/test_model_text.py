@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
@@ -180,7 +181,7 @@ import numpy as np
 from fusionpy.engines.lightgbm import boosting
 from fusionpy.model.archive.model_text import check_model_text
 
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = [sys.argv[2], sys.argv[4]]
 from test_model_text import right_sizes
 
 text = open(sys.argv[1], encoding="utf-8").read()
@@ -237,7 +238,8 @@ def test_no_corruption_crashes_the_process(seed, model, tmp_path):
     """Corruptions, sizes put right: each is refused, or LightGBM reads it and predicts with it."""
     path = tmp_path / "model.txt"
     path.write_text(model, encoding="utf-8")
-    command = [sys.executable, "-c", FUZZ, str(path), str(tmp_path.joinpath(__file__).parent), str(seed)]
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", FUZZ, str(path), str(here), str(seed), str(here.parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert 0 < int(done.stdout.split()[-1]) < 150
