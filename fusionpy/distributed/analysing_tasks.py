@@ -20,9 +20,10 @@ from fusionpy.analysis.statistics import has_levels
 from fusionpy.analysis.survey import FusedSurvey, Weighing, check_columns
 from fusionpy.errors import OutputError, SchemaError
 from fusionpy.formats.atomic import shown_path
+from fusionpy.formats.base import Stored
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.leftovers import own_file, sweep
-from fusionpy.formats.stored import Stored, open_stored
+from fusionpy.formats.stored import open_stored
 from fusionpy.frames.digests import finder
 from fusionpy.frames.tables import Unreadable, as_table
 from fusionpy.kernels.digests import Digest

@@ -23,7 +23,7 @@ from fusionpy.errors import ArgumentError, OutputError, Problems, SchemaError, f
 from fusionpy.formats.atomic import absolute, check_apart, shown_path, written_aside
 from fusionpy.formats.folders import MODEL, RECORD, Record, read_record, write_record
 from fusionpy.formats.leftovers import is_left, own_file, sweep, sync_folder
-from fusionpy.formats.stored import is_finished
+from fusionpy.formats.partitioned import is_finished
 from fusionpy.formats.widths import common_type
 from fusionpy.frames.digests import noted_columns
 from fusionpy.frames.tables import ROWS, take_names

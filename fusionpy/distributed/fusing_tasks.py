@@ -17,7 +17,9 @@ from fusionpy.drawing.urns import ReadyModel, prepare
 from fusionpy.errors import OutputError, SchemaError, few
 from fusionpy.formats.atomic import shown_path
 from fusionpy.formats.folders import MODEL, Part, part_path
-from fusionpy.formats.stored import is_finished, with_metadata, write_stored
+from fusionpy.formats.notes import with_metadata
+from fusionpy.formats.partitioned import is_finished
+from fusionpy.formats.stored import write_stored
 from fusionpy.formats.widths import Different, brought
 from fusionpy.frames.digests import digest_columns
 from fusionpy.frames.tables import Unreadable

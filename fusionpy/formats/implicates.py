@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from fusionpy.errors import ArgumentError, SchemaError, few
 from fusionpy.formats.atomic import shown_path
+from fusionpy.formats.base import Stored
 from fusionpy.formats.labels import NoLabels, Run, runs_of
-from fusionpy.formats.stored import Stored, noted_attributes, open_stored
+from fusionpy.formats.notes import noted_attributes
+from fusionpy.formats.stored import open_stored
 from fusionpy.frames.digests import digest_columns, moved_columns, read_note
 from fusionpy.frames.returned import attributes_of
 from fusionpy.frames.tables import FIRST, ROWS, Table, Unreadable, as_table

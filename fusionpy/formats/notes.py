@@ -1,14 +1,16 @@
-"""Notes that strangers have left in files: JSON, read under a limit, and what pandas is told of columns."""
+"""Notes in files: ours of how data were made, and those of strangers, JSON that is read under a limit."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["read_json", "without_bad_notes"]
+__all__ = ["NOTE_KEY", "noted_attributes", "read_json", "with_metadata", "without_bad_notes"]
 
+NOTE_KEY = b"fusionpy"  # of a schema's metadata
 # A list of empty lists takes forty times its size in memory. So many, whatever the file's size: some 30 MB
 MOST_VALUES = 2**18
 PANDAS = b"pandas"
@@ -67,3 +69,17 @@ def without_bad_notes(schema: pa.Schema) -> pa.Schema:
     except Exception:  # what pyarrow raises depends on what is wrong with them
         return schema.with_metadata({key: value for key, value in notes.items() if key != PANDAS})
     return schema
+
+
+def with_metadata(schema: pa.Schema, attributes: Mapping[str, object]) -> pa.Schema:
+    """Note in an Arrow schema how the data were made."""
+    return schema.with_metadata({NOTE_KEY: json.dumps(dict(attributes)).encode()})
+
+
+def noted_attributes(schema: pa.Schema) -> dict[str, Any]:
+    """Take what is noted in a schema of how the data were made; nothing if that is not ours."""
+    try:
+        made = read_json((schema.metadata or {}).get(NOTE_KEY, b"{}"))
+    except ValueError:
+        return {}
+    return made if isinstance(made, dict) else {}

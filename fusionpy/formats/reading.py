@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 
 from fusionpy.errors import ArgumentError, Problems, few, is_whole, meant, shown, warn
 from fusionpy.formats.atomic import shown_path
+from fusionpy.formats.base import Stored
 from fusionpy.formats.labels import NoLabels
+from fusionpy.formats.notes import with_metadata
 from fusionpy.formats.row_filter import Matches, match_rows
-from fusionpy.formats.stored import ENDINGS, Stored, holds_fst, open_stored, with_metadata
+from fusionpy.formats.stored import ENDINGS, holds_fst, open_stored
 from fusionpy.frames.digests import note_first, read_note
 from fusionpy.frames.forking import INSTEAD, LOST, has_lost_polars
 from fusionpy.frames.returned import return_table

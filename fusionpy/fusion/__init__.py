@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from fusionpy.errors import ArgumentError, Problems, few, settle_seed, shown
 from fusionpy.formats.atomic import check_writable
 from fusionpy.formats.fst.writer import MOST_ROWS
+from fusionpy.formats.notes import with_metadata
 from fusionpy.formats.r_types import KIND_KEY, kind_of_field
-from fusionpy.formats.stored import ENDINGS, is_fst, with_metadata, write_stored
+from fusionpy.formats.stored import ENDINGS, is_fst, write_stored
 from fusionpy.frames.digests import digest_columns, note_first, noted_columns
 from fusionpy.frames.returned import return_table
 from fusionpy.frames.tables import ROWS, Unreadable, as_table, take_names

@@ -20,7 +20,7 @@ from fusionpy.drawing.predictions import stand_ins_of
 from fusionpy.drawing.steps import draw
 from fusionpy.drawing.urns import ReadyModel, Weights, draw_weights, prepare, weigh
 from fusionpy.errors import ArgumentError, counted, few, warn
-from fusionpy.formats.stored import with_metadata
+from fusionpy.formats.notes import with_metadata
 from fusionpy.frames.digests import noted_columns
 from fusionpy.frames.tables import ROWS
 from fusionpy.fusion.code_store import Coded

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fusionpy.drawing.urns import ReadyModel
 from fusionpy.errors import SchemaError
-from fusionpy.formats.stored import Stored, open_stored
+from fusionpy.formats.base import Stored
+from fusionpy.formats.stored import open_stored
 from fusionpy.frames.digests import digest_columns, digest_of
 from fusionpy.frames.tables import Table, Unreadable, as_table, is_text
 from fusionpy.fusion.code_store import Coded, spool

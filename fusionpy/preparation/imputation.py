@@ -13,7 +13,7 @@ import pyarrow as pa
 from fusionpy.drawing.steps import simulate
 from fusionpy.drawing.urns import draw_weights
 from fusionpy.errors import ArgumentError, Problems, settle_seed
-from fusionpy.formats.stored import with_metadata
+from fusionpy.formats.notes import with_metadata
 from fusionpy.frames.tables import Table, as_table, take_names
 from fusionpy.kernels.draws import draw_donors
 from fusionpy.kernels.strata import assign_split, redraw_factors, strata_of

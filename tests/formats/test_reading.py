@@ -18,7 +18,6 @@ from pandas.testing import assert_frame_equal
 
 import fusionpy
 from fusionpy import ArgumentError, FusionWarning, OutputError, SchemaError, read_fsd
-from fusionpy.formats import stored as stored_module
 from fusionpy.formats.fst import open_fst, read_fst, write_fst
 from fusionpy.formats.fst.source import Source
 from fusionpy.formats.row_filter import Matches
@@ -147,7 +146,8 @@ def test_no_row_matches(path):
 
 def test_rows_in_several_windows(path, monkeypatch):
     monkeypatch.setattr("fusionpy.formats.reading.ROWS_AT_ONCE", 300)
-    monkeypatch.setattr(stored_module, "ROWS_AT_ONCE", 70)
+    for module in ("parquet", "fst.stored"):
+        monkeypatch.setattr(f"fusionpy.formats.{module}.ROWS_AT_ONCE", 70)
     where = {"town": ["Æ", "dd"], "solar": True}
     found = read_fsd(path, M=3, where=where, kind="pyarrow", columns=["kwh", "solar", "level"])
     part = IMPLICATES.slice(0, 3 * N)
@@ -173,7 +173,7 @@ def test_only_the_rows_of_the_first_implicates_are_read(tmp_path, monkeypatch):
     read = []
     original = Source.read
     monkeypatch.setattr(Source, "read", lambda self, at, size: read.append(size) or original(self, at, size))
-    monkeypatch.setattr(stored_module, "ROWS_AT_ONCE", n)
+    monkeypatch.setattr("fusionpy.formats.fst.stored.ROWS_AT_ONCE", n)
     assert len(read_fsd(tmp_path / "a.fsd")) == n
     assert sum(read) < 0.12 * size
     read.clear()

@@ -13,7 +13,7 @@ from patience import PATIENCE
 import fusionpy
 from fusionpy import datasets
 from fusionpy.errors import ArgumentError
-from fusionpy.formats.stored import noted_attributes
+from fusionpy.formats.notes import noted_attributes
 from fusionpy.frames.tables import as_table
 from fusionpy.fusion.chunks import DrawingPlan, in_order, noted, open_drawing
 from fusionpy.fusion.recipients import open_recipient

@@ -21,9 +21,10 @@ from fusionpy.errors import ArgumentError, Problems, few, is_whole, meant, shown
 from fusionpy.formats import Damaged
 from fusionpy.formats.atomic import shown_path
 from fusionpy.formats.fst.columns import has_levels, levels_array, read_factor, read_fixed, read_strings
-from fusionpy.formats.fst.header import FEW_ROWS, NOTE_KEY, Column, read_header, read_note
+from fusionpy.formats.fst.header import FEW_ROWS, Column, read_header, read_note
 from fusionpy.formats.fst.source import Source
 from fusionpy.formats.fst.writer import FstWriter, pack_fst, write_fst
+from fusionpy.formats.notes import NOTE_KEY
 from fusionpy.formats.r_types import field_of, to_arrow
 
 __all__ = ["FstFile", "FstWriter", "open_fst", "pack_fst", "read_fst", "write_fst"]

@@ -15,11 +15,11 @@ from fusionpy.formats import Damaged
 from fusionpy.formats.fst.codecs import hashed
 from fusionpy.formats.fst.columns import read_annotation, read_strings, strings_end
 from fusionpy.formats.fst.source import Source
+from fusionpy.formats.notes import NOTE_KEY
 from fusionpy.formats.r_types import Kind, kind_of
 
 __all__ = [
     "FEW_ROWS",
-    "NOTE_KEY",
     "Column",
     "Header",
     "data_start",
@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 MAGIC = 0x50414150
-NOTE_KEY = b"fusionpy"  # of a schema's metadata
 NOTE_END = struct.Struct("<QI8s")  # hash and size of what stands before it, and the key
 MOST_NOTE = 2**20  # bytes
 ROWS_PER_BYTE = 2048  # no column packs its rows more tightly: 16384 elements need 8 bytes of index

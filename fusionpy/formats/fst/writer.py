@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from fusionpy.errors import ArgumentError, Problems, SchemaError, few, grouped, meant, repeated
 from fusionpy.formats.atomic import check_writable, written_aside
-from fusionpy.formats.fst.header import NOTE_KEY, data_start, pack_header, pack_note
+from fusionpy.formats.fst.header import data_start, pack_header, pack_note
 from fusionpy.formats.fst.packing import Spool, column_of, text_vector
+from fusionpy.formats.notes import NOTE_KEY
 from fusionpy.formats.r_types import Kind, kind_of_field, zone_of_field
 
 __all__ = ["FstWriter", "pack_fst", "write_fst"]
