@@ -14,7 +14,7 @@ HEAVY = {"dask", "jinja2", "lightgbm", "matplotlib", "pandas", "plotnine", "pola
 
 # All that may be imported: of fusionpy itself, and of other packages.
 OF_THE_PACKAGE = {"fusionpy", "fusionpy.frames", "fusionpy.frames.forking"}
-OF_THE_COMMAND = OF_THE_PACKAGE | {"fusionpy.cli", "fusionpy.errors"}
+OF_THE_COMMAND = OF_THE_PACKAGE | {"fusionpy.cli", "fusionpy.errors", "fusionpy.words"}
 OF_THE_COMMAND |= {
     f"fusionpy.cli.{module}"
     for module in ("app", "arguments", "commands", "derived", "examples", "options", "signatures")
