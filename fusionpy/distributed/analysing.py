@@ -174,16 +174,24 @@ def analyze(
         kept, groups, rectifier = _rectifier(model, survey, question)
         weights = Weighing(survey, question).mean()
         return conclude(question, [Findings(groups, answers, kept, rectifier)], weights, survey.kind)
-    groups, levels = numbering[-1]
-    nobody = np.empty(0, dtype=np.intp)
-    kept = [
-        Measured(each, nobody, len(groups), None, levels[each.y] if has else None, names=found_names)
-        for each, has, found_names in zip(question.estimands, of_levels, names, strict=True)
-    ]
+    groups, _ = numbering[-1]
+    kept = _without_records(question, numbering[-1], of_levels, names)
     n_replicates = len(question.replicates)
     replicates = Replicates(np.empty((0, n_replicates)), question.scale / max(n_replicates, 1))
     no_weights = np.empty(0), replicates if n_replicates else None
     return conclude(question, [Findings(groups, answers, kept)], no_weights, survey.kind)
+
+
+def _without_records(
+    question: Question, known: Numbering, of_levels: Sequence[bool], names: Sequence[list[str]]
+) -> list[Measured]:
+    """Say of estimands what is known here, while records are with the workers: groups, levels and names."""
+    groups, levels = known
+    nobody = np.empty(0, dtype=np.intp)
+    return [
+        Measured(each, nobody, len(groups), None, levels[each.y] if has else None, names=found_names)
+        for each, has, found_names in zip(question.estimands, of_levels, names, strict=True)
+    ]
 
 
 def _number(client: Any, analysis: Analysis, M: int) -> tuple[list[Numbering], tuple[bool, ...]]:

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, FusionError, Problems, SchemaError, grouped, meant, settle_seed
 from fusionpy.formats.leftovers import scratch_folder
-from fusionpy.frames.tables import Table, Unreadable, as_table, is_text, take_names
+from fusionpy.frames.tables import Unreadable, as_table, is_text, take_names
 from fusionpy.fusion import fuse
 from fusionpy.model.columns import NO_COLUMN
 from fusionpy.progress import announce, track
@@ -127,10 +128,7 @@ def compare_with_r(
     )
     for name, value, low in (("M", M, 2), ("repeats", repeats, 1), ("cores", cores, 1)):
         problems.whole(name, value, low)
-    known = [name for name in inspect.signature(train).parameters if name not in OWN]
-    for name in train_arguments:
-        if name not in known:
-            problems.add(f"`{name}` is no argument that can go to `train()`{meant(name, known)}.")
+    _check_train_arguments(train_arguments, problems)
     groups_by = take_names(by, "by", problems, once=True)
     seed_given = seed is not None
     seed = settle_seed(seed, problems)
@@ -140,60 +138,46 @@ def compare_with_r(
     if library is not None and not Path(library).expanduser().is_dir():
         problems.add(f"`library` must be a folder of R packages; there is no '{library}'.")
     problems.stop()
-    replicates = list(train_arguments.get("replicate_weights") or [])
-    donors, recipients, groups = _read_surveys(
-        as_table(donor, "donor"),
-        as_table(recipient, "recipient"),
-        outcomes,
-        predictors,
-        groups_by,
-        [*([weight] if weight else []), *replicates],
-    )
+    others = [*([weight] if weight else []), *(train_arguments.get("replicate_weights") or [])]
+    donors, recipients, groups = _read_surveys(donor, recipient, outcomes, predictors, groups_by, others)
     rinterface()
     version = _find_fusion_model(library)
     if not seed_given:
         announce(f"compare_with_r: seed {seed} was drawn; give it again to repeat this result", quiet)
     seeds = np.random.default_rng(seed).integers(0, 2**31, (int(repeats), 3)).tolist()
     statistics = list(statistics_of(donors, outcomes))
-    mine = []
-    began = time.perf_counter()
-    with track("compare_with_r", 2 * len(seeds), quiet) as tick:
-        for train_seed, fuse_seed, _ in seeds:
-            model = train(
-                donors,
-                y,
-                x,
-                weight=weight,
-                cores=cores,
-                seed=train_seed,
-                method=method,
-                quiet=True,
-                **train_arguments,
-            )
-            fused = fuse(recipients, model, M=int(M), cores=cores, seed=fuse_seed, quiet=True)
-            mine.append(estimate(fused, statistics, groups, recipients.num_rows, int(M)))
-            tick()
-        seconds = time.perf_counter() - began
-        asked = {"y": _as_given(y), "x": _as_given(x), "weight": weight, "cores": int(cores)}
-        asked = {name: value for name, value in asked.items() if value is not None}
-        asked |= {
-            name: value for name, value in train_arguments.items() if name in SHARED and value is not None
-        }
-        theirs, r_seconds = [], 0.0
-        for fused, spent in _run_r(donors, recipients, asked, int(M), [each[2] for each in seeds], library):
-            theirs.append(estimate(fused, statistics, groups, recipients.num_rows, int(M)))
-            r_seconds += spent
-            tick()
-    found = tabulate(np.array(mine), np.array(theirs), statistics, groups)
-    found.attrs["fusionpy"] = {
-        "seed": seed,
-        "M": int(M),
-        "repeats": int(repeats),
-        "method": method,
-        "fusionModel": version,
-        "seconds": {"python": seconds, "r": r_seconds},
+    everything = {"y": y, "x": x, "weight": weight, "cores": cores, **train_arguments}
+    r_seeds = [each[2] for each in seeds]
+    runs = {
+        "python": _run_python(donors, recipients, {**everything, "method": method}, int(M), seeds),
+        "r": _run_r(donors, recipients, _asked_of_r(everything), int(M), r_seeds, library),
     }
+
+    def estimated(fused: pa.Table) -> Any:
+        return estimate(fused, statistics, groups, recipients.num_rows, int(M))
+
+    with track("compare_with_r", 2 * len(seeds), quiet) as tick:
+        # One side after the other: neither takes the other's time.
+        mine, seconds = _gone_through(runs["python"], estimated, tick)
+        theirs, r_seconds = _gone_through(runs["r"], estimated, tick)
+    found = tabulate(mine, theirs, statistics, groups)
+    noted = {"seed": seed, "M": int(M), "repeats": int(repeats), "method": method, "fusionModel": version}
+    found.attrs["fusionpy"] = {**noted, "seconds": {"python": seconds, "r": r_seconds}}
     return found
+
+
+def _check_train_arguments(arguments: Mapping[str, Any], problems: Problems) -> None:
+    known = [name for name in inspect.signature(train).parameters if name not in OWN]
+    for name in arguments:
+        if name not in known:
+            problems.add(f"`{name}` is no argument that can go to `train()`{meant(name, known)}.")
+
+
+def _asked_of_r(everything: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of what fusionpy's `train` is asked what R's can be asked too."""
+    asked = {"y": _as_given(everything["y"]), "x": _as_given(everything["x"]), "weight": everything["weight"]}
+    asked |= {"cores": int(everything["cores"]), **{name: everything.get(name) for name in SHARED}}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _as_given(names: Any) -> Any:
@@ -204,7 +188,7 @@ def _as_given(names: Any) -> Any:
 
 
 def _read_surveys(
-    donor: Table, recipient: Table, y: list[str], x: list[str], by: list[str], others: list[str]
+    donor: Any, recipient: Any, y: list[str], x: list[str], by: list[str], others: list[str]
 ) -> tuple[pa.Table, pa.Table, list[Group]]:
     """Fetch the columns that either side needs; text becomes categories, the same in both surveys."""
     problems = Problems(
@@ -212,7 +196,10 @@ def _read_surveys(
     )
     bad: list[tuple[str, str, str]] = []
     columns: dict[tuple[str, str], pa.Array] = {}
-    wanted = [("donor", donor, [*y, *x, *others]), ("recipient", recipient, [*x, *by])]
+    wanted = [
+        ("donor", as_table(donor, "donor"), [*y, *x, *others]),
+        ("recipient", as_table(recipient, "recipient"), [*x, *by]),
+    ]
     for which, table, names in wanted:
         for name in dict.fromkeys(names):
             role = f"column of `{which}`"
@@ -280,6 +267,29 @@ def _find_fusion_model(library: Any) -> str:
         hint = "Install the original in another folder, and say in `library` which: the two share a name."
         raise FusionError("R's own fusionModel is not installed.", [problem], hint)
     return version
+
+
+def _run_python(
+    donors: pa.Table, recipients: pa.Table, asked: Mapping[str, Any], M: int, seeds: Sequence[Sequence[int]]
+) -> Iterator[tuple[pa.Table, float]]:
+    """Train and fuse here, once for each pair of seeds: the implicates, and the seconds that it took."""
+    for train_seed, fuse_seed, *_ in seeds:
+        began = time.perf_counter()
+        model = train(donors, seed=train_seed, quiet=True, **asked)
+        fused = fuse(recipients, model, M=M, cores=asked["cores"], seed=fuse_seed, quiet=True)
+        yield fused, time.perf_counter() - began
+
+
+def _gone_through(
+    run: Iterator[tuple[pa.Table, float]], estimated: Callable[[pa.Table], Any], tick: Callable[[], Any]
+) -> tuple[NDArray[np.float64], float]:
+    """Estimate from what each run of a side has fused: the estimates, and the seconds of all runs."""
+    found, seconds = [], 0.0
+    for fused, spent in run:
+        found.append(estimated(fused))
+        seconds += spent
+        tick()
+    return np.array(found), seconds
 
 
 def _run_r(

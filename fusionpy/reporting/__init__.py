@@ -124,10 +124,7 @@ def report(
     )
     contents = {"model": model, "donor": donor, "recipient": recipient}
     contents |= {"validation": validation, "scores": scores, "estimates": estimates}
-    if all(each is None for each in contents.values()):
-        problems.add(f"There is nothing to report: pass one of {few(contents, '`', most=6)}.")
-    if model is not None and not isinstance(model, FusionModel | str | os.PathLike):
-        problems.add(f"`model` must be a FusionModel or the path of a `.fsn` archive, not {shown(model)}.")
+    _check_contents(contents, problems)
     day = take_date(date, problems)
     people, paragraphs = take_texts(authors, "authors", problems), take_texts(notes, "notes", problems)
     check_texts(title, weight, labels, problems)
@@ -164,6 +161,15 @@ def report(
         _write_pdf(html, targets[".pdf"], browser, targets.get(".html"))
     announce(f"Written: {', '.join(map(shown_path, targets.values()))}", quiet)
     return files
+
+
+def _check_contents(contents: Mapping[str, Any], problems: Problems) -> None:
+    """Note that there is nothing to report, or a model that is none."""
+    if all(each is None for each in contents.values()):
+        problems.add(f"There is nothing to report: pass one of {few(contents, '`', most=6)}.")
+    model = contents["model"]
+    if model is not None and not isinstance(model, FusionModel | str | os.PathLike):
+        problems.add(f"`model` must be a FusionModel or the path of a `.fsn` archive, not {shown(model)}.")
 
 
 def _results(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,17 @@ LOSSES = {
     "multiclass": "log loss",
     "regression": "squared error",
     "quantile": "pinball loss",
+}
+STEP_HEADERS = {
+    "variable": "Fusion variable",
+    "step": "Step",
+    "type": "Type",
+    "model": "Model of",
+    "loss_kind": "Loss",
+    "loss": "Validation loss",
+    "rounds": "Rounds",
+    "pool_median": "Donors in pools",
+    "r2": "R²",
 }
 COLUMNS_MOST = 8  # fusion variables across a table
 PANELS_MOST = 6  # fusion variables in a figure
@@ -65,54 +76,12 @@ def _model_name(kind: str, objective: str, alpha: float) -> str:
 
 
 def _steps_table(model: FusionModel) -> Table:
-    targets = [target for step in model.steps for target in step.targets]
-    chosen = [name for name, value in model.options.hyper.items() if isinstance(value, list | tuple)]
-    rows: list[dict[str, Any]] = []
-    pools: list[str] = []
-    seen: set[tuple[int, str]] = set()
-    for target, row in zip(targets, model.summary(), strict=True):
-        step = model.steps[row["step"] - 1]
-        first = (row["step"], row["variable"] if not step.is_block else "") not in seen
-        seen.add((row["step"], row["variable"] if not step.is_block else ""))
-        low, high = row["pool_range"] or (None, None)
-        rows.append(
-            {
-                "variable": row["variable"],
-                "step": row["step"],
-                "type": row["type"],
-                "model": _model_name(target.kind, target.objective, target.alpha),
-                "loss_kind": LOSSES[target.objective],
-                "loss": row["loss"],
-                "rounds": row["rounds"],
-                **{name: step.tuning[target.name].params.get(name) for name in chosen},
-                "pool_median": row["pool_median"] if first else None,
-                "pool_least": low if first else None,
-                "pool_most": high if first else None,
-                "r2": row["r2"] if first else None,
-            }
-        )
-        text = (
-            "none"
-            if low is None
-            else count(low)
-            if low == high
-            else f"{count(row['pool_median'])} ({low}–{high})"
-        )
-        pools.append(text if first else "")
-    frame = pd.DataFrame(rows)
+    summary = model.summary()
+    firsts = _firsts(model, summary)
+    frame = pd.DataFrame(_steps_rows(model, summary, firsts))
     frame["r2"] = frame["r2"].astype(np.float64)
     shown = frame.drop(columns=["pool_least", "pool_most"])
-    headers = {
-        "variable": "Fusion variable",
-        "step": "Step",
-        "type": "Type",
-        "model": "Model of",
-        "loss_kind": "Loss",
-        "loss": "Validation loss",
-        "rounds": "Rounds",
-        "pool_median": "Donors in pools",
-        "r2": "R²",
-    }
+    pools = [_pools_told(row) if is_first else "" for row, is_first in zip(summary, firsts, strict=True)]
     cells = {
         "pool_median": pools,
         **{name: [text.replace(" ", "\u00a0") for text in frame[name]] for name in ("model", "loss_kind")},
@@ -125,9 +94,56 @@ def _steps_table(model: FusionModel) -> Table:
     if any(step.is_block for step in model.steps):
         note += " A block’s pools are kept this large; fuse(kblock=) says how much of them is used."
     table = plain_table(
-        "steps", "The models of each fusion variable.", shown, headers, cells, note, grouped=True
+        "steps", "The models of each fusion variable.", shown, STEP_HEADERS, cells, note, grouped=True
     )
     return replace(table, frame=frame)
+
+
+def _steps_rows(
+    model: FusionModel, summary: Sequence[Mapping[str, Any]], firsts: Sequence[bool]
+) -> list[dict[str, Any]]:
+    """One row per model of a step; what pools are like stands with the first one that they are of."""
+    targets = [target for step in model.steps for target in step.targets]
+    chosen = [name for name, value in model.options.hyper.items() if isinstance(value, list | tuple)]
+    rows: list[dict[str, Any]] = []
+    for target, row, is_first in zip(targets, summary, firsts, strict=True):
+        low, high = row["pool_range"] or (None, None)
+        tuning = model.steps[row["step"] - 1].tuning[target.name]
+        rows.append(
+            {
+                "variable": row["variable"],
+                "step": row["step"],
+                "type": row["type"],
+                "model": _model_name(target.kind, target.objective, target.alpha),
+                "loss_kind": LOSSES[target.objective],
+                "loss": row["loss"],
+                "rounds": row["rounds"],
+                **{name: tuning.params.get(name) for name in chosen},
+                "pool_median": row["pool_median"] if is_first else None,
+                "pool_least": low if is_first else None,
+                "pool_most": high if is_first else None,
+                "r2": row["r2"] if is_first else None,
+            }
+        )
+    return rows
+
+
+def _firsts(model: FusionModel, summary: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Tell which rows are the first of their pools: those of a variable, or of a block."""
+    found, seen = [], set[tuple[int, str]]()
+    for row in summary:
+        whose = (row["step"], "" if model.steps[row["step"] - 1].is_block else row["variable"])
+        found.append(whose not in seen)
+        seen.add(whose)
+    return found
+
+
+def _pools_told(row: Mapping[str, Any]) -> str:
+    """Say how many donors pools have: the median, the least and the most."""
+    low, high = row["pool_range"] or (None, None)
+    if low is None:
+        return "none"
+    return count(low) if low == high else f"{count(row['pool_median'])} ({low}–{high})"
 
 
 def _settings_table(model: FusionModel) -> Table:
