@@ -1035,9 +1035,8 @@ def test_same_result_on_any_cores(pooling, tmp_path):
         for replicates in (None, REPLICATES):
             how = {"by": "town", "pooling": pooling, "rep_weights": replicates}
             base = analyze(x, **how)
-            for cores in (2, 5):
-                assert_frame_equal(analyze(x, cores=cores, **how), base)
-                assert_frame_equal(analyze(x, path, cores=cores, **how), base)
+            assert_frame_equal(analyze(x, cores=5, **how), base)
+            assert_frame_equal(analyze(x, path, cores=2, **how), base)
 
 
 @given(st.integers(0, 2**32))
@@ -1298,7 +1297,8 @@ GROUPINGS = [["town"], ["region", "town"], [], ["fuel"]]
     ("pooling", "rep_weights", "custom"),
     [
         *((pooling, None, False) for pooling in POOLINGS),
-        *((pooling, REPLICATES, pooling == "rubin") for pooling in POOLINGS),
+        *((pooling, REPLICATES, False) for pooling in POOLINGS),
+        ("rubin", REPLICATES[:3], True),
         pytest.param("rubin", None, True, marks=pytest.mark.slow),  # bootstrapped
     ],
 )

@@ -496,7 +496,8 @@ QUESTIONS = {
         ["median(electricity)", "sum(electricity)"],
         {"rep_weights": REPLICATES, "by": "solar", "pooling": "rubin", "seed": 3},
     ),
-    "custom": ({"custom": centre}, {"by": "region", "weight": "weight"}),
+    "custom": ({"custom": centre}, {"by": "region", "weight": "weight", "rep_weights": REPLICATES}),
+    "custom, bootstrapped": ({"custom": centre}, {"by": "region", "weight": "weight"}),
     "fun": (["mean(per_room)", "mean(fuel)"], {"fun": more, "by": ["fuel", "tenure"]}),
 }
 
@@ -506,9 +507,9 @@ QUESTIONS = {
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        *((name, "pandas") for name in QUESTIONS),
-        ("replicates", "path"),
-        pytest.param("custom", "path", marks=pytest.mark.slow),
+        *((name, "pandas") for name in QUESTIONS if "bootstrapped" not in name),
+        *((name, "path") for name in ("replicates", "custom")),
+        *(pytest.param("custom, bootstrapped", kind, marks=pytest.mark.slow) for kind in ("pandas", "path")),
     ],
 )
 def test_estimates_are_the_same_bit_for_bit(name, kind, client, written, alone, recipient, survey):
