@@ -738,7 +738,7 @@ READS = {
 @pytest.mark.parametrize("name", WRITE)
 def test_names_that_are_no_text_are_not_written(name, odd, tmp_path, donor, recipient, model, monkeypatch):
     monkeypatch.setattr("fusionpy.training.learn_steps", None)
-    monkeypatch.setattr("fusionpy.fusion.open_job", None)
+    monkeypatch.setattr("fusionpy.fusion.open_drawing", None)
     with pytest.raises(OutputError, match="is not in UTF-8"):
         WRITE[name](Bench(tmp_path, donor, recipient, model), f"{tmp_path}/{odd}")
     assert list(tmp_path.iterdir()) == []
