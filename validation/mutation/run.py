@@ -518,7 +518,7 @@ def main() -> None:
         ):
             trial.note(each)
     trial.keep()
-    told = f"Seed {given.seed}, at most {given.mutants} mutants a module; {datetime.date.today()}."
+    told = f"Seed {given.seed}; {datetime.date.today()}."
     print(tables({module: mine for module, mine in trial.found.items() if mine["mutants"]}, told))
 
 
