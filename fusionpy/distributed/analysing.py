@@ -142,18 +142,8 @@ def analyze(
         cores=cores,
         seed=seed,
     )
-    problems = Problems(
-        ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.distributed.analyze)`."
-    )
     is_path = isinstance(static, str | os.PathLike)
-    if not isinstance(implicates, str | os.PathLike):
-        problems.add(f"`implicates` must be the path of what was fused, not {shown(implicates)}.")
-    if is_path and rectify is not None:
-        problems.add("`static` must be a data frame if there is `rectify`.")
-    if question.has_several:
-        problems.add("`by` has several groupings: call it once for each.")
-    check_cluster(client, n_workers, problems)
-    problems.stop()
+    _check_asked(question, implicates, is_path, rectify is not None, client, n_workers)
     model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
     if model is not None:
         check_rectifiable(model, question.estimands, question.by, fun)
@@ -180,6 +170,23 @@ def analyze(
     replicates = Replicates(np.empty((0, n_replicates)), question.scale / max(n_replicates, 1))
     no_weights = np.empty(0), replicates if n_replicates else None
     return conclude(question, [Findings(groups, answers, kept)], no_weights, survey.kind)
+
+
+def _check_asked(
+    question: Question, implicates: Any, is_path: bool, is_rectified: bool, client: Any, n_workers: int | None
+) -> None:
+    """Refuse what `fusionpy.analyze` takes and workers cannot do."""
+    problems = Problems(
+        ArgumentError, "`analyze()` cannot start.", "See `help(fusionpy.distributed.analyze)`."
+    )
+    if not isinstance(implicates, str | os.PathLike):
+        problems.add(f"`implicates` must be the path of what was fused, not {shown(implicates)}.")
+    if is_path and is_rectified:
+        problems.add("`static` must be a data frame if there is `rectify`.")
+    if question.has_several:
+        problems.add("`by` has several groupings: call it once for each.")
+    check_cluster(client, n_workers, problems)
+    problems.stop()
 
 
 def _without_records(
