@@ -558,7 +558,7 @@ FILLED = {
 }
 
 
-@pytest.mark.parametrize("old", [None, b"old"])
+@pytest.mark.parametrize("old", [pytest.param(None, marks=pytest.mark.slow), b"old"])
 @pytest.mark.parametrize("name", FILLED)
 def test_a_full_disk_leaves_what_was_there(name, old, tmp_path, donor, recipient, model, capfd):
     path = tmp_path / {"train": "a.fsn", "write": "a.fsn", "fuse": "a.parquet", "fuse to fst": "a.fsd"}.get(

@@ -35,7 +35,7 @@ def recipient():
     return datasets.load_recipient().head(601)
 
 
-@pytest.fixture(scope="module", params=["refits", "folds", "final"])
+@pytest.fixture(scope="module", params=["refits", pytest.param("folds", marks=pytest.mark.slow), "final"])
 def model(request, donor):
     how = {
         "refits": {"refits": 3},
@@ -118,6 +118,7 @@ def test_a_recipient_in_two_halves(model, recipient):
     assert_frame_equal(halves, whole)
 
 
+@pytest.mark.slow  # beside test_fitting's
 def test_training_does_not_depend_on_cores(donor, recipient):
     one, two = (
         fusionpy.train(donor, Y, X, weight="weight", seed=3, refits=2, cores=cores, **FAST)
