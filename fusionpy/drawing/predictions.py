@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.lightgbm import boosting
-from fusionpy.engines.lightgbm.trees import trees_of
+from fusionpy.engines import find_engine
+from fusionpy.engines.base import Engine, Model
 from fusionpy.kernels.forest import Cut, Forest, Trees, cuts_of, encode, grow, predict
 from fusionpy.kernels.forest.codes import NAN_MISSING
 from fusionpy.model import FusionModel, Step
@@ -71,7 +71,7 @@ class Predictions:
     model : FusionModel
     coding : Coding
     trees : mapping of (step, stand-in) to a Trees for each of the step's targets
-        None if predictions are to be the boosters' own.
+        None if predictions are to be the engine's own.
 
     Attributes
     ----------
@@ -86,6 +86,7 @@ class Predictions:
     ) -> None:
         self.coding = coding
         self._model, self._trees = model, trees
+        self._engine = find_engine(model.options.engine)
         place = {name: j for j, name in enumerate(coding.names)}
         self._places = [[place[name] for name in step.predictors] for step in model.steps]
         self._forests: dict[tuple[int, int, int, int], Forest] = {}
@@ -116,13 +117,13 @@ class Predictions:
         Returns
         -------
         (n or r, k) float64
-            What ``Booster.predict`` gives for each, side by side.
+            What the engine predicts by each, side by side.
         """
         if self._trees is None:
             step = self._model.steps[number]
             columns = codes[self._places[number]]
             matrix = np.ascontiguousarray((columns if rows is None else columns[:, rows]).T)
-            found = [boosting.predict(booster, matrix) for booster in _boosters(step, stand_in)[targets]]
+            found = [self._engine.predict(each, matrix) for each in _models(step, stand_in)[targets]]
             return np.hstack(found)
         return predict(self._forest(number, stand_in, targets), codes, rows)
 
@@ -140,16 +141,16 @@ class Predictions:
 
         Notes
         -----
-        LightGBM marks the splits of a column that had missing values; at others it takes a missing value for
-        0, or for none of the levels.
+        Trees mark the splits of a column that had missing values; at others a missing value goes with 0, or
+        with none of the levels.
         """
         split, gaps = set(), set()
         for number, step in enumerate(self._model.steps):
             try:
-                models = (self._trees or {}).get((number, stand_in)) or list(
-                    map(trees_of, _boosters(step, stand_in))
+                models = (self._trees or {}).get((number, stand_in)) or _compiled(
+                    self._engine, step, stand_in
                 )
-            except ValueError:  # linear leaves, or an objective of the user's own
+            except ValueError:
                 continue
             for trees in models:
                 named = np.asarray(step.predictors, dtype=object)[trees.feature]
@@ -210,20 +211,20 @@ def prepare_predictions(
     Notes
     -----
     The codes of a column tell apart what any of the stand-ins' trees do, so that all share them. A model that
-    has no compiled form is predicted by LightGBM itself; nothing but the time it takes depends on that.
+    has no compiled form is predicted by its engine; nothing but the time it takes depends on that.
     """
     used = {name for step in model.steps for name in step.predictors}
     names = tuple(v.name for v in model.schema.x) + tuple(v.name for v in model.schema.y if v.name in used)
     exponents = {name: exponent for name in names if (exponent := model.schema[name].exponent)}
-    trees = None
+    engine, trees = find_engine(model.options.engine), None
     if n_rows is not None and n_rows >= WORTHWHILE:
         try:
             trees = {
-                (number, stand_in): [trees_of(booster) for booster in _boosters(step, stand_in)]
+                (number, stand_in): _compiled(engine, step, stand_in)
                 for number, step in enumerate(model.steps)
                 for stand_in in stand_ins
             }
-        except ValueError:  # linear leaves, or an objective of the user's own
+        except ValueError:
             trees = None
     if trees is None:
         return Predictions(model, Coding(names, None, np.dtype(np.float64), exponents), None)
@@ -236,7 +237,14 @@ def prepare_predictions(
     return Predictions(model, Coding(names, tuple(cuts), dtype, exponents), trees)
 
 
-def _boosters(step: Step, stand_in: int) -> list[boosting.Booster]:
-    """List a stand-in's boosters in the order of the targets."""
+def _compiled(engine: Engine, step: Step, stand_in: int) -> list[Trees]:
+    """Take the trees of a stand-in's models; a ValueError tells that there is no compiled form of them."""
+    if engine.compile is None:
+        raise ValueError(f"{engine.title} has no trees")
+    return [engine.compile(each) for each in _models(step, stand_in)]
+
+
+def _models(step: Step, stand_in: int) -> list[Model]:
+    """List a stand-in's models in the order of the targets."""
     models = step.final if stand_in == FINAL else step.stand_ins[stand_in]
     return [models[target.name] for target in step.targets]

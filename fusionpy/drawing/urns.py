@@ -107,7 +107,7 @@ def prepare(
         Donors in a block's pools.
     n_rows : int, optional
         Number of records that each of its stand-ins is going to predict, of all implicates together. Without
-        it, or if they are few, LightGBM itself predicts.
+        it, or if they are few, the engine itself predicts.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusionpy.engines.lightgbm.splits import split_totals
+from fusionpy.engines import find_engine
 from fusionpy.errors import ArgumentError, Problems, settle_seed, shown
 from fusionpy.evaluation.permutation import PERMUTATION, read_held_out, rises
 from fusionpy.figures.importance import measure_bars
@@ -128,6 +128,12 @@ def importance_tables(
         )
     settled = _check_permuting(data, n_repeats, seed, cores, weight)
     trained = model if isinstance(model, FusionModel) else read_fsn(model)
+    engine = find_engine(trained.options.engine)
+    if (split_totals := engine.split_totals) is None:
+        told = f"Models of {engine.title} have no splits, of which gain, cover and frequency are shares."
+        raise ArgumentError(
+            "`importance()` cannot say what predictors are worth.", [told], "Train with another `engine`."
+        )
     held = None if data is None else read_held_out(trained, as_table(data), weight)
     frames = [
         model_shares(target.variable, target.kind, step.predictors, split_totals(step.final[target.name]))

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusionpy.engines.base import Target
-from fusionpy.engines.lightgbm import boosting
-from fusionpy.engines.lightgbm.boosting import Booster
+from fusionpy.engines import find_engine
+from fusionpy.engines.base import Engine, Model, Target
 from fusionpy.errors import SchemaError, counted
 from fusionpy.frames.tables import Table
 from fusionpy.kernels.draws import calibrate
@@ -98,13 +97,14 @@ class _Judged:
     rows : (r,) intp
         Records, of n.
     matrix : (r, p) float64
-        Predictors in the booster's order.
+        Predictors in the model's order.
     truth : (r,) float64
         Classes, or values on the scale that the model predicts.
     """
 
     target: Target
-    booster: Booster
+    engine: Engine
+    model: Model
     calibration: tuple[float, ...]
     rows: NDArray[np.intp]
     matrix: Array
@@ -117,7 +117,7 @@ class _Judged:
 
     def losses(self, matrix: Array) -> Array:
         """(r,) Loss of every record if the predictors were these."""
-        found = boosting.predict(self.booster, matrix)
+        found = self.engine.predict(self.model, matrix)
         if self.has_classes:
             probability = np.hstack([1 - found, found]) if found.shape[1] == 1 else found
             return log_loss(calibrate(probability, self.calibration), self.truth.astype(np.intp))
@@ -156,7 +156,8 @@ def _judged(model: FusionModel, step: Step, target: Target, held: HeldOut) -> _J
     matrix = np.ascontiguousarray(held.matrix[rows][:, columns])
     if (exponents := model.schema.exponents(step.predictors)) is not None:
         matrix = np.ldexp(matrix, exponents)
-    return _Judged(target, step.final[target.name], calibration, rows, matrix, truth)
+    engine = find_engine(model.options.engine)
+    return _Judged(target, engine, step.final[target.name], calibration, rows, matrix, truth)
 
 
 def rises(

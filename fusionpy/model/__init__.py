@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.base import Target, Tuning
-from fusionpy.engines.lightgbm.boosting import Booster
+from fusionpy.engines.base import Model, Target, Tuning
 from fusionpy.errors import counted
 from fusionpy.figures.layout import Grid, Page
 from fusionpy.model.kinds import listed_kinds, told_kind
@@ -66,10 +65,10 @@ class Step:
     Attributes
     ----------
     variables, predictors : tuple of str
-        Predictors in the order that the boosters know them by.
+        Predictors in the order that the models know them by.
     targets : tuple of Target
         The models, in the order of the expectations.
-    final : dict of str to Booster
+    final : dict of str to Model
         Fitted on all donors; key is the target's name.
     stand_ins : tuple of dict
         Fold models or refits, one of which stands in for `final` at every draw; empty: `final` does.
@@ -83,8 +82,8 @@ class Step:
     variables: tuple[str, ...]
     predictors: tuple[str, ...]
     targets: tuple[Target, ...]
-    final: Mapping[str, Booster]
-    stand_ins: tuple[Mapping[str, Booster], ...]
+    final: Mapping[str, Model]
+    stand_ins: tuple[Mapping[str, Model], ...]
     calibrations: Mapping[str, tuple[float, ...]]
     pools: Pools | None
     tuning: Mapping[str, Tuning]
@@ -94,8 +93,8 @@ class Step:
         """Whether several variables are taken from one donor."""
         return len(self.variables) > 1
 
-    def models(self, stand_in: int) -> Mapping[str, Booster]:
-        """Boosters of one stand-in, or the final ones if there are no stand-ins."""
+    def models(self, stand_in: int) -> Mapping[str, Model]:
+        """Models of one stand-in, or the final ones if there are no stand-ins."""
         return self.stand_ins[stand_in] if self.stand_ins else self.final
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["METHODS", "Options"]
+from fusionpy.engines import USUAL_ENGINE, find_engine
+
+__all__ = ["METHODS", "Options", "usual_options"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Options:
     nclusters : int
     krange : (int, int)
     hyper : dict
-        Hyperparameters of the boosters; lists make a grid.
+        The engine's hyperparameters; lists make a grid.
     patience : int
         Rounds without gain after which boosting stops.
     crossfit : bool
@@ -44,6 +46,8 @@ class Options:
         Predicted quantiles are sorted, so that they do not cross.
     integer_weights : bool
         Donors are drawn by integerized weights.
+    engine : str
+        What learns and predicts: one of `fusionpy.engines.ENGINES`.
     """
 
     method: str
@@ -62,33 +66,20 @@ class Options:
     tolerant: bool = True
     sort_quantiles: bool = True
     integer_weights: bool = False
+    engine: str = USUAL_ENGINE
 
     def having(self, **given: Any) -> Options:
         """Replace what was given; None leaves the method's choice."""
         return replace(self, **{k: v for k, v in given.items() if v is not None})
 
 
-_BOOSTING = {
-    "boosting": "gbdt",
-    "data_sample_strategy": "bagging",
-    "num_leaves": 31,
-    "feature_fraction": 0.8,
-    "num_iterations": 2500,
-    "learning_rate": 0.1,
-    "max_depth": 5,
-    "max_bin": 255,
-    "min_data_in_bin": 3,
-    "max_cat_threshold": 32,
-    "min_data_in_leaf": 20,
-}
-
+# Without hyperparameters, which are the engine's: see `usual_options`.
 METHODS = {
-    "default": Options("default", hyper=_BOOSTING),
+    "default": Options("default"),
     "2024": Options(
         "2024",
         nclusters=0,
         krange=(1, 500),
-        hyper={**_BOOSTING, "num_leaves": [16, 32, 64], "max_depth": -1, "min_data_in_leaf": None},
         patience=2,
         crossfit=False,
         refits=0,
@@ -100,7 +91,6 @@ METHODS = {
     "fusionModel": Options(
         "fusionModel",
         nquantiles=2,
-        hyper={**_BOOSTING, "data_sample_strategy": "goss"},
         patience=2,
         crossfit=False,
         refits=0,
@@ -110,3 +100,14 @@ METHODS = {
         integer_weights=True,
     ),
 }
+
+
+def usual_options(method: str, engine: str = USUAL_ENGINE) -> Options:
+    """Take a method's choices, with the hyperparameters that its models have by an engine.
+
+    Examples
+    --------
+    >>> usual_options("fusionModel").hyper["data_sample_strategy"]
+    'goss'
+    """
+    return replace(METHODS[method], engine=engine, hyper=find_engine(engine).usual(method))

@@ -19,7 +19,7 @@ from fusionpy.kernels.draws import draw_donors
 from fusionpy.kernels.strata import assign_split, redraw_factors, strata_of
 from fusionpy.kernels.uniforms import ANALYSIS, BOOSTER_SEED, DRAW, REWEIGHT, uniforms
 from fusionpy.model import FusionModel
-from fusionpy.model.options import METHODS
+from fusionpy.model.options import usual_options
 from fusionpy.model.schema import Schema
 from fusionpy.preparation.imputation_predictors import outcomes_of, screen
 from fusionpy.preparation.incomplete import Array, Incomplete, Rows, is_enough, read
@@ -219,7 +219,7 @@ def _sample(work: Incomplete, column: int, n_missing: int, seed: int) -> Rows:
 def _learn(schema: Schema, matrix: Array, weight: Array, M: int, seed: int, cores: int) -> FusionModel:
     """Train the model of one variable, with a refit for each data set."""
     weight = weight / weight.mean()
-    options = METHODS["default"].having(refits=min(M, REFITS_MOST) if M > 1 else 0)
+    options = usual_options("default").having(refits=min(M, REFITS_MOST) if M > 1 else 0)
     counts = refit_counts(len(weight), options.refits, seed, None)
     n_x = len(schema.x)
     outcomes = schema.names[n_x:]

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fusionpy.engines import USUAL_ENGINE, find_engine
 from fusionpy.evaluation.importances import importance
 from fusionpy.figures import svg_text
 from fusionpy.figures.charts import importance_bars
 from fusionpy.kernels.scaling import percentiles
 from fusionpy.model import FusionModel
-from fusionpy.model.options import METHODS, Options
+from fusionpy.model.options import METHODS, Options, usual_options
 from fusionpy.reporting.exhibits import Figure, Section, Table, chunks, in_parts, plain_table
 from fusionpy.reporting.numbers import count, fixed, percent, significant
 
@@ -193,7 +194,8 @@ def _hyper_table(model: FusionModel) -> Table:
     frame = pd.DataFrame({"hyperparameter": list(shown), "value": list(shown.values())})
     grid = any(isinstance(value, list | tuple) for value in hyper.values())
     note = "Several values: the one with the least validation loss was chosen for each model." if grid else ""
-    headers = {"hyperparameter": "Hyperparameter of LightGBM", "value": "Value"}
+    title = find_engine(model.options.engine).title
+    headers = {"hyperparameter": f"Hyperparameter of {title}", "value": "Value"}
     return plain_table("hyperparameters", "Hyperparameters of the boosters.", frame, headers, note=note)
 
 
@@ -209,6 +211,8 @@ def importance_section(model: FusionModel) -> Section | None:
     Section or None
         None if no model has a split.
     """
+    if find_engine(model.options.engine).split_totals is None:
+        return None
     table = importance(model)
     if table.empty:
         return None
@@ -268,7 +272,9 @@ def train_call(model: FusionModel, weight: str | None) -> str:
     str
         Python code.
     """
-    options, preset = model.options, METHODS.get(model.options.method, METHODS["default"])
+    options = model.options
+    engine = find_engine(options.engine)
+    preset = usual_options(options.method if options.method in METHODS else "default", options.engine)
     x = [variable.name for variable in model.schema.x]
     known, usual = list(x), True
     for step in model.steps:
@@ -288,18 +294,15 @@ def train_call(model: FusionModel, weight: str | None) -> str:
     ):
         if getattr(options, name) != getattr(preset, name):
             given[name] = getattr(options, name)
-    if hyper := _changed_hyper(options.hyper, preset.hyper, model.n_donors):
+    usual_hyper = engine.settle(preset.hyper, model.n_donors)
+    if hyper := {name: v for name, v in options.hyper.items() if usual_hyper.get(name) != v}:
         given["hyper"] = hyper
+    if options.engine != USUAL_ENGINE:
+        given["engine"] = options.engine
     if model.seed is not None:
         given["seed"] = model.seed
     lines = [f"    {name}={_code(value)}," for name, value in given.items()]
     return "\n".join(["model = fusionpy.train(", "    donor,", *lines, ")"])
-
-
-def _changed_hyper(hyper: Mapping[str, Any], preset: Mapping[str, Any], n: int) -> dict[str, Any]:
-    """Find the entries that differ from what the preset makes of so many donors."""
-    usual = {**preset, "min_data_in_leaf": preset.get("min_data_in_leaf") or max(20, round(0.001 * n))}
-    return {name: value for name, value in hyper.items() if usual.get(name) != value}
 
 
 def _code(value: Any) -> str:

@@ -69,6 +69,7 @@ def train(
     identities: str | Sequence[str] | None = None,
     monotone: Mapping[str, Mapping[str, int]] | None = None,
     quiet: bool = False,
+    engine: str = "lightgbm",
 ) -> FusionModel:
     """Learn the distribution of a donor survey's own variables given those it shares with a recipient.
 
@@ -145,6 +146,9 @@ def train(
         fall as rooms rise. LightGBM can do this for means and probabilities, not for percentiles.
     quiet : bool
         No progress.
+    engine : str
+        What learns and predicts. "lightgbm" is the one that fusionpy has; CONTRIBUTING tells how to add
+        another, with hyperparameters of its own.
 
     Returns
     -------
@@ -195,10 +199,11 @@ def train(
     problems = Problems(
         ArgumentError, "`train()` cannot start.", "See `help(fusionpy.train)` for what it takes."
     )
-    fitted = {"nfolds": nfolds, "hyper": hyper, "patience": patience, "refits": refits, "crossfit": crossfit}
+    fitted = {"nfolds": nfolds, "patience": patience, "refits": refits, "crossfit": crossfit}
     pooled = {"nquantiles": nquantiles, "nclusters": nclusters, "krange": krange}
     drawn = {"redraw": redraw, "untie": untie, "calibrate": calibrate, "tolerant": tolerant}
-    options = check_options(problems, method, cores, **fitted, **pooled, **drawn)
+    learned = {"hyper": hyper, "monotone": monotone}
+    options = check_options(problems, method, engine, cores, **learned, **fitted, **pooled, **drawn)
     problems.flag("keep_donors", keep_donors)
     seed = settle_seed(seed, problems)
     rules = read_rules(bounds, identities, monotone, problems)
@@ -239,7 +244,7 @@ def _learn(
         donor_columns=kept,
         weight=draw_weight,
         counts=counts,
-        versions=library_versions(),
+        versions=library_versions(options.engine),
         rules=tuple(plan.rules),
         ranges=learn_ranges(schema, donors.x),
     )

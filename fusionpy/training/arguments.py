@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fusionpy.engines.lightgbm.boosting import ONE_VALUE
-from fusionpy.engines.lightgbm.hyper import check_hyper
+from fusionpy.engines import ENGINES, USUAL_ENGINE, find_engine
+from fusionpy.engines.base import Engine
 from fusionpy.errors import (
     Problems,
     few,
@@ -19,19 +19,26 @@ from fusionpy.errors import (
     warn,
 )
 from fusionpy.kernels.inflation import is_inflated
-from fusionpy.model.options import METHODS, Options
+from fusionpy.model.options import METHODS, Options, usual_options
 from fusionpy.progress import note
 from fusionpy.training.donors import Donors
 
 __all__ = ["check_options", "settle"]
 
 
-def check_options(problems: Problems, method: str, cores: int, hyper: Any, **given: Any) -> Options:
+def check_options(
+    problems: Problems, method: str, engine: str, cores: int, hyper: Any, **given: Any
+) -> Options:
     """Note impossible values; lay the others over the method's."""
-    known = METHODS.get(method) if isinstance(method, str) else None
-    if known is None:
+    if not isinstance(method, str) or method not in METHODS:
         problems.add(f"`method` must be one of {few(METHODS)}, not {shown(method)}.")
-        known = METHODS["default"]
+        method = "default"
+    if not isinstance(engine, str) or engine not in ENGINES:
+        problems.add(f"`engine` must be one of {few(ENGINES)}, not {shown(engine)}.")
+        engine = USUAL_ENGINE
+    known, learner = usual_options(method, engine), find_engine(engine)
+    if given["monotone"] and not learner.can_slope:
+        problems.add(f"`monotone`: {learner.title} cannot be told which way expectations move.")
     problems.whole("cores", cores, 1)
     settled: dict[str, Any] = {}
     if (nfolds := given["nfolds"]) is not None:
@@ -55,7 +62,7 @@ def check_options(problems: Problems, method: str, cores: int, hyper: Any, **giv
             problems.flag(name, given[name])
     if (krange := given["krange"]) is not None:
         settled["krange"] = _settle_krange(krange, 5 if method == "fusionModel" else 1, problems)
-    settled["hyper"] = None if hyper is None else _settle_hyper(hyper, known.hyper, problems)
+    settled["hyper"] = None if hyper is None else _settle_hyper(hyper, known.hyper, learner, problems)
     return known.having(**settled)
 
 
@@ -78,9 +85,9 @@ def _are_sizes(krange: Any, low: int) -> bool:
     return numbers and all(low <= k <= 10**9 for k in krange)
 
 
-def _settle_hyper(hyper: Any, usual: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+def _settle_hyper(hyper: Any, usual: Mapping[str, Any], engine: Engine, problems: Problems) -> dict[str, Any]:
     """Lay what is given before the method's own, in the order of the caller: so rows of the grid vary."""
-    found = check_hyper(hyper, usual)
+    found = engine.check(hyper, usual)
     for problem in found.problems:
         problems.add(problem)
     for text in found.idle:
@@ -88,7 +95,7 @@ def _settle_hyper(hyper: Any, usual: Mapping[str, Any], problems: Problems) -> d
     for text in found.replacing:
         warn(text)
     for name, values in found.values.items():
-        if name in ONE_VALUE and len(values) > 1:
+        if name in engine.one_value and len(values) > 1:
             text = f"`hyper` entry '{name}' takes one value only: the first, {values[0]}, is used."
             note(text)
             del values[1:]
@@ -110,8 +117,7 @@ def settle(options: Options, donors: Donors) -> Options:
         text = f"`nfolds`: {fewest} folds, as a model has no more donors, instead of {options.nfolds}."
         note(text)
         options = options.having(nfolds=fewest)
-    if "min_data_in_leaf" not in options.hyper or options.hyper["min_data_in_leaf"] is None:
-        options = options.having(hyper={**options.hyper, "min_data_in_leaf": max(20, round(0.001 * n))})
+    options = options.having(hyper=find_engine(options.engine).settle(options.hyper, n))
     # With a split there are no fold models, so only refits can leave donors out.
     if options.nfolds < 1 and not options.refits:
         options = options.having(crossfit=False)

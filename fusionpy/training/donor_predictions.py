@@ -8,8 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.lightgbm import boosting
-from fusionpy.engines.lightgbm.searching import Search
+from fusionpy.engines.base import Search
 from fusionpy.kernels.draws import fit_calibration
 from fusionpy.training.targets import Fit, Work
 
@@ -30,7 +29,7 @@ def predict_by_folds(work: Work, fit: Fit, search: Search) -> None:
             if fit.base is not None and fit.base.predicted is not None:
                 predicted[rows] += fit.base.predicted[rows]
         if not options.refits and options.nfolds >= 1:
-            fit.keep_folds(search.models())
+            fit.keep_folds(search.models(), work.engine)
     fit.predicted = predicted
 
 
@@ -58,17 +57,17 @@ def predict_donors(work: Work, fit: Fit) -> None:
     options, predicted = work.options, fit.predicted
     unseen = work.assigned < 0
     rows = np.flatnonzero(unseen & (fit.sample.fold < 0)) if options.crossfit else work.every
-    _predict(partial(boosting.predict, fit.final), work, fit, rows, predicted)
+    _predict(partial(work.engine.predict, fit.final), work, fit, rows, predicted)
     if not options.crossfit:
         return
     is_classes = fit.target.objective in ("binary", "multiclass")
     calibrated = options.calibrate and is_classes and len(work.plans[fit.step].variables) == 1
     total, number = np.zeros_like(predicted), np.zeros(len(predicted))
     found = np.empty_like(predicted)
-    for refit, booster in enumerate(fit.refits):
+    for refit, model in enumerate(fit.refits):
         own = work.assigned == refit
         rows = np.flatnonzero(work.counts[refit] == 0 if calibrated else own)
-        _predict(partial(boosting.predict, booster), work, fit, rows, found)
+        _predict(partial(work.engine.predict, model), work, fit, rows, found)
         predicted[own] = found[own]
         total[rows] += found[rows]
         number[rows] += 1

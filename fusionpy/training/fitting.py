@@ -1,4 +1,4 @@
-"""Learn the steps of a fusion: fit boosters, take donors' expectations, gather donor pools."""
+"""Learn the steps of a fusion: fit models, take donors' expectations, gather donor pools."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.lightgbm.boosting import Booster, Problem
-from fusionpy.engines.lightgbm.rewriting import unit_of
+from fusionpy.engines import find_engine
+from fusionpy.engines.base import Model, Problem
 from fusionpy.kernels.inflation import is_inflated
 from fusionpy.kernels.uniforms import MEMBER, uniforms
 from fusionpy.model import Step
@@ -85,18 +85,18 @@ def learn_steps(
     """
     assigned = left_out_refit(counts, uniforms(seed, MEMBER, len(weight))[0])
     donors = np.arange(len(weight)), weight / weight.mean()
-    work = Work(plans, schema, matrix, *donors, draw_weight, counts, assigned, options, seed, tick)
+    engine = find_engine(options.engine)
+    work = Work(plans, schema, matrix, *donors, draw_weight, counts, assigned, options, engine, seed, tick)
     fits: list[Fit] = []
     for number, plan in enumerate(plans):
         mean: Fit | None = None
         for target, sample in pose(work, number):
             label = sample.spread if target.objective == "quantile" else sample.label
-            unit = unit_of(label, target.objective)
-            problem = Problem(target, sample.bins, label, sample.weight, signs_of(plan, target), unit)
+            problem = Problem(target, sample.bins, label, sample.weight, signs_of(plan, target))
             fits.append(Fit(number, problem, sample, len(fits)))
             if target.objective == "regression":
                 mean = fits[-1]
-            elif label is not sample.label and options.crossfit:
+            elif label is not sample.label and options.crossfit and engine.add is not None:
                 fits[-1].base = mean
     steps: list[Step | None] = [None] * len(plans)
 
@@ -132,8 +132,8 @@ def _finish(work: Work, plan: StepPlan, fits: list[Fit]) -> Step:
     )
 
 
-def _members(fits: list[Fit], options: Options) -> tuple[Mapping[str, Booster], ...]:
-    models: list[list[Booster]] = []
+def _members(fits: list[Fit], options: Options) -> tuple[Mapping[str, Model], ...]:
+    models: list[list[Model]] = []
     if options.refits:
         models = [fit.refits for fit in fits]
     elif options.crossfit and options.nfolds >= 1:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import count
 
-from fusionpy.engines.lightgbm import boosting
-from fusionpy.engines.lightgbm.boosting import Bins
-from fusionpy.engines.lightgbm.searching import Search, expand_grid
+from fusionpy.engines.base import Bins, Search, expand_grid
 from fusionpy.training.donor_predictions import predict_by_folds, predict_donors
 from fusionpy.training.queue import Countdown, Interrupted, Task
 from fusionpy.training.targets import Fit, Work, seed_of
@@ -60,10 +58,10 @@ class Course:
         work, fit = self.work, self.fit
         fit.start()
         grid = expand_grid(work.options.hyper)
-        fit.problem.bin(grid[0])
+        work.engine.bin(fit.problem, grid[0])
         seed = seed_of(work.seed, fit.number)
         folds = fit.sample.folds()
-        return self._boost_all(Search(fit.problem, grid, folds, patience=work.options.patience, seed=seed))
+        return self._boost_all(work.engine.search(fit.problem, grid, folds, work.options.patience, seed))
 
     def _boost_all(self, search: Search) -> list[Task]:
         self.countdown = Countdown(search.n_folds, partial(self._settle, search))
@@ -81,7 +79,7 @@ class Course:
         fit.tuning = search.tuning
         predict_by_folds(work, fit, search)
         work.tick(doing=f"tuned {fit.target.name}")
-        fit.refits = [None] * len(work.counts)  # type: ignore[list-item]
+        fit.refits = [None] * len(work.counts)
         self.countdown = Countdown(1 + len(fit.refits), lambda: [Task(self.refitted, self._predict)])
         refits = (Task(self.refitted, partial(self._fit, refit)) for refit in range(-1, len(fit.refits)))
         return [*refits, *_next(self.line)]
@@ -92,7 +90,8 @@ class Course:
         assert fit.tuning is not None
         counts = work.counts[refit][fit.sample.rows] if refit >= 0 else None
         seed = seed_of(work.seed, fit.number, refit + 1)
-        fit.keep(boosting.fit(fit.problem, fit.tuning, seed, counts, interrupted), refit)
+        model = work.engine.fit(fit.problem, fit.tuning, seed, counts, interrupted)
+        fit.keep(model, refit, work.engine)
         work.tick(doing=f"{'fitted' if refit < 0 else 'refitted'} {fit.target.name}")
         return self.countdown()
 

@@ -10,10 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.base import Target, Tuning
-from fusionpy.engines.lightgbm import boosting
-from fusionpy.engines.lightgbm.boosting import Bins, Booster, Problem
-from fusionpy.engines.lightgbm.rewriting import unit_of
+from fusionpy.engines.base import Bins, Engine, Model, Problem, Target, Tuning
 from fusionpy.kernels.inflation import is_inflated
 from fusionpy.kernels.scaling import (
     percentiles,
@@ -48,6 +45,7 @@ class Work:
     assigned : (n,) intp
         Of the refits that leave a donor out the one that predicts it; -1: none does.
     options : Options
+    engine : Engine
     seed : int
     tick : Ticker
     """
@@ -61,6 +59,7 @@ class Work:
     counts: NDArray[np.float64]
     assigned: NDArray[np.intp]
     options: Options
+    engine: Engine
     seed: int
     tick: Ticker
 
@@ -179,7 +178,7 @@ def _folds(
 
 
 def signs_of(plan: StepPlan, target: Target) -> list[int] | None:
-    """Directions of a target's predictors; LightGBM cannot give any to percentiles."""
+    """Directions of a target's predictors; percentiles are given none, as LightGBM cannot."""
     signs = plan.signs.get(target.variable)
     if signs is None or target.objective == "quantile":
         return None
@@ -187,7 +186,7 @@ def signs_of(plan: StepPlan, target: Target) -> list[int] | None:
 
 
 def seed_of(seed: int, index: int, refit: int = 0) -> int:
-    """LightGBM's seed for a target and its refit (from 1; 0: the final model, and the fold models)."""
+    """Seed an engine for a target and its refit (from 1; 0: the final model, and the fold models)."""
     return int(uniforms(seed, BOOSTER_SEED, 1, implicate=refit, step=index)[0, 0] * 2**31)
 
 
@@ -200,9 +199,9 @@ class Fit:
     sample: Sample
     number: int
     tuning: Tuning | None = None
-    fold_models: list[Booster] = field(default_factory=list)
-    final: Booster | None = None
-    refits: list[Booster] = field(default_factory=list)
+    fold_models: list[Model] = field(default_factory=list)
+    final: Model | None = None
+    refits: list[Model] = field(default_factory=list)
     predicted: NDArray[np.float64] | None = None  # (n, k) of all donors
     calibration: tuple[float, ...] = ()
     base: Fit | None = None  # of a variable with ties: the mean, from whose models a percentile's start
@@ -217,22 +216,23 @@ class Fit:
         if self.base is not None:
             assert self.base.predicted is not None
             left = self.problem.label - self.base.predicted[self.sample.rows, 0]
-            self.problem = replace(self.problem, label=left, unit=unit_of(left, self.target.objective))
+            self.problem = replace(self.problem, label=left)
 
-    def keep(self, booster: Booster, refit: int) -> None:
+    def keep(self, model: Model, refit: int, engine: Engine) -> None:
         """Keep the final model (refit -1), or a refit; upon the mean's, where it starts from that."""
         if self.base is not None:
             below = self.base.final if refit < 0 else self.base.refits[refit]
             assert below is not None
-            booster = boosting.add(below, booster)
+            assert engine.add is not None
+            model = engine.add(below, model)
         if refit < 0:
-            self.final = booster
+            self.final = model
         else:
-            self.refits[refit] = booster
+            self.refits[refit] = model
 
-    def keep_folds(self, boosters: list[Booster]) -> None:
+    def keep_folds(self, models: list[Model], engine: Engine) -> None:
         """Keep the folds' models likewise."""
         if self.base is not None:
-            pairs = zip(self.base.fold_models, boosters, strict=True)
-            boosters = [boosting.add(below, booster) for below, booster in pairs]
-        self.fold_models = boosters
+            assert engine.add is not None
+            models = list(map(engine.add, self.base.fold_models, models))
+        self.fold_models = models

@@ -92,8 +92,8 @@ def test_an_archive_says_the_same(model, tmp_path):
 
 def test_a_model_without_splits_has_no_rows():
     target = base.Target("y", "m", "regression")
-    bins = boosting.Bins(np.zeros((40, 2)), ["a", "b"], [])
-    problem = boosting.Problem(target, bins, np.arange(40.0), np.ones(40))
+    bins = base.Bins(np.zeros((40, 2)), ["a", "b"], [])
+    problem = base.Problem(target, bins, np.arange(40.0), np.ones(40))
     booster = boosting.fit(problem, base.Tuning({}, 3, 0.0, []), seed=1)
     assert split_totals(booster).tolist() == [[0, 0, 0], [0, 0, 0]]
 

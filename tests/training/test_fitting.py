@@ -14,8 +14,9 @@ from patience import PATIENCE
 
 import fusionpy
 from fusionpy.engines.lightgbm import boosting
+from fusionpy.engines.lightgbm.searching import Search
 from fusionpy.kernels.draws import fit_calibration
-from fusionpy.training import donor_predictions, fitting, schedule
+from fusionpy.training import donor_predictions, fitting
 
 HYPER = {"num_leaves": 5, "num_iterations": 12, "min_data_in_leaf": 5, "learning_rate": 0.3}
 GIVEN = {"weight": "w", "hyper": HYPER, "nclusters": 20, "krange": (3, 20), "seed": 3, "quiet": True}
@@ -155,7 +156,7 @@ def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monk
     monkeypatch.setattr(fitting, "_finish", kept)
     monkeypatch.setattr(donor_predictions, "AT_ONCE", 50)
     folds = {}
-    tune = schedule.Search.settle
+    tune = Search.settle
 
     def noted(self):
         over = tune(self)
@@ -163,7 +164,7 @@ def test_expectations_are_those_of_models_that_did_not_see_the_donor(donor, monk
             folds[self._problem.target.name] = self.models()
         return over
 
-    monkeypatch.setattr(schedule.Search, "settle", noted)
+    monkeypatch.setattr(Search, "settle", noted)
     given = {**GIVEN, "hyper": {**HYPER, "boosting": kind}}
     model = fusionpy.train(donor, Y, ["a", "b", "c"], **given, refits=refits, cores=2)
     if kind != "gbdt":  # some are cut before the last round, so that trees of dart have to be redone

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import fusionpy
 from fusionpy.engines.lightgbm import boosting, rewriting
+from fusionpy.engines.lightgbm.model_text import check_model_text
 from fusionpy.engines.lightgbm.rewriting import Unit
-from fusionpy.model.archive.model_text import check_model_text
 
 K = {"seed": 1, "quiet": True}
 SMALL = {"refits": 2, "nfolds": 2, "hyper": {"num_leaves": 7, "num_iterations": 40}}

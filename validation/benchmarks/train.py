@@ -54,7 +54,7 @@ def posed(small: bool, refits: int, variables: int = 8) -> dict[str, Any]:
 
     from fusionpy.errors import Problems, SchemaError
     from fusionpy.frames.tables import as_table
-    from fusionpy.model.options import METHODS
+    from fusionpy.model.options import usual_options
     from fusionpy.model.rules import read_rules
     from fusionpy.model.schema import Schema
     from fusionpy.training.planning import plan_steps
@@ -75,7 +75,7 @@ def posed(small: bool, refits: int, variables: int = 8) -> dict[str, Any]:
         "draw_weight": weight / weight.mean(),
         "counts": refit_counts(len(weight), refits, SEED, None),
         # Percentiles of ties start at the mean: LightGBM's own loop, the baseline, has no such models.
-        "options": METHODS["default"].having(refits=refits, untie=False),
+        "options": usual_options("default").having(refits=refits, untie=False),
         "seed": SEED,
     }
 

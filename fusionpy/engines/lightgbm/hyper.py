@@ -3,17 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fusionpy.engines.lightgbm.boosting import BOOSTINGS, HYPERPARAMETERS, settled
-from fusionpy.engines.lightgbm.searching import expand_grid
+from fusionpy.engines.base import Entries, expand_grid
 from fusionpy.errors import few, is_whole, meant, shown
 
-__all__ = ["Entries", "check_hyper"]
+__all__ = ["HYPERPARAMETERS", "ONE_VALUE", "check_hyper", "settle_hyper", "settled", "usual_hyper"]
 
+# Entries that LightGBM reads when it bins the data: one value for the whole grid.
+ONE_VALUE = ("min_data_in_leaf", "max_bin", "min_data_in_bin", "max_cat_threshold")
+HYPERPARAMETERS = (
+    *("boosting", "data_sample_strategy", "num_leaves", "max_depth", "learning_rate", "num_iterations"),
+    *("feature_fraction", "feature_fraction_bynode", "bagging_fraction", "bagging_freq", "extra_trees"),
+    *(
+        "min_sum_hessian_in_leaf",
+        "min_gain_to_split",
+        "lambda_l1",
+        "lambda_l2",
+        "linear_lambda",
+        "path_smooth",
+    ),
+    *("top_rate", "other_rate", "drop_rate", "skip_drop", "cat_l2", "cat_smooth", "max_cat_to_onehot"),
+    *("max_delta_step", "max_drop", "uniform_drop", "xgboost_dart_mode"),
+    *("min_data_per_group", *ONE_VALUE),
+)
+# What LightGBM takes for "boosting", and what it makes of it.
+BOOSTINGS = {
+    "gbdt": "gbdt",
+    "dart": "dart",
+    "rf": "rf",
+    "goss": "gbdt",
+    "gbrt": "gbdt",
+    "random_forest": "rf",
+}
+_USUAL = {
+    "boosting": "gbdt",
+    "data_sample_strategy": "bagging",
+    "num_leaves": 31,
+    "feature_fraction": 0.8,
+    "num_iterations": 2500,
+    "learning_rate": 0.1,
+    "max_depth": 5,
+    "max_bin": 255,
+    "min_data_in_bin": 3,
+    "max_cat_threshold": 32,
+    "min_data_in_leaf": 20,
+}
+_OF_METHOD: dict[str, dict[str, Any]] = {
+    "2024": {"num_leaves": [16, 32, 64], "max_depth": -1, "min_data_in_leaf": None},
+    "fusionModel": {"data_sample_strategy": "goss"},
+}
 _CHOICES = {"boosting": tuple(BOOSTINGS), "data_sample_strategy": ("bagging", "goss")}
 _FLAGS = ("extra_trees", "uniform_drop", "xgboost_dart_mode")
 _WHOLE = {  # least
@@ -69,27 +110,34 @@ _ALIASES = {
 }
 
 
-@dataclass(frozen=True)
-class Entries:
-    """Hyperparameters as they were given, checked.
+def usual_hyper(method: str) -> dict[str, Any]:
+    """Tell what a method of `train` sets; that of others, the default's."""
+    return {**_USUAL, **_OF_METHOD.get(method, {})}
 
-    Attributes
-    ----------
-    values : dict of str to list
-        The values of every entry, as plain Python numbers. Those without effect are among them, but for
-        numbers of threads: the table of what was tried tells them, as R's does.
-    problems : list of str
-        What is wrong.
-    idle : list of str
-        Which entries have no effect, and why.
-    replacing : list of str
-        Which would have another effect in fusionModel, by a fault of it, and have none here.
+
+def settle_hyper(hyper: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Set what depends on the number of donors: leaves have a thousandth of them, but not fewer than 20."""
+    if hyper.get("min_data_in_leaf") is not None:
+        return dict(hyper)
+    return {**hyper, "min_data_in_leaf": max(20, round(0.001 * n))}
+
+
+def settled(hyper: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the entries that LightGBM is to be told of, as it has them since version 4.
+
+    Boosting "goss", as older versions had it, is gradient boosting with that sampling.
+
+    Examples
+    --------
+    >>> settled({"boosting": "goss", "num_leaves": 4, "nonsense": 3})
+    {'boosting': 'gbdt', 'num_leaves': 4, 'data_sample_strategy': 'goss'}
     """
-
-    values: dict[str, list[Any]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    idle: list[str] = field(default_factory=list)
-    replacing: list[str] = field(default_factory=list)
+    found = {name: value for name, value in hyper.items() if name in HYPERPARAMETERS}
+    if "boosting" in found:
+        found["boosting"] = BOOSTINGS[found["boosting"]]
+    if hyper.get("boosting") == "goss":
+        found["data_sample_strategy"] = "goss"
+    return found
 
 
 def check_hyper(hyper: object, usual: Mapping[str, Any]) -> Entries:

@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.base import Cancelled, Tuning
-from fusionpy.engines.lightgbm.boosting import (
-    Booster,
-    Problem,
-    parameters,
-    parse,
-    refusals_told,
-    settled,
-    text,
-)
-from fusionpy.engines.lightgbm.rewriting import restate
+from fusionpy.engines.base import Cancelled, Folds, Problem, Tuning
+from fusionpy.engines.lightgbm.binning import refusals_told, subset
+from fusionpy.engines.lightgbm.boosting import Booster, parameters, parse, text
+from fusionpy.engines.lightgbm.hyper import settled
+from fusionpy.engines.lightgbm.rewriting import restate, unit_of
 
-__all__ = ["Search", "expand_grid"]
+__all__ = ["Search"]
 
 _ROUNDS = 2500  # of boosting at most, where no hyperparameter says so
-
-
-def expand_grid(hyper: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every combination of the entries that hold several values; the first entry varies fastest, as in R.
-
-    Examples
-    --------
-    >>> expand_grid({"num_leaves": [16, 32], "max_depth": 5})
-    [{'num_leaves': 16, 'max_depth': 5}, {'num_leaves': 32, 'max_depth': 5}]
-    """
-    many = {k: list(v) if isinstance(v, list | tuple) else [v] for k, v in hyper.items()}
-    rows = product(*reversed(many.values()))
-    return [dict(zip(many, reversed(values), strict=True)) for values in rows]
 
 
 class Search:
@@ -67,14 +47,14 @@ class Search:
         self,
         problem: Problem,
         grid: Sequence[Mapping[str, Any]],
-        folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
-        *,
+        folds: Folds,
         patience: int,
         seed: int,
     ) -> None:
         self.tuning: Tuning | None = None
         self._problem, self._grid, self._folds, self._seed = problem, grid, folds, seed
         self._patience = patience
+        self._unit = unit_of(problem.label, problem.target.objective)
         self._rows: list[dict[str, Any]] = []  # of the table of candidates
         self._best: tuple[float, int, int, list[Booster]] | None = None
         self._begin()
@@ -122,7 +102,7 @@ class Search:
                 booster = self._models[fold] = self._start(*self._folds[fold])
             else:
                 # How much LightGBM says is up to the thread, and to what this one last told LightGBM.
-                self._problem.subset(np.zeros(1, dtype=np.intp), {})
+                subset(self._problem, np.zeros(1, dtype=np.intp), {}, self._unit)
             while len(losses) < self._horizon:
                 booster.update()
                 losses.append(float(booster.eval_valid()[0][2]))
@@ -133,8 +113,8 @@ class Search:
         import lightgbm as lgb
 
         params = {**parameters(self._problem, self._hyper, self._seed), "num_iterations": self._most}
-        booster = lgb.Booster(params, self._problem.subset(train, params))
-        booster.add_valid(self._problem.subset(valid, params), "valid")
+        booster = lgb.Booster(params, subset(self._problem, train, params, self._unit))
+        booster.add_valid(subset(self._problem, valid, params, self._unit), "valid")
         return booster
 
     def settle(self) -> bool:
@@ -165,7 +145,7 @@ class Search:
     def _judge(self, means: list[float]) -> None:
         """Note what a candidate achieved, and keep its models if none before it was as good."""
         rounds = int(np.argmin(means)) + 1
-        loss = self._problem.unit.restate_loss(means[rounds - 1], self._problem.target.objective)
+        loss = self._unit.restate_loss(means[rounds - 1], self._problem.target.objective)
         if self._best is None or loss < self._best[0]:
             models = [model for model in self._models if model is not None]
             self._best = loss, rounds, len(self._rows), models
@@ -204,10 +184,10 @@ class Search:
         assert self.tuning is not None
         assert model is not None
         found = model.predict(matrix, num_iteration=self.tuning.rounds, num_threads=1)
-        return self._problem.unit.undo(np.asarray(found, dtype=np.float64)).reshape(len(matrix), -1)
+        return self._unit.undo(np.asarray(found, dtype=np.float64)).reshape(len(matrix), -1)
 
     def models(self) -> list[Booster]:
         """Models of the folds without the data that they were fitted on."""
         assert self.tuning is not None
         texts = [text(model, self.tuning.rounds) for model in self._models if model is not None]
-        return [parse(restate(each, self._problem.unit)) for each in texts]
+        return [parse(restate(each, self._unit)) for each in texts]

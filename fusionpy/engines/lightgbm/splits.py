@@ -34,11 +34,12 @@ def split_totals(booster: Booster) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> from fusionpy.engines.lightgbm import boosting
+    >>> from fusionpy.engines.base import Bins, Problem, Target, Tuning
+    >>> from fusionpy.engines.lightgbm.boosting import fit
     >>> x = np.repeat([[0.0, 5.0], [1.0, 5.0]], 100, axis=0)
-    >>> target = boosting.Target("y", "m", "regression")
-    >>> problem = boosting.Problem(target, boosting.Bins(x, ["a", "b"], []), 3 * x[:, 0], np.ones(200))
-    >>> split_totals(boosting.fit(problem, boosting.Tuning({}, 1, 0.0, []), seed=1))
+    >>> target = Target("y", "m", "regression")
+    >>> problem = Problem(target, Bins(x, ["a", "b"], []), 3 * x[:, 0], np.ones(200))
+    >>> split_totals(fit(problem, Tuning({}, 1, 0.0, []), seed=1))
     array([[450., 200.,   1.],
            [  0.,   0.,   0.]])
     """

@@ -1,4 +1,4 @@
-"""The `.fsn` model archive: a ZIP of LightGBM text models, Parquet tables and a JSON manifest.
+"""The `.fsn` model archive: a ZIP of models as text, Parquet tables and a JSON manifest.
 
 Files that the R package knows (``<step>/<variable>_<kind>.txt``, ``metadata.rds``, ``donor.fst``) stand
 where it expects them; what only fusionpy needs lies at the root, as ``fusionpy~...``, with ``manifest.json``:
@@ -24,16 +24,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from fusionpy.engines.base import Target
-from fusionpy.engines.lightgbm import boosting
-from fusionpy.engines.lightgbm.boosting import Booster
+from fusionpy.engines import USUAL_ENGINE, find_engine
+from fusionpy.engines.base import Engine, Model, Target
 from fusionpy.errors import ArchiveError, ArgumentError, shown
 from fusionpy.formats.atomic import check_writable, shown_path, written_aside
 from fusionpy.model import FusionModel, Known, Pools, Step
+from fusionpy.model.archive.entries import damaged
 from fusionpy.model.archive.files import MOST_SCALED, ArchiveFiles, quoted, suspicious
 from fusionpy.model.archive.manifest import FORMAT, MANIFEST, PoolsEntry, StepEntry, write_manifest
-from fusionpy.model.archive.manifest_reading import damaged, read_manifest
-from fusionpy.model.archive.model_text import without_ranges
+from fusionpy.model.archive.manifest_reading import read_manifest
 from fusionpy.model.archive.places import FORMAT_VERSION, Places, is_ours
 from fusionpy.model.archive.r_metadata import METADATA
 from fusionpy.model.archive.r_reading import read_r_archive
@@ -44,12 +43,13 @@ from fusionpy.model.schema import Schema
 __all__ = ["FORMAT_VERSION", "library_versions", "put_model", "read_fsn", "write_fsn"]
 
 WEIGHTS = (1e-100, 1e100)
-_LIBRARIES = ("fusionpy", "lightgbm", "numpy", "scipy", "numba", "pyarrow")
+_LIBRARIES = ("numpy", "scipy", "numba", "pyarrow")
 
 
-def library_versions() -> dict[str, str]:
+def library_versions(engine: str = USUAL_ENGINE) -> dict[str, str]:
     """Versions of Python, fusionpy and the libraries that a model's numbers depend on."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _LIBRARIES}}
+    names = ("fusionpy", *find_engine(engine).libraries, *_LIBRARIES)
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
 def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
@@ -74,7 +74,8 @@ def write_fsn(model: FusionModel, path: str | os.PathLike[str]) -> None:
     The same model gives the same bytes. R's `fusionModel::fuse()` and `importance()` take the archive as one
     of their own, by `metadata.rds` and `donor.fst`: R then draws with the models of all donors, without
     calibrations, refits or redrawn weights. A model that they would draw something else from lacks these
-    two; its manifest says why, under `not_for_r`: totals that are added up, rules, a variable named `W`.
+    two; its manifest says why, under `not_for_r`: totals that are added up, rules, a variable named `W`,
+    another engine.
     """
     if not isinstance(model, FusionModel):
         raise ArgumentError(f"`model` must be what `train()` returned, not {shown(model)}.")
@@ -110,7 +111,7 @@ def _put(model: FusionModel, archive: zipfile.ZipFile) -> None:
 
 def _contents(model: FusionModel) -> dict[str, Callable[[], str | bytes]]:
     """List the files, each with what makes its content when its turn comes."""
-    places = Places(len(model.steps))
+    places, engine = Places(len(model.steps)), find_engine(model.options.engine)
     why_not = obstacles(model)
     found: dict[str, Callable[[], str | bytes]] = {MANIFEST: partial(write_manifest, model, why_not)}
     if not why_not:
@@ -123,19 +124,15 @@ def _contents(model: FusionModel) -> dict[str, Callable[[], str | bytes]]:
         found[places.table("known")] = partial(_table, _known_columns(model.known))
     for number, step in enumerate(model.steps):
         for target in step.targets:
-            found[places.final(number, target)] = partial(_model, step.final[target.name])
+            found[places.final(number, target)] = partial(engine.write, step.final[target.name])
             for m, stand_in in enumerate(step.stand_ins):
                 name = places.stand_in(number, m, target, step.variables)
-                found[name] = partial(_model, stand_in[target.name])
+                found[name] = partial(engine.write, stand_in[target.name])
         if step.pools is not None:
             centres, pools = _pool_columns(step.pools)
             found[places.of_step(number, "centres")] = partial(_table, centres)
             found[places.of_step(number, "pools")] = partial(_table, pools)
     return found
-
-
-def _model(booster: Booster) -> str:
-    return without_ranges(boosting.text(booster))
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
@@ -214,7 +211,7 @@ def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
             headline, [f"{error.strerror or 'It cannot be opened'}."], "Check the path."
         ) from None
     except Exception as error:
-        # Whatever a damaged archive makes zlib, pyarrow or LightGBM raise.
+        # Whatever a damaged archive makes zlib, pyarrow or an engine raise.
         raise ArchiveError(headline, [f"It is damaged ({type(error).__name__})."], hint) from None
 
 
@@ -238,8 +235,10 @@ def _read(packed: ArchiveFiles) -> FusionModel:
     refits = np.stack([*counts.values()]).astype(np.float64) if counts else np.empty((0, len(weight)))
     if refits.shape[1] != len(weight) or (refits < 0).any():
         raise damaged("its refits are not of its donors")
+    engine = find_engine(manifest.options.engine)
     steps = tuple(
-        _read_step(packed, places, number, entry, len(weight)) for number, entry in enumerate(manifest.steps)
+        _read_step(packed, places, engine, number, entry, len(weight))
+        for number, entry in enumerate(manifest.steps)
     )
     at = places.table("known")
     known = _read_known(packed, at, manifest.schema, len(weight)) if at in packed.names else None
@@ -300,10 +299,12 @@ def _check_donors(schema: Schema, columns: Sequence[str], donors: NDArray[np.flo
             raise damaged(f"donors have values of {quoted(name)} that are none of its levels")
 
 
-def _read_step(packed: ArchiveFiles, places: Places, number: int, entry: StepEntry, n_donors: int) -> Step:
-    def models(place: Callable[[Target], str]) -> dict[str, Booster]:
+def _read_step(
+    packed: ArchiveFiles, places: Places, engine: Engine, number: int, entry: StepEntry, n_donors: int
+) -> Step:
+    def models(place: Callable[[Target], str]) -> dict[str, Model]:
         return {
-            target.name: packed.booster(place(target), target, len(entry.predictors))
+            target.name: packed.model(place(target), engine, target, len(entry.predictors))
             for target in entry.targets
         }
 

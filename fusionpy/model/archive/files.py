@@ -14,13 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from fusionpy.engines.base import Target
-from fusionpy.engines.lightgbm import boosting
-from fusionpy.engines.lightgbm.boosting import Booster
+from fusionpy.engines.base import Engine, Model, Target
 from fusionpy.errors import ArchiveError
 from fusionpy.formats.pages import open_scale
-from fusionpy.model.archive.manifest_reading import damaged
-from fusionpy.model.archive.model_text import check_model_text
+from fusionpy.model.archive.entries import damaged
 from fusionpy.model.archive.places import unprefixed
 
 __all__ = ["MOST_SCALED", "ArchiveFiles", "quoted", "suspicious"]
@@ -126,17 +123,15 @@ class ArchiveFiles:
             raise damaged(f"{quoted(name)} holds numbers that are missing or infinite")
         return values
 
-    def booster(self, name: str, target: Target, n_features: int) -> Booster:
-        """Read a LightGBM model."""
+    def model(self, name: str, engine: Engine, target: Target, n_features: int) -> Model:
+        """Read a model of an engine, which judges its text."""
         content = self.read(name)
         try:
-            model = content.decode()
-            check_model_text(model, n_features, target.objective, target.n_classes)
-            return boosting.Written(model)
+            return engine.read(content.decode(), target, n_features)
         except UnicodeDecodeError:
-            raise damaged(f"{quoted(name)} is not a model of LightGBM: it is not text") from None
+            raise damaged(f"{quoted(name)} is not a model of {engine.title}: it is not text") from None
         except ValueError as error:
-            raise damaged(f"{quoted(name)} is not a model of LightGBM: {error}") from None
+            raise damaged(f"{quoted(name)} is not a model of {engine.title}: {error}") from None
 
 
 def _is_flat(file: pq.ParquetFile) -> bool:

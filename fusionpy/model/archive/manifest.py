@@ -80,10 +80,12 @@ def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
     -------
     str
     """
+    options = {**asdict(model.options), "hyper": dict(model.options.hyper)}
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "options": {**asdict(model.options), "hyper": dict(model.options.hyper), GONE: False},
+        "engine": options.pop("engine"),  # no option, as older releases refuse options that they do not know
+        "options": {**options, GONE: False},
         "seed": model.seed,
         "seconds": model.seconds,
         "versions": dict(model.versions),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from fusionpy.engines import ENGINES, USUAL_ENGINE, find_engine
 from fusionpy.engines.base import Target, Tuning
-from fusionpy.errors import ArchiveError, Problems, few, is_whole, shown, warn
+from fusionpy.errors import ArchiveError, FusionError, Problems, few, is_whole, shown, warn
 from fusionpy.formats.notes import read_json
-from fusionpy.model.archive.manifest import FORMAT, GONE, MANIFEST, Manifest, PoolsEntry, StepEntry
-from fusionpy.model.archive.model_text import MOST_VALUE
+from fusionpy.model.archive.entries import ManifestEntry, damaged
+from fusionpy.model.archive.manifest import FORMAT, GONE, Manifest, PoolsEntry, StepEntry
 from fusionpy.model.archive.places import FORMAT_VERSION, FORMAT_VERSIONS
 from fusionpy.model.options import METHODS, Options
 from fusionpy.model.ranges import QUARTILES, Range
@@ -23,7 +24,7 @@ from fusionpy.model.rules import Rule, orient, parse_rule, unfit
 from fusionpy.model.schema import Schema
 from fusionpy.model.variables import Variable, is_number
 
-__all__ = ["damaged", "read_manifest"]
+__all__ = ["read_manifest"]
 
 _ANY = (-sys.float_info.max, sys.float_info.max)  # of a predictor's values
 
@@ -37,85 +38,6 @@ _STORAGE: dict[str, Any] = {  # Arrow type of values, or of levels: what Python 
     "string": str,
     "bool": bool,
 }
-
-
-def damaged(what: str) -> ArchiveError:
-    """Make the error for an archive that cannot be what it claims to be."""
-    return ArchiveError("", [f"It is damaged: {what}."])
-
-
-class _Entry:
-    """One value of the manifest, and where it stands."""
-
-    def __init__(self, value: Any, place: str = MANIFEST) -> None:
-        self.value = value
-        self.place = place
-
-    def must(self, fits: bool, wanted: str) -> None:
-        """Refuse a value that does not fit."""
-        if not fits:
-            raise damaged(f"{self.place} must be {wanted}, not {shown(self.value)}")
-
-    def __getitem__(self, key: str) -> _Entry:
-        self.must(isinstance(self.value, dict), "an object")
-        if key not in self.value:
-            raise damaged(f"{self.place} has no entry '{key}'")
-        return _Entry(self.value[key], f"{self.place}{'/' if self.place == MANIFEST else '.'}{key}")
-
-    def each(self) -> list[_Entry]:
-        """Take the entries of a list."""
-        self.must(isinstance(self.value, list), "a list")
-        return [_Entry(value, f"{self.place}[{number}]") for number, value in enumerate(self.value)]
-
-    def named(self) -> dict[str, _Entry]:
-        """Take the entries of an object, by name."""
-        self.must(isinstance(self.value, dict), "an object")
-        return {key: self[key] for key in self.value}
-
-    def text(self) -> str:
-        """Read text."""
-        self.must(isinstance(self.value, str), "text")
-        return str(self.value)
-
-    def texts(self, known: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Read names, none twice, all of them among those known."""
-        found = tuple(each.text() for each in self.each())
-        self.must(len(set(found)) == len(found), "names, none of them twice")
-        strange = [] if known is None else [name for name in found if name not in known]
-        if strange:
-            raise damaged(f"{self.place} names {few(strange)}, which are not known by then")
-        return found
-
-    def one_of(self, values: Sequence[str]) -> Any:
-        """Read one of the values that are possible."""
-        self.must(isinstance(self.value, str) and self.value in values, f"one of {few(values)}")
-        return self.value
-
-    def flag(self) -> bool:
-        """Read true or false."""
-        self.must(isinstance(self.value, bool), "true or false")
-        return bool(self.value)
-
-    def whole(self, low: int, high: int) -> int:
-        """Read a whole number within bounds."""
-        self.must(is_whole(self.value, low), f"a whole number of at least {low}")
-        self.must(self.value <= high, "smaller")
-        return int(self.value)
-
-    def number(self, low: float = -MOST_VALUE, high: float = MOST_VALUE, at_all: bool = False) -> float:
-        """Read a number within bounds; `at_all` allows what is not a number, too."""
-        fits = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        self.must(
-            fits and (at_all or low <= self.value <= high),
-            "a number" if at_all else f"a number of at least {low:g}",
-        )
-        return float(self.value)
-
-    def plain(self) -> Any:
-        """Read a value, or a list of values, that is only ever shown."""
-        values = self.value if isinstance(self.value, list) else [self.value]
-        self.must(all(v is None or isinstance(v, str | int | float) for v in values), "a plain value")
-        return self.value
 
 
 def read_manifest(content: bytes, most_members: int, size: int | None = None) -> Manifest:
@@ -139,7 +61,7 @@ def read_manifest(content: bytes, most_members: int, size: int | None = None) ->
         Saying which entry is wrong.
     """
     try:
-        root = _Entry(read_json(content, size))
+        root = ManifestEntry(read_json(content, size))
     except ValueError:
         raise damaged("its manifest.json is not JSON, or has far too much in it") from None
     if not isinstance(root.value, dict) or root.value.get("format") != FORMAT:
@@ -152,7 +74,8 @@ def read_manifest(content: bytes, most_members: int, size: int | None = None) ->
     schema = Schema(x, y)
     if len(set(schema.names)) < len(schema.names) or not x or not y or "M" in {v.name for v in y}:
         raise damaged("its variables have impossible names")
-    options = _read_options(root["options"])
+    engine = _read_engine(root["engine"]) if "engine" in root.value else USUAL_ENGINE
+    options = replace(_read_options(root["options"]), engine=engine)
     n_refits = root["n_refits"].whole(0, most_members)
     rules = [_read_rule(each) for each in root["rules"].each()] if "rules" in root.value else []
     steps = _read_steps(root["steps"], schema, most_members, rules)
@@ -177,7 +100,20 @@ def read_manifest(content: bytes, most_members: int, size: int | None = None) ->
     )
 
 
-def _read_variable(entry: _Entry) -> Variable:
+def _read_engine(entry: ManifestEntry) -> str:
+    """Read which engine the models are of; it must be there, as nothing else can tell what they predict."""
+    name = entry.text()
+    if name not in ENGINES:
+        problem = f"Its models are of the engine {shown(name)}; this fusionpy has {few(ENGINES)}."
+        raise ArchiveError("", [problem], "Read it with the fusionpy that has this engine, or a newer one.")
+    try:
+        find_engine(name)
+    except FusionError as error:
+        raise ArchiveError("", [error.headline, *error.problems], error.hint) from None
+    return name
+
+
+def _read_variable(entry: ManifestEntry) -> Variable:
     kind = entry["kind"].one_of(("continuous", "ordered", "nominal", "logical"))
     storage, text = entry["storage"].one_of((*_STORAGE, "halffloat")), entry["text"].flag()
     levels = tuple(each.value for each in entry["levels"].each())
@@ -202,7 +138,7 @@ def _read_variable(entry: _Entry) -> Variable:
     return Variable(entry["name"].text(), kind, levels, storage, text, exponent)
 
 
-def _read_ranges(entry: _Entry, x: Sequence[Variable]) -> dict[str, Range]:
+def _read_ranges(entry: ManifestEntry, x: Sequence[Variable]) -> dict[str, Range]:
     """Read what donors have of predictors."""
     known = {variable.name: variable for variable in x}
     found = {}
@@ -229,7 +165,7 @@ def _read_ranges(entry: _Entry, x: Sequence[Variable]) -> dict[str, Range]:
     return found
 
 
-def _warn_of_scores(steps: _Entry, schema: Schema) -> None:
+def _warn_of_scores(steps: ManifestEntry, schema: Schema) -> None:
     """Tell of variables whose models predict the normal scores of ranks, as an option of before had it."""
     known = [variable.name for variable in schema.y]
     if scored := [name for each in steps.each() for name in each["ranked"].texts(known)]:
@@ -239,10 +175,14 @@ def _warn_of_scores(steps: _Entry, schema: Schema) -> None:
         )
 
 
-def _read_options(entry: _Entry) -> Options:
+def _read_options(entry: ManifestEntry) -> Options:
     """Read every option as what its default is."""
     found: dict[str, Any] = {}
-    known = {field.name: getattr(METHODS["default"], field.name) for field in fields(Options)}
+    known = {
+        field.name: getattr(METHODS["default"], field.name)
+        for field in fields(Options)
+        if field.name != "engine"
+    }
     for name, each in entry.named().items():
         if name == GONE:
             each.flag()
@@ -269,7 +209,7 @@ def _read_options(entry: _Entry) -> Options:
     return Options(**found)
 
 
-def _read_rule(entry: _Entry) -> Rule:
+def _read_rule(entry: ManifestEntry) -> Rule:
     rule = parse_rule(entry.text())
     if rule is None:
         raise damaged(f"{entry.place} is no rule")
@@ -290,7 +230,7 @@ def _check_rules(rules: Sequence[Rule], schema: Schema, steps: Sequence[StepEntr
 
 
 def _read_steps(
-    entry: _Entry, schema: Schema, most_members: int, rules: Sequence[Rule]
+    entry: ManifestEntry, schema: Schema, most_members: int, rules: Sequence[Rule]
 ) -> tuple[StepEntry, ...]:
     """Read the steps; what predicts a step must be known by then, as totals are once their parts are."""
     steps: list[StepEntry] = []
@@ -311,7 +251,7 @@ def _read_steps(
 
 
 def _read_step(
-    entry: _Entry, schema: Schema, known: Sequence[str], waiting: Sequence[str], most_members: int
+    entry: ManifestEntry, schema: Schema, known: Sequence[str], waiting: Sequence[str], most_members: int
 ) -> StepEntry:
     variables = entry["variables"].texts(waiting)
     predictors = entry["predictors"].texts(known)
@@ -343,7 +283,7 @@ def _read_step(
     return StepEntry(variables, predictors, targets, n_stand_ins, calibrations, tuning, pools)
 
 
-def _read_target(entry: _Entry) -> Target:
+def _read_target(entry: ManifestEntry) -> Target:
     return Target(
         entry["variable"].text(),
         entry["kind"].text(),
@@ -366,13 +306,13 @@ def _is_complete(variable: Variable, targets: Sequence[Target]) -> bool:
     return len(rest) > 1 and rest == [(variable.name, "m", "regression", 1), *quantiles]
 
 
-def _read_tuning(entry: _Entry) -> Tuning:
+def _read_tuning(entry: ManifestEntry) -> Tuning:
     params = {name: each.plain() for name, each in entry["params"].named().items()}
     grid = [{name: value.plain() for name, value in row.named().items()} for row in entry["grid"].each()]
     return Tuning(params, entry["rounds"].whole(0, 10**9), entry["loss"].number(at_all=True), grid)
 
 
-def _read_calibration(entry: _Entry, target: Target | None) -> tuple[float, ...]:
+def _read_calibration(entry: ManifestEntry, target: Target | None) -> tuple[float, ...]:
     """Read a temperature, and an offset per class."""
     values = tuple(each.number(-500, 500) for each in entry.each())
     if target is None or target.objective not in ("binary", "multiclass"):
@@ -383,7 +323,7 @@ def _read_calibration(entry: _Entry, target: Target | None) -> tuple[float, ...]
     return values
 
 
-def _read_pools(entry: _Entry, targets: Sequence[Target]) -> PoolsEntry:
+def _read_pools(entry: ManifestEntry, targets: Sequence[Target]) -> PoolsEntry:
     columns = entry["columns"].texts()
     if columns != tuple(name for target in targets for name in target.columns):
         raise damaged(f"{entry.place} are not of the models' expectations")

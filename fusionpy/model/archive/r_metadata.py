@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusionpy.errors import few
 from fusionpy.formats.rds.values import NA_INTEGER, RValue
-from fusionpy.model.archive.manifest_reading import damaged
+from fusionpy.model.archive.entries import damaged
 
 __all__ = ["METADATA", "Entry"]
 

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.engines.base import Target
+from fusionpy.engines import USUAL_ENGINE, find_engine
+from fusionpy.engines.base import MOST_VALUE, Target
 from fusionpy.errors import ArchiveError, ArgumentError, few
 from fusionpy.formats.fst import open_fst
 from fusionpy.formats.rds import Damaged, read_rds
@@ -19,9 +20,8 @@ from fusionpy.formats.rds.reader import NotPlain
 from fusionpy.formats.rds.values import NA_INTEGER
 from fusionpy.kernels.scaling import percentiles
 from fusionpy.model import BLOCK_POOL, FusionModel, Pools, Step
+from fusionpy.model.archive.entries import damaged
 from fusionpy.model.archive.files import MOST_SCALED, ArchiveFiles, quoted
-from fusionpy.model.archive.manifest_reading import damaged
-from fusionpy.model.archive.model_text import MOST_VALUE
 from fusionpy.model.archive.r_metadata import METADATA, Entry
 from fusionpy.model.archive.r_settings import options, seconds, tunings, versions
 from fusionpy.model.options import METHODS
@@ -214,7 +214,7 @@ def _steps(
     n_steps = len(variables)
     entries = {key: root[key].steps(n_steps) for key in _BY_STEP}
     entries |= {key: root.get(key).steps(n_steps, optional=True) for key in _TOLD_BY_STEP}
-    folders = _folders(packed, variables)
+    folders, engine = _folders(packed, variables), find_engine(USUAL_ENGINE)
     known = [variable.name for variable in schema.x]
     steps = []
     for number, names in enumerate(variables):
@@ -223,7 +223,7 @@ def _steps(
         predictors = entry["xpreds"].names_among(known)
         targets = tuple(target for name in names for target in _targets(packed, folder, schema[name], ptiles))
         final = {
-            target.name: packed.booster(f"{folder}/{target.name}.txt", target, len(predictors))
+            target.name: packed.model(f"{folder}/{target.name}.txt", engine, target, len(predictors))
             for target in targets
         }
         solo = len(names) == 1

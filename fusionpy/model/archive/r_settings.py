@@ -8,15 +8,14 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-from fusionpy.engines.base import Target, Tuning
-from fusionpy.engines.lightgbm.boosting import Booster
+from fusionpy.engines.base import Model, Target, Tuning
 from fusionpy.errors import few
 from fusionpy.formats.rds.values import NA_INTEGER, RValue
 from fusionpy.model import Step
+from fusionpy.model.archive.entries import damaged
 from fusionpy.model.archive.files import quoted
-from fusionpy.model.archive.manifest_reading import damaged
 from fusionpy.model.archive.r_metadata import Entry
-from fusionpy.model.options import METHODS, Options
+from fusionpy.model.options import Options, usual_options
 
 __all__ = ["options", "seconds", "tunings", "versions"]
 
@@ -26,7 +25,7 @@ _FOUND = ("best_score", "best_iter", "final_model")  # of a grid's columns, thos
 
 
 def tunings(
-    entry: Entry, targets: Sequence[Target], last: str, final: Mapping[str, Booster], zero: str
+    entry: Entry, targets: Sequence[Target], last: str, final: Mapping[str, Model], zero: str
 ) -> dict[str, Tuning]:
     """Read what was tried for each model; of a block R keeps its last variable's."""
     grids = {} if entry.is_null else entry.named()
@@ -35,7 +34,7 @@ def tunings(
         raise damaged(f"{quoted(zero)} is {'missing' if 'z' in grids else 'too many'} by {entry.place}")
     found = {}
     for target in targets:
-        rounds = final[target.name].current_iteration()
+        rounds = final[target.name].current_iteration()  # R has boosters of LightGBM only
         rows = _grid(grids[target.kind]) if target.variable == last and target.kind in grids else []
         best = next((row for row in rows if row["final_model"] is True), None)
         chosen = {k: v for k, v in (best or {}).items() if k not in _FOUND}
@@ -80,7 +79,7 @@ def _column(entry: Entry) -> list[Any]:
 
 def options(root: Entry, steps: Sequence[Step], n_quantiles: int) -> Options:
     """Tell how the model was trained, as far as the archive says."""
-    known = METHODS["fusionModel"]
+    known = usual_options("fusionModel")
     call = root.get("call").value
     given = _constants(call)
     sizes = [s.pools.sizes for s in steps if s.pools is not None and not s.is_block]

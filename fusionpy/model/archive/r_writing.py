@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fusionpy.engines import find_engine
 from fusionpy.engines.base import Tuning
-from fusionpy.engines.lightgbm.boosting import ONE_VALUE
 from fusionpy.errors import few, repeated
 from fusionpy.formats.fst import pack_fst
 from fusionpy.formats.rds.values import (
@@ -63,6 +63,8 @@ def obstacles(model: FusionModel) -> list[str]:
     and draws by the donors' integer weights.
     """
     found = []
+    if not (engine := find_engine(model.options.engine)).for_r:
+        found.append(f"R does not read models of {engine.title}")
     simulated = {name for step in model.steps for name in step.variables}
     if sums := [v.name for v in model.schema.y if v.name not in simulated]:
         found.append(f"{few(sums, '`')} are added up of others, which R does not do")
@@ -119,7 +121,7 @@ def _whole_weights(model: FusionModel) -> NDArray[np.int32]:
 
 def _metadata(model: FusionModel) -> RValue:
     x, y = model.schema.x, model.schema.y
-    steps = model.steps
+    steps, engine = model.steps, find_engine(model.options.engine)
     return r_list(
         {
             "xclass": r_list({v.name: character(_class(model, v)) for v in x}),
@@ -140,7 +142,7 @@ def _metadata(model: FusionModel) -> RValue:
             "kcenters": _of_pools(model, lambda p: _centres(p, model.options.nclusters)),
             "kneighbors": _of_pools(model, lambda p: matrix(_padded(p))),
             "cluster_mean_r2": _of_pools(model, lambda p: None if np.isnan(p.r2) else double([p.r2])),
-            "hyper_results": r_list(_grids(step) for step in steps),
+            "hyper_results": r_list(_grids(step, engine.one_value) for step in steps),
         }
     )
 
@@ -218,21 +220,21 @@ def _padded(pools: Pools) -> NDArray[np.int32]:
     return out
 
 
-def _grids(step: Step) -> RValue:
+def _grids(step: Step, one_value: Sequence[str]) -> RValue:
     """Make the data frames of what was tried; of a block R keeps its last variable's only.
 
     Columns are in the caller's order.
     """
     last = step.variables[-1]
     mine = [target for target in step.targets if target.variable == last]
-    return r_list({target.kind: _grid(step.tuning[target.name]) for target in mine})
+    return r_list({target.kind: _grid(step.tuning[target.name], one_value) for target in mine})
 
 
-def _grid(tuning: Tuning) -> RValue:
+def _grid(tuning: Tuning, one_value: Sequence[str]) -> RValue:
     rows = tuning.grid or [
         {**tuning.params, "best_score": tuning.loss, "best_iter": tuning.rounds, "final_model": True}
     ]
-    tried = dict.fromkeys(name for row in rows for name in row if name not in (*_FOUND, *ONE_VALUE))
+    tried = dict.fromkeys(name for row in rows for name in row if name not in (*_FOUND, *one_value))
     names = [*tried, *_FOUND]
     columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
     return data_frame(columns, len(rows))

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from patience import PATIENCE
 
 from fusionpy.engines import base
-from fusionpy.engines.base import Target
+from fusionpy.engines.base import Bins, Problem, Target
 from fusionpy.engines.lightgbm import boosting
-from fusionpy.engines.lightgbm.boosting import Bins, Problem
+from fusionpy.engines.lightgbm.binning import bin_donors, binned, count_bins, subset
+from fusionpy.engines.lightgbm.hyper import ONE_VALUE
 from fusionpy.engines.lightgbm.searching import Search
 from fusionpy.errors import FusionError
 
@@ -125,7 +126,7 @@ def test_refusals_name_the_variable(problem):
         problem.target, Bins(problem.bins.matrix, ["a", "b", "c"], [2]), problem.label, problem.weight
     )
     with pytest.raises(FusionError, match="refused to fit a model of `y`"):
-        other.bin({**HYPER, "max_bin": 1})
+        bin_donors(other, {**HYPER, "max_bin": 1})
 
 
 def test_interrupting_stops_at_the_next_round(problem):
@@ -189,7 +190,7 @@ def by_hand(problem, grid, folds, patience, seed, counts):
 
     def fresh():
         bins = problem.bins
-        params = {k: v for k, v in grid[0].items() if k in boosting.ONE_VALUE}
+        params = {k: v for k, v in grid[0].items() if k in ONE_VALUE}
         params |= {"num_threads": 1, "verbosity": -1, "feature_pre_filter": False}
         x = bins.matrix[bins.rows][:, bins.columns]
         arguments = {"weight": problem.weight, "feature_name": bins.names, "categorical_feature": [2]}
@@ -306,7 +307,7 @@ def test_folds_of_dart_are_boosted_for_the_chosen_rounds_only(problem):
     x = problem.bins.matrix[:, problem.bins.columns]
     for f, (train, _) in enumerate(folds(400, 3)):
         params = {**boosting.parameters(problem, hyper, 1), "num_iterations": rounds}
-        alone = lgb.train(params, problem.subset(train, params))
+        alone = lgb.train(params, subset(problem, train, params))
         assert np.array_equal(search.predict(f, x)[:, 0], alone.predict(x, num_threads=1))
         assert not np.allclose(search.predict(f, x)[:, 0], longest[f].predict(x, num_iteration=rounds))
 
@@ -368,7 +369,7 @@ def test_data_are_binned_once(problem, monkeypatch):
         list(pool.map(learn, many))
     assert len(binned) == 1
     bins.release()
-    many[0].bin(HYPER)
+    bin_donors(many[0], HYPER)
     assert len(binned) == 2
 
 
@@ -382,5 +383,5 @@ def test_wide_data_are_read_by_column(problem):
             base.Tuning({"min_data_in_bin": 1, "max_bin": 255}, 1, 0.0, []),
             1,
         )
-        assert (bins.n_bins <= 1024) == (way == "row")
+        assert (count_bins(binned(bins, {})) <= 1024) == (way == "row")
         assert f"[force_{way}_wise: 1]" in boosting.text(model)

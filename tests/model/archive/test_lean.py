@@ -14,8 +14,8 @@ import pytest
 
 import fusionpy
 from fusionpy.engines.lightgbm import boosting
+from fusionpy.engines.lightgbm.model_text import without_ranges
 from fusionpy.formats.fst import read_fst
-from fusionpy.model.archive.model_text import without_ranges
 
 FAST = {"nfolds": 2, "nclusters": 20, "seed": 1, "quiet": True, "hyper": {"num_iterations": 8}}
 LEAST, GREATEST = -98765.4321, 1234567.890123

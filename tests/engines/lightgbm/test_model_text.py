@@ -7,14 +7,13 @@ import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import pytest
 from patience import PATIENCE
 
-from fusionpy.model.archive.model_text import check_model_text
+from fusionpy.engines.lightgbm.model_text import check_model_text
 
 N_FEATURES = 4
 
@@ -179,13 +178,13 @@ FUZZ = r"""
 import random, re, sys
 import numpy as np
 from fusionpy.engines.lightgbm import boosting
-from fusionpy.model.archive.model_text import check_model_text
+from fusionpy.engines.lightgbm.model_text import check_model_text
 
-sys.path[:0] = [sys.argv[2], sys.argv[4]]
+sys.path[:0] = sys.argv[3:]
 from test_model_text import right_sizes
 
 text = open(sys.argv[1], encoding="utf-8").read()
-random.seed(int(sys.argv[3]))
+random.seed(int(sys.argv[2]))
 matrix = np.random.default_rng(0).normal(size=(50, 4)) * 20
 matrix[::7] = np.nan
 NUMBERS = ["-1", "0", "1", "3", "7", "9999", "-9999", "1e9", "nan", "inf", "2147483648", "-2147483649"]
@@ -238,8 +237,8 @@ def test_no_corruption_crashes_the_process(seed, model, tmp_path):
     """Corruptions, sizes put right: each is refused, or LightGBM reads it and predicts with it."""
     path = tmp_path / "model.txt"
     path.write_text(model, encoding="utf-8")
-    here = Path(__file__).parent
-    command = [sys.executable, "-c", FUZZ, str(path), str(here), str(seed), str(here.parents[1])]
+    folders = map(str, tmp_path.joinpath(__file__).parents[:3])  # up to tests/, where `patience` is
+    command = [sys.executable, "-c", FUZZ, str(path), str(seed), *folders]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert 0 < int(done.stdout.split()[-1]) < 150

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_VALUE", "check_model_text", "without_ranges"]
+from fusionpy.engines.base import MOST_VALUE
+
+__all__ = ["check_model_text", "without_ranges"]
 
 MOST_LEAVES = 131_072  # LightGBM's own limit
-MOST_VALUE = 1e100  # of a leaf: sums and squared distances stay finite
 DAMAGED_TREE = "a tree's nodes do not form a tree"
 DAMAGED_SETS = "a tree's sets of categories are damaged"
 
