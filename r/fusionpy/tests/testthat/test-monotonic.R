@@ -118,7 +118,7 @@ test_that("what is wrong is told by Python, all at once", {
   refused(x, x[-1], said = "same length")
   refused(x - 1, x - 2, said = "`x` has 1 negative value .* pass `expend = FALSE`")
   refused(x - 1, x - 2, said = "`y` has 1 negative")
-  refused(x, x, w = -x, said = "`w` has 4 negative")
+  refused(x, x, w = -x, said = "no positive")
   refused(x, x, w = 0 * x, said = "no positive")
   refused(x, x, nmax = 1, said = "`nmax`")
   refused(x, x, fast = NA, said = "`fast` must be TRUE or FALSE")
