@@ -22,9 +22,10 @@ if TYPE_CHECKING:
         OutputError,
         SchemaError,
     )
-    from fusionpy.evaluation import Scorecard, score
     from fusionpy.evaluation.cross_scoring import cross_score
     from fusionpy.evaluation.importances import importance, plot_importance
+    from fusionpy.evaluation.scorecard import Scorecard
+    from fusionpy.evaluation.scoring import score
     from fusionpy.evaluation.validation import Validation, plot_valid, validate
     from fusionpy.formats.reading import read_fsd
     from fusionpy.fusion import fuse

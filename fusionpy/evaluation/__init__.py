@@ -1,6 +1,5 @@
-"""The held-out scorecard: check arguments, read both surveys, measure, print."""
+"""How good implicates are: `validate()`, `score()`, `cross_score()`, and `importance()` of a model.
 
-from fusionpy.evaluation.scorecard import Scorecard
-from fusionpy.evaluation.scoring import score
-
-__all__ = ["Scorecard", "score"]
+`observed` reads what was observed beside implicates, for all of them. Read `validation` first, which compares
+estimates (`comparisons`, by `subsets`), then `scoring`, which compares distributions (`measures`).
+"""

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, Problems, SchemaError, grouped, meant, settle_seed
-from fusionpy.evaluation import Scorecard, score
+from fusionpy.evaluation.scorecard import Scorecard
+from fusionpy.evaluation.scoring import score
 from fusionpy.frames.tables import Table, Unreadable, as_table, is_text, to_floats
 from fusionpy.fusion import fuse
 from fusionpy.kernels.strata import assign_folds, strata_of

@@ -65,7 +65,7 @@ class Validation:
     @cached_property
     def figures(self) -> dict[str, Any]:
         """Figures (plotnine): "est", "vad", "moe" of all variables, then "est:<y>", "vad:<y>", "moe:<y>"."""
-        return draw_figures(self, None)
+        return draw_figures(self.table, self.smooth, self.summary)
 
     def _page(self) -> Page:
         rows, cells = as_table(self.summary).arrow(("y", *METRICS)).to_pylist(), []
@@ -244,11 +244,12 @@ def plot_valid(
             if name not in known:
                 problems.add(f"`y` names `{name}`, which was not validated{meant(name, known)}.")
     problems.stop()
+    drawn = valid.table, valid.smooth, valid.summary
     if path is None:
-        figures = valid.figures if names is None else draw_figures(valid, names)
+        figures = valid.figures if names is None else draw_figures(*drawn, names)
         return Figures(figures, FIGURES_SHOWN if names is None else len(figures))
     targets = figure_files(path, list(figure_names(known if names is None else names)))
-    figures = valid.figures if names is None else draw_figures(valid, names)
+    figures = valid.figures if names is None else draw_figures(*drawn, names)
     for name, target in targets.items():
         is_shared = ":" not in name
         width, height = drawing.ALL_SIZE if is_shared else drawing.ONE_SIZE

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fusionpy import figures as drawing
 from fusionpy.errors import ArgumentError, counted, few, shown
@@ -16,9 +16,6 @@ from fusionpy.evaluation.comparisons import METRICS
 from fusionpy.figures.layout import filled
 from fusionpy.formats.atomic import check_writable
 from fusionpy.frames.tables import as_table
-
-if TYPE_CHECKING:
-    from fusionpy.evaluation.validation import Validation
 
 __all__ = ["FIGURES_SHOWN", "Figures", "draw_figures", "figure_files", "figure_names"]
 
@@ -88,12 +85,12 @@ def figure_files(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str
     return targets
 
 
-def draw_figures(valid: Validation, names: Sequence[str] | None) -> dict[str, Any]:
-    """Draw all figures of some variables."""
+def draw_figures(table: Any, smooth: Any, summary: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Draw all figures of a validation, or of some of its variables."""
     columns = ("share", "y", "level", *METRICS)
-    points = as_table(valid.table).arrow(columns).to_pandas()
-    curves = as_table(valid.smooth).arrow(("metric", "share", "y", "value")).to_pandas()
-    chosen = list(dict.fromkeys(as_table(valid.summary).column("y").to_pylist()))
+    points = as_table(table).arrow(columns).to_pandas()
+    curves = as_table(smooth).arrow(("metric", "share", "y", "value")).to_pandas()
+    chosen = list(dict.fromkeys(as_table(summary).column("y").to_pylist()))
     chosen = chosen if names is None else [name for name in chosen if name in names]
     found: dict[str, Any] = {}
     for metric in METRICS:

@@ -16,8 +16,8 @@ from scipy import stats
 from fusionpy import datasets
 from fusionpy.engines.lightgbm.classifier import held_out_probability
 from fusionpy.errors import ArgumentError, SchemaError
-from fusionpy.evaluation import score as scored
 from fusionpy.evaluation.cross_scoring import cross_score
+from fusionpy.evaluation.scoring import score as scored
 from fusionpy.kernels.detection import weighted_auc
 
 score = partial(scored, seed=0)
