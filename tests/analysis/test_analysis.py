@@ -1,5 +1,6 @@
 """analyze(): what must hold of every table of estimates."""
 
+import re
 import warnings
 
 import numpy as np
@@ -1091,6 +1092,17 @@ def test_reference_medians_of_few_records_are_bootstrapped():
     assert result["est"].item() == pytest.approx(mine["est"])
     assert result["se"].item() == pytest.approx(mine["total"] ** 0.5, rel=0.08)
     assert analyze("median(kwh)", pooling="rubin", seed=5)["se"].item() != result["se"].item()
+
+
+@pytest.mark.filterwarnings("ignore:Margins")
+def test_a_seed_that_was_drawn_is_told_if_it_matters(capsys):
+    drawn = analyze("median(kwh)", pooling="rubin", seed=None, quiet=False)
+    told = re.search(r"analyze: seed (\d+) was drawn", capsys.readouterr().err)
+    assert told is not None
+    assert_frame_equal(analyze("median(kwh)", pooling="rubin", seed=int(told[1])), drawn)
+    analyze("median(kwh)", pooling="rubin", seed=4, quiet=False)
+    analyze("mean(kwh)", seed=None, quiet=False)
+    assert "seed" not in capsys.readouterr().err
 
 
 def test_printing():

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -235,6 +236,19 @@ def test_levels_that_the_truth_does_not_have():
     assert values(card)["y", "brier"] == pytest.approx(expected)
 
 
+def test_missing_text_is_left_out_as_a_missing_category_is():
+    rng = np.random.default_rng(3)
+    truth = pd.DataFrame({"y": rng.choice(["a", "b", "c"], 120).astype(object)})
+    truth.loc[::5, "y"] = None
+    implicates = pd.DataFrame({"M": np.repeat([1, 2], 120), "y": rng.choice(["a", "b", "c"], 240)})
+    cards = [
+        score(truth.astype({"y": kind}), implicates, classifier=False, quiet=True)
+        for kind in (object, pd.CategoricalDtype(["a", "b", "c"]))
+    ]
+    pd.testing.assert_frame_equal(cards[0].table, cards[1].table)
+    assert cards[0].notes == cards[1].notes
+
+
 def test_constant_truth_is_not_divided_by():
     truth = pd.DataFrame({"y": np.zeros(60), "c": ["a"] * 60, "x": np.arange(60.0)})
     implicates = pd.DataFrame({"M": np.repeat([1, 2], 60), "y": 1.0, "c": ["a"] * 120})
@@ -343,6 +357,16 @@ def test_a_card_prints_side_by_side():
     ]
 
 
+def test_a_card_has_four_digits_or_three_that_count():
+    card = score(*line(500), x="x", classifier=False, quiet=True)
+    table = card.table[card.table["way"] == "fused"].head(6)
+    table = table.assign(
+        aim=0.0, measure=list("abcdef"), y="y", value=[0.0, 1e-3, 0.00099, 999.9, -1000.0, np.nan]
+    )
+    shown = [row.split()[-2] for row in repr(replace(card, table=table)).splitlines()[3:9]]
+    assert shown == ["0.0000", "0.0010", "0.00099", "999.9000", "-1e+03", "–"]
+
+
 # Cross-validation ---------------------------------------------------------------------------------------
 
 
@@ -385,3 +409,5 @@ def test_cross_score_checks_its_arguments(donors):
         cross_score(donors, "y", ["x", "z"], quiet=True)
     with pytest.raises(SchemaError, match="too few for 5 folds"):
         cross_score(donors.head(9), "y", "x", quiet=True)
+    with pytest.raises(SchemaError, match="at least 50 donors"):  # enough for the folds
+        cross_score(donors.head(45), "y", "x", nfolds=20, seed=1, quiet=True)

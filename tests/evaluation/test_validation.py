@@ -308,6 +308,7 @@ def test_bad_columns_are_told_together(observed, fused):
         ({"weight": "gone"}, "weight `gone`: not in `observed`"),
         ({"weight": "region"}, "weights must be numeric"),
         ({"min_size": 299}, "No subset has 299 records"),
+        ({"min_size": 299, "weight": "w"}, "No subset has 299 records: the sample has 300 records."),
         ({"implicates": "/nowhere.parquet"}, "There is no such file"),
     ],
 )
@@ -321,6 +322,14 @@ def test_other_bad_inputs(observed, fused, change, expected):
     implicates = change.pop("implicates", fused)
     implicates = made.get(implicates, implicates) if isinstance(implicates, str) else implicates
     assert expected in message(observed, implicates, **change)
+
+
+def test_a_thousand_levels_are_as_many_as_can_be_compared():
+    observed = pd.DataFrame({"half": ["a", "b"] * 501, "y": [str(min(i, 999)) for i in range(1002)]})
+    fused = pd.concat([observed[["y"]].assign(M=m) for m in (1, 2)])
+    assert run(observed, fused, "half", y="y").sizes["estimates"] == 2000
+    observed.loc[1001, "y"] = "more"
+    assert "`y`: 1,001 different levels" in message(observed, fused, "half", y="y")
 
 
 def test_missing_weights_are_refused(observed, fused):

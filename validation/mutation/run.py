@@ -31,6 +31,7 @@ import itertools
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -61,7 +62,8 @@ OPERATORS = (
     *(f"core/ReplaceUnaryOperator_{name}" for name in _UNARY.split()),
     *(f"core/{name}" for name in _OTHERS.split()),
 )
-SECONDS, TIMES = 30, 8  # a mutant may take so long, or so many times what its tests take of the code itself
+SECONDS, TIMES = 30, 8  # of a core a mutant may take so many, or so many times what its tests take without it
+WAITED = 20  # and so many times as long in all, as others may use the machine, too
 LIBRARIES = (
     "hypothesis lightgbm narwhals numba numpy pandas pyarrow.parquet pytest scipy.optimize scipy.special "
     "scipy.stats sklearn typer xxhash"
@@ -263,10 +265,11 @@ def forked(
     began = time.monotonic()
     child = os.fork()
     if child == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 5))
         _child(tests, writing, plugin, order)
     os.close(writing)
     status = None
-    while status is None and time.monotonic() - began < limit:
+    while status is None and time.monotonic() - began < WAITED * limit:
         done, code = os.waitpid(child, os.WNOHANG)
         if done:
             status = os.waitstatus_to_exitcode(code)
@@ -277,11 +280,12 @@ def forked(
         os.killpg(child, signal.SIGKILL)
     if status is None:
         os.waitpid(child, 0)
+    is_endless = status is None or status == -signal.SIGXCPU
     with os.fdopen(reading) as stream:
         first = stream.readline().strip()
     if plugin is not None:
         return took, None, json.loads((WORK / "found.json").read_text())
-    return took, "no end" if status is None else None if status == 0 else first or f"status {status}", None
+    return took, "no end" if is_endless else None if status == 0 else first or f"status {status}", None
 
 
 def _child(tests: list[str], writing: int, plugin: Any, order: list[str] | None) -> None:
@@ -512,8 +516,11 @@ def main() -> None:
         special = config["compiled"]
         plain = [each for each in chosen if each["module"] not in special]
         others = [{**each, "tests": special[each["module"]]} for each in chosen if each not in plain]
+        groups = defaultdict(list)
+        for each in plain:
+            groups[tuple(config["narrower"].get(each["module"], config["tests"][folder]))].append(each)
         for each in itertools.chain(
-            tried_now(folder, folder != "kernels", plain, config["tests"][folder], until),
+            *(tried_now(folder, folder != "kernels", mine, [*of], until) for of, mine in groups.items()),
             tried_now(folder, True, others, [], until),
         ):
             trial.note(each)
