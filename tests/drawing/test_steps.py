@@ -1,5 +1,7 @@
 """Draws of every kind of step, and of records that rules bind, equal those of the plainest loop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slow_fuse
@@ -86,3 +88,22 @@ def test_expecting_changes_no_draw_and_is_about_their_average(model, x):
     assert (bill[is_gas] > 0).any()
     sums = expected[:, columns["electricity"][0]] + bill
     assert np.array_equal(expected[:, columns["energy"][0]], sums)
+
+
+@pytest.mark.parametrize("n_rows", [None, 10**9], ids=["by LightGBM", "compiled"])
+def test_refits_may_stand_in_record_by_record(n_rows):
+    """And the last variable may be one that predicts nothing, and that no rule binds."""
+    donor = datasets.load_donor().head(400)
+    how = {"refits": 3, "nclusters": 30, "krange": (5, 20), "hyper": {"num_iterations": 4}}
+    model = fusionpy.train(donor, ["heating_fuel", "savings", "electricity"], X, seed=2, quiet=True, **how)
+    x = model.schema.encode(as_table(datasets.load_recipient().head(150)), X)
+    drawn = []
+    for refits in (3, 0):
+        mine = replace(model, options=replace(model.options, refits=refits))
+        assert mine.assignment == ("implicate" if refits else "record")
+        found = simulated(mine, x, 1, n_rows)
+        expected = slow_fuse.fuse(mine, x, seed=11, implicate=1, offset=70, kblock=8)
+        for j, variable in enumerate(model.schema.y):
+            assert np.array_equal(found[:, j], expected[variable.name]), variable.name
+        drawn.append(found)
+    assert not np.array_equal(*drawn)

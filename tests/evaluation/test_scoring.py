@@ -190,6 +190,15 @@ def test_one_implicate_leaves_out_what_needs_two():
     assert card.to_dict()["by"]["solar"]["brier"] is None
 
 
+def test_one_implicate_is_compared_with_twenty_draws():
+    truth, implicates = line(300, 1)
+    cards = [
+        score(truth, implicates, x="x", draws=draws, classifier=False, quiet=True) for draws in (None, 20, 21)
+    ]
+    pd.testing.assert_frame_equal(cards[0].table, cards[1].table)
+    assert not cards[0].table["value"].equals(cards[2].table["value"])
+
+
 def test_few_draws_have_another_aim():
     truth, implicates = line(M=9)
     card = score(truth, implicates, x="x", classifier=False, draws=30, quiet=True)

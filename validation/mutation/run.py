@@ -62,7 +62,7 @@ OPERATORS = (
     *(f"core/ReplaceUnaryOperator_{name}" for name in _UNARY.split()),
     *(f"core/{name}" for name in _OTHERS.split()),
 )
-SECONDS, TIMES = 30, 8  # of a core a mutant may take so many, or so many times what its tests take without it
+SECONDS, TIMES = 60, 8  # of a core a mutant may take so many, or so many times what its tests take without it
 WAITED = 20  # and so many times as long in all, as others may use the machine, too
 LIBRARIES = (
     "hypothesis lightgbm narwhals numba numpy pandas pyarrow.parquet pytest scipy.optimize scipy.special "
