@@ -282,6 +282,16 @@ def test_records_without_weight_do_not_count_in_weighted_measures():
     assert one[None, "corr_err"] != two[None, "corr_err"]
 
 
+def test_variables_without_a_weighted_truth_are_told():
+    truth, implicates = line(60, 2)
+    truth["w"] = np.arange(60) % 2.0
+    truth["z"] = truth["y"].where(truth["w"] == 0)
+    implicates["z"] = implicates["y"]
+    cards = [score(truth, implicates, y, weight="w", quiet=True, classifier=False) for y in ("y", ["y", "z"])]
+    told = [[note for note in card.notes if "has weight" in note] for card in cards]
+    assert told == [[], ["`z`: no record with a true value has weight."]]
+
+
 def test_what_was_carried_along_is_not_judged():
     truth, implicates = survey(100, 2)
     implicates["hid"] = np.tile(truth["hid"], 2)

@@ -13,6 +13,7 @@ from scipy.stats import t as student
 
 from fusionpy.errors import ArgumentError, FusionError, OutputError, SchemaError
 from fusionpy.evaluation.validation import Validation, plot_valid, validate
+from fusionpy.evaluation.validation_figures import Figures
 
 N, M = 300, 4
 SUBSETS = ["region", "size"]
@@ -366,6 +367,16 @@ def test_plot_valid_names_and_files(observed, fused, tmp_path):
     before = (tmp_path / "out_est.svg").read_bytes()
     plot_valid(found, ["kwh"], tmp_path / "out.svg")
     assert (tmp_path / "out_est.svg").read_bytes() == before
+
+
+def test_a_notebook_shows_the_first_figures_in_their_sizes(monkeypatch):
+    asked = []
+    monkeypatch.setattr("fusionpy.figures.png", lambda figure, *size: asked.append((figure, size)) or b"png")
+    shown = Figures({"est": 1, "est:kwh": 2, "moe:kwh": 3}, 2)._repr_html_()
+    assert asked == [(1, (7.0, 4.2)), (2, (5.4, 4.0))]
+    assert shown.count("<img") == 2
+    assert "Not drawn here: moe:kwh." in shown
+    assert "Not drawn" not in Figures({"est": 1}, 1)._repr_html_()
 
 
 def test_plot_valid_into_a_folder(observed, fused, tmp_path):
