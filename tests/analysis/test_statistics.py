@@ -13,7 +13,14 @@ import fusionpy
 from fusionpy.analysis.estimand import Estimand
 from fusionpy.analysis.groups import Levels
 from fusionpy.analysis.measured import Measured
-from fusionpy.analysis.statistics import STATISTICS, Statistic, estimate_variance, evaluate, misfit
+from fusionpy.analysis.statistics import (
+    STATISTICS,
+    Statistic,
+    estimate_variance,
+    evaluate,
+    has_levels,
+    misfit,
+)
 from fusionpy.analysis.variances import Terms
 from fusionpy.cli.app import app
 from fusionpy.errors import ArgumentError, SchemaError
@@ -154,3 +161,14 @@ def test_what_a_statistic_is_not_of(monkeypatch):
     assert misfit(Estimand("quantile", "x", share=0.9), text) == "has levels, of which there is no p90"
     fits = [("mode", text), ("mode", flag), ("mean", text), ("mean", number), ("gini", flag), ("count", flag)]
     assert [misfit(Estimand(how, "x"), kind) for how, kind in fits] == [None] * len(fits)
+
+
+@pytest.mark.parametrize(
+    ("how", "of_text", "of_logical"),
+    [("mean", True, True), ("sum", True, True), ("count", True, True), ("gini", False, False)],
+)
+def test_which_are_of_levels(how, of_text, of_logical):
+    estimand = Estimand(how, "y")
+    assert has_levels(estimand, pa.string()) is of_text
+    assert has_levels(estimand, pa.bool_()) is of_logical
+    assert has_levels(estimand, pa.float64()) is False
