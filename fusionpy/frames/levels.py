@@ -143,6 +143,7 @@ def restored_table(table: pa.Table) -> pa.Table:
 
     Examples
     --------
+    >>> from fusionpy.frames.level_notes import noted_levels
     >>> coded = pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array([True, False]), ordered=True)
     >>> restored_table(noted_levels(pa.table({"a": coded})))["a"].chunk(0).dictionary.to_pylist()
     [True, False]

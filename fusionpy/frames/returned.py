@@ -86,6 +86,7 @@ def attributes_of(table: Table) -> dict[str, Any]:
 
     Examples
     --------
+    >>> from fusionpy.frames.tables import as_table
     >>> made = return_table(pa.table({"a": [1]}), "polars", {"seed": 3})
     >>> attributes_of(as_table(made)), attributes_of(as_table(made.head(1)))
     ({'seed': 3}, {})

@@ -306,10 +306,12 @@ def kill_once(
     else:
         call, aim = (lambda: case.call(out, bench)), (str(out), step) if step is not None else None
     with forked(call, aim=aim) as pid:
-        until = time.monotonic() + LIMIT
-        while case.kills_all and len(state(out)) < (step or 0) and time.monotonic() < until:
-            time.sleep(0.0005)
-        status = ended(pid, LIMIT if step is not None and not case.kills_all else delay)
+        until, status = time.monotonic() + LIMIT, None
+        while case.kills_all and status is None and len(state(out)) < (step or 0):
+            assert time.monotonic() < until, f"{case.name}, step {step} is never reached"
+            status = ended(pid, 0.0005)
+        if status is None:
+            status = ended(pid, LIMIT if step is not None and not case.kills_all else delay)
         if status is None and step is not None and not case.kills_all:
             print(f"{case.name}, step {step} hangs:\n{LOG.read_text()}", file=sys.stderr)
         found["before_it_ended"] += (
