@@ -1118,6 +1118,14 @@ def test_printing():
     assert "290" in frame._repr_html_()
 
 
+def test_a_long_table_shows_its_ends():
+    kinds = [f"k{i}" for i in range(9)]
+    frame = type(analyze("mean(kwh)"))({"y": kinds, "est": np.arange(9.0)})
+    with pd.option_context("display.max_rows", 5):
+        lines = [line.split() for line in repr(frame).splitlines()[1:]]
+    assert [line[0] for line in lines] == ["k0", "k1", "…", "k7", "k8"]
+
+
 def test_a_table_shows_the_names_that_a_user_gives_its_rows():
     result = analyze("mean(kwh)", by="town")
     assert "\n0 " not in repr(result)

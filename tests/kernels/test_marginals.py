@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fusionpy.kernels.marginals import marginal_errors, spread_of, weighted_quantiles
+from fusionpy.kernels.marginals import GRID, marginal_errors, spread_of, weighted_quantiles
 
 seeds = st.integers(0, 2**32)
 
@@ -75,3 +75,8 @@ def test_spread_by_its_definition(seed):
         np.sqrt((w * (values - mean) ** 2).sum() / w.sum()), rel=1e-6
     )
     assert spread_of(np.full(3, 0.1), w[:3]) == 0
+
+
+def test_the_grid_is_of_the_middles_of_equal_parts():
+    assert np.diff(GRID) == pytest.approx(1 / len(GRID))
+    assert GRID + GRID[::-1] == pytest.approx(1.0)

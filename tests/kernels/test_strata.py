@@ -112,3 +112,11 @@ def test_uniform_share_of_first_fold():
 def test_one_row_at_least_is_held_out():
     train = assign_split(np.zeros(3, dtype=np.intp), 0.9, np.array([0.2, 0.9, 0.5]))
     assert train.tolist() == [True, False, True]  # that of the highest uniform
+
+
+def test_replicate_weights_bear_uniforms_at_their_ends():
+    u = np.array([0.0, 1.0, 0.3])
+    ratio = np.array([[0.5, 1.5, 1.0], [1.5, 0.5, 1.2]])
+    counts = bootstrap_counts(u, ratio)
+    assert np.isfinite(counts).all()
+    assert counts[0] > counts[1] == 0  # the second is favoured, and the first not
