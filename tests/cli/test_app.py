@@ -517,6 +517,7 @@ def test_info_as_json(folder: Path) -> None:
     assert {row["variable"] for row in about["models"]} == {"insulation", "electricity", "gas_bill"}
 
 
+@pytest.mark.slow
 def test_demo() -> None:
     small = ("--donors", 250, "--recipients", 300, "--refits", 0, "-M", 2, "--cores", 1, "--quiet")
     result = succeed("demo", *small)

@@ -131,6 +131,7 @@ def test_score(folder: Path, tmp_path: Path) -> None:
     assert len(pd.read_csv(out)) == len(expected.table)
 
 
+@pytest.mark.slow
 def test_report(folder: Path, tmp_path: Path) -> None:
     succeed("analyze", folder / "fused.parquet", "mean(electricity)", "--out", tmp_path / "means.csv", "-q")
     surveys = ("--donor", folder / "donor.parquet", "--recipient", folder / "recipient.parquet")

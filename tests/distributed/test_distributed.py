@@ -183,6 +183,7 @@ def test_a_folder_of_files(client, tmp_path, recipient, model, alone):
     assert_same(out, alone)
 
 
+@pytest.mark.slow
 def test_a_cluster_for_the_call(tmp_path, survey, model, alone, capfd):
     out = distributed.fuse(survey, model, M, tmp_path / "out", n_workers=1, **{**HOW, "quiet": False})
     assert_same(out, alone)
@@ -217,6 +218,7 @@ def failing(recipient, marker, how):
     return dd.from_map(part_of, range(3), recipient=recipient, marker=marker, how=how, meta=recipient.head(0))
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed(client, tmp_path, recipient, model, alone):
     before = set(client.run(os.getpid).values())
     frame = failing(recipient, tmp_path / "made", "kill")

@@ -310,6 +310,7 @@ def test_vulnerabilities_are_refused(monkeypatch, code, strict, is_refused):
 # What is packed.
 
 
+@pytest.mark.slow
 def test_importing_opens_no_connection():
     code = f"import sys; sys.path.append({str(ROOT / '.ci')!r}); import smoke; "
     code += "sys.addaudithook(smoke.refuse_network); "

@@ -31,6 +31,7 @@ linux = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @linux
 def test_bombs_do_not_go_off():
     """In a process of its own: each is refused, by an error of ours, in little memory and time."""

@@ -123,6 +123,7 @@ def test_a_folder_of_parts_of_other_widths(model, tmp_path, case, turned):
     assert len(fusionpy.read_fsd(path, M=None)) == 2 * N
 
 
+@pytest.mark.slow
 def test_on_a_cluster_too(model, tmp_path):
     pytest.importorskip("distributed", reason='Dask is absent: pip install "fusionpy[dask]"')
     from dask.distributed import Client
