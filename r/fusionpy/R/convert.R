@@ -47,6 +47,17 @@ seed <- function(value) {
   number(value)
 }
 
+# The same for what draws nothing that the user sees: R's random numbers are left where they are.
+seed_beside <- function(value) {
+  if (!is.null(value)) return(seed(value))
+  if (is.null(before <- get0(".Random.seed", globalenv(), inherits = FALSE))) {
+    on.exit(rm(".Random.seed", envir = globalenv()))
+  } else {
+    on.exit(assign(".Random.seed", before, envir = globalenv()))
+  }
+  seed(NULL)
+}
+
 optional <- function(convert) {
   function(value) if (is.null(value)) NULL else convert(value)
 }
@@ -142,7 +153,7 @@ TABLE <- list(
   ),
   analyze = list(
     x = statistics, weight = optional(string), rep_weights = optional(strings), by = optional(groupings),
-    var_scale = number_or_string, cores = number, seed = seed, pooling = string, level = number,
+    var_scale = number_or_string, cores = number, seed = seed_beside, pooling = string, level = number,
     rectify = optional(path), detailed = flag, layout = optional(string)
   ),
   validate = list(
@@ -150,7 +161,7 @@ TABLE <- list(
   ),
   plot_valid = list(y = optional(strings), path = optional(path), cores = number),
   impute = list(weight = optional(string), ignore = optional(strings), cores = number, seed = seed, M = number),
-  importance = list(fsn = path, weight = optional(string), seed = seed, cores = number),
+  importance = list(fsn = path, weight = optional(string), seed = seed_beside, cores = number),
   monotonic = list(preserve = flag, expend = flag, fast = flag, nmax = number, plot = flag, seed = seed),
   read_fsd = list(path = path, columns = optional(strings), M = number, cores = number)
 )

@@ -233,7 +233,10 @@ test_that("what does not draw leaves R's random numbers alone", {
   set.seed(1)
   before <- .Random.seed
   quietly(analyze(list(mean = "electricity"), fused))
+  first <- quietly(analyze(list(median = "electricity"), fused, pooling = "rubin"))
   importance(model())
   quietly(fuse(recipients(), model(), seed = 4))
   expect_identical(.Random.seed, before)
+  set.seed(1)
+  expect_identical(quietly(analyze(list(median = "electricity"), fused, pooling = "rubin")), first)
 })
