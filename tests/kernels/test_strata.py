@@ -120,3 +120,14 @@ def test_replicate_weights_bear_uniforms_at_their_ends():
     counts = bootstrap_counts(u, ratio)
     assert np.isfinite(counts).all()
     assert counts[0] > counts[1] == 0  # the second is favoured, and the first not
+
+
+@pytest.mark.parametrize("end", [0.0, 1.0])
+def test_uniforms_at_one_end_give_counts_still(end):
+    """Two infinite normals of one sign would cancel to nothing known where deviations are opposite."""
+    ratio = np.array([[1.5, 0.5, 1.0], [0.5, 1.5, 1.2], [1.2, 0.8, 0.7]])
+    u = np.array([end, end, 0.3])
+    near = np.clip(u, 1e-12, 1 - 1e-12)
+    counts = bootstrap_counts(u, ratio)
+    assert np.isfinite(counts).all()
+    assert counts.tolist() == bootstrap_counts(near, ratio).tolist()

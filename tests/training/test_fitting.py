@@ -10,7 +10,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
-from patience import PATIENCE
+from patience import PATIENCE, until
 
 import fusionpy
 from fusionpy.engines.lightgbm import boosting
@@ -137,7 +137,7 @@ def test_ctrl_c_ends_it_within_a_round(donor, monkeypatch):
     finally:
         signal.signal(signal.SIGINT, handler)
     assert 5 <= len(rounds) <= 6  # of some 600: those that two threads were at
-    assert threading.active_count() == before
+    until(lambda: threading.active_count() == before)  # one that was just starting ends a little later
 
 
 @pytest.mark.parametrize(
