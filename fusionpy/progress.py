@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fusionpy.errors import warn
 
-__all__ = ["Listener", "Ticker", "announce", "heard_by", "note", "track"]
+__all__ = ["Listener", "Ticker", "announce", "heard_by", "note", "tell_of_seed", "track"]
 
 LINE_EVERY = 15.0  # seconds between the lines of a log
 
@@ -58,6 +58,19 @@ def announce(message: str, quiet: bool) -> None:
         listener.announce(message)
     else:
         print(message, file=sys.stderr)
+
+
+def tell_of_seed(verb: str, seed: int, quiet: bool) -> None:
+    """Say which seed was drawn.
+
+    Parameters
+    ----------
+    verb : str
+    seed : int
+    quiet : bool
+        Say nothing.
+    """
+    announce(f"{verb}: seed {seed} was drawn; give it again to repeat this result", quiet)
 
 
 def note(message: str) -> None:

@@ -15,7 +15,7 @@ from fusionpy.analysis.statistics import STATISTICS, Statistic, find_statistic
 from fusionpy.errors import ArgumentError, Problems, few, meant, settle_seed, shown
 from fusionpy.frames.tables import take_names
 from fusionpy.kernels.rubin import Combining
-from fusionpy.progress import announce
+from fusionpy.progress import tell_of_seed
 
 __all__ = ["GROUPING", "Layout", "Question", "ask", "read_estimands", "refuse_own"]
 
@@ -89,7 +89,7 @@ class Question:
     def tell_of_seed(self, quiet: bool) -> None:
         """Say which seed was drawn, if it matters."""
         if self.draws:
-            announce(f"analyze: seed {self.seed} was drawn; give it again to repeat this result", quiet)
+            tell_of_seed("analyze", self.seed, quiet)
 
     @property
     def everything(self) -> bool:

@@ -20,7 +20,7 @@ from fusionpy.kernels.strata import assign_folds, strata_of
 from fusionpy.model import FusionModel
 from fusionpy.model.columns import NO_COLUMN
 from fusionpy.model.schema import RECODE, UNFIT, positive_weights, weight_column
-from fusionpy.progress import announce, track
+from fusionpy.progress import tell_of_seed, track
 from fusionpy.training import train
 from fusionpy.training.planning import check_roles, plan_steps
 
@@ -116,7 +116,7 @@ def cross_score(
         problem = f"It has {survey.num_rows} rows, too few for {n_folds} folds."
         raise SchemaError(UNFIT, [problem], "Pass the whole donor survey.")
     if not seed_given:
-        announce(f"cross_score: seed {seed} was drawn; give it again to repeat this result", quiet)
+        tell_of_seed("cross_score", seed, quiet)
     rng = np.random.default_rng(seed)
     fold = _folds(survey.column(outcomes[0]).combine_chunks(), n_folds, rng)
     seeds = rng.integers(0, 2**31, (n_folds, 2)).tolist()

@@ -16,7 +16,7 @@ from fusionpy.figures.importance import measure_bars
 from fusionpy.frames.tables import as_table
 from fusionpy.model import FusionModel
 from fusionpy.model.archive import read_fsn
-from fusionpy.progress import announce
+from fusionpy.progress import tell_of_seed
 
 __all__ = ["MEASURES", "importance", "plot_importance"]
 
@@ -145,7 +145,7 @@ def importance_tables(
     if held is None:
         return every, averages
     if seed is None:
-        announce(f"importance: seed {settled} was drawn; give it again to repeat this result", quiet=False)
+        tell_of_seed("importance", settled, quiet=False)
     of_models, of_variables = rises(trained, held, every, int(n_repeats), settled, int(cores))
     every = every.merge(of_models, how="left", on=["y", "model", "x"])
     return every, averages.merge(of_variables, how="left", on=["y", "x"])

@@ -27,7 +27,7 @@ from fusionpy.evaluation.violations import take_rules, violations
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames.tables import as_table
 from fusionpy.model import FusionModel
-from fusionpy.progress import announce, track
+from fusionpy.progress import tell_of_seed, track
 
 __all__ = ["score"]
 
@@ -162,7 +162,7 @@ def score(
     notes: list[str] = []
     xs, ys, w = read_scored(table, drawn, wanted, predictors, weight, notes)
     if not seed_given:
-        announce(f"score: seed {seed} was drawn; give it again to repeat this result", quiet)
+        tell_of_seed("score", seed, quiet)
     n_draws = int(draws) if draws is not None else drawn.M if drawn.M > 1 else 20
     how = How(n_draws, int(min_size), baselines, classifier, seed, int(cores))
     points = scaled_predictors(xs) if baselines and xs else None

@@ -26,7 +26,7 @@ from fusionpy.fusion.memory import take_memory
 from fusionpy.fusion.recipients import Recipient, open_recipient
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.model.archive import read_fsn
-from fusionpy.progress import Ticker, announce, track
+from fusionpy.progress import Ticker, announce, tell_of_seed, track
 
 __all__ = ["Key", "fuse", "fuse_keyed"]
 
@@ -211,7 +211,7 @@ def fuse_keyed(
     if target is not None:
         _check_length(target, len(implicates) * recipient.n_rows, M)
     if not seed_given:
-        announce(f"fuse: seed {seed} was drawn; give it again to repeat this result", quiet)
+        tell_of_seed("fuse", seed, quiet)
     opening = open_drawing(
         recipient,
         model,

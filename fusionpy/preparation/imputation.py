@@ -23,7 +23,7 @@ from fusionpy.model.options import usual_options
 from fusionpy.model.schema import Schema
 from fusionpy.preparation.imputation_predictors import outcomes_of, screen
 from fusionpy.preparation.incomplete import Array, Incomplete, Rows, is_enough, read
-from fusionpy.progress import announce, track
+from fusionpy.progress import tell_of_seed, track
 from fusionpy.training.fitting import learn_steps
 from fusionpy.training.planning import StepPlan
 from fusionpy.training.queue import run_all
@@ -127,7 +127,7 @@ def impute(
     table = as_table(data)
     work = read(table, weight, ignored, int(M))
     if not seed_given:
-        announce(f"impute: seed {seed} was drawn; give it again to repeat this result", quiet)
+        tell_of_seed("impute", seed, quiet)
     with track("impute", len(work.order), quiet) as tick:
         for number, column in enumerate(work.order):
             rows = np.flatnonzero(np.isnan(work.codes[:, column]))

@@ -19,7 +19,7 @@ from fusionpy.kernels.supersmoother import supersmooth
 from fusionpy.kernels.uniforms import THIN, uniforms
 from fusionpy.model.schema import positive_weights
 from fusionpy.model.variables import describe, is_number
-from fusionpy.progress import announce
+from fusionpy.progress import tell_of_seed
 
 __all__ = ["monotonic"]
 
@@ -138,7 +138,7 @@ def monotonic(
     if len(rows) > nmax:
         rows = _thinned(rows, across.values, up.values, int(nmax), seed)
         if not seed_given:
-            announce(f"monotonic: seed {seed} was drawn; give it again to repeat this result", quiet=False)
+            tell_of_seed("monotonic", seed, quiet=False)
     spent = _as_spending(across.values, up.values) if expend else up.values
     at, level = _curve(across.values[rows], spent[rows], weight[rows], expend, fast)
     fitted = _follow(across.values, at, level)

@@ -23,7 +23,7 @@ from fusionpy.formats.leftovers import scratch_folder
 from fusionpy.frames.tables import Unreadable, as_table, is_text, take_names
 from fusionpy.fusion import fuse
 from fusionpy.model.columns import NO_COLUMN
-from fusionpy.progress import announce, track
+from fusionpy.progress import tell_of_seed, track
 from fusionpy.r.marginals import Group, estimate, groups_of, statistics_of, tabulate
 from fusionpy.r.objects import read_rds, to_r, value_to_r
 from fusionpy.r.session import find_r, helper, rinterface
@@ -143,7 +143,7 @@ def compare_with_r(
     rinterface()
     version = _find_fusion_model(library)
     if not seed_given:
-        announce(f"compare_with_r: seed {seed} was drawn; give it again to repeat this result", quiet)
+        tell_of_seed("compare_with_r", seed, quiet)
     seeds = np.random.default_rng(seed).integers(0, 2**31, (int(repeats), 3)).tolist()
     statistics = list(statistics_of(donors, outcomes))
     everything = {"y": y, "x": x, "weight": weight, "cores": cores, **train_arguments}
