@@ -22,7 +22,7 @@ from fusionpy.errors import few, warn
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.frames.returned import return_table
 from fusionpy.model import FusionModel
-from fusionpy.model.archive import read_fsn
+from fusionpy.model.archive import as_model
 from fusionpy.model.schema import warn_of_negative
 from fusionpy.progress import track
 
@@ -218,7 +218,7 @@ def analyze(
     survey.choose(question.needed, question.everything)
     weighing = Weighing(survey, question)
     weighing.of(0)  # may be refused
-    model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
+    model = None if rectify is None else as_model(rectify)
     tallies = [Findings(Groups(names), [[] for _ in question.estimands]) for names in question.groupings]
     levels: dict[str, Levels] = {}
     missing: dict[str, int] = {}

@@ -31,7 +31,7 @@ from fusionpy.errors import ArgumentError, Problems, shown
 from fusionpy.formats.implicates import check_order, open_implicates
 from fusionpy.formats.stored import open_stored
 from fusionpy.model import FusionModel
-from fusionpy.model.archive import read_fsn
+from fusionpy.model.archive import as_model
 from fusionpy.model.schema import warn_of_negative
 from fusionpy.progress import track
 
@@ -144,7 +144,7 @@ def analyze(
     )
     is_path = isinstance(static, str | os.PathLike)
     _check_asked(question, implicates, is_path, rectify is not None, client, n_workers)
-    model = read_fsn(rectify) if rectify is not None and not isinstance(rectify, FusionModel) else rectify
+    model = None if rectify is None else as_model(rectify)
     if model is not None:
         check_rectifiable(model, question.estimands, question.by, fun)
     if seed is None:

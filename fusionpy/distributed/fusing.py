@@ -29,7 +29,7 @@ from fusionpy.frames.digests import noted_columns
 from fusionpy.frames.tables import ROWS, take_names
 from fusionpy.fusion.chunks import noted, warn_of_strangers
 from fusionpy.model import BLOCK_POOL, FusionModel
-from fusionpy.model.archive import put_model, read_fsn
+from fusionpy.model.archive import as_model, put_model
 from fusionpy.model.ranges import Tally
 from fusionpy.progress import announce, track
 
@@ -160,7 +160,7 @@ def fuse(
     drawn_seed = seed is None
     seed = settle_seed(seed, problems)
     problems.stop()
-    model = fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
+    model = as_model(fsn)
     _check_retained(kept, model)
     folder, before = _settle_folder(out, data)
     if drawn_seed and before is not None:

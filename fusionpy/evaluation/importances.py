@@ -15,7 +15,7 @@ from fusionpy.evaluation.permutation import PERMUTATION, read_held_out, rises
 from fusionpy.figures.importance import measure_bars
 from fusionpy.frames.tables import as_table
 from fusionpy.model import FusionModel
-from fusionpy.model.archive import read_fsn
+from fusionpy.model.archive import as_model
 from fusionpy.progress import tell_of_seed
 
 __all__ = ["MEASURES", "importance", "plot_importance"]
@@ -127,7 +127,7 @@ def importance_tables(
             f"`model` must be {wanted}, not {shown(model)}.", hint="Pass what `train()` returned, or wrote."
         )
     settled = _check_permuting(data, n_repeats, seed, cores, weight)
-    trained = model if isinstance(model, FusionModel) else read_fsn(model)
+    trained = as_model(model)
     engine = find_engine(trained.options.engine)
     if (split_totals := engine.split_totals) is None:
         told = f"Models of {engine.title} have no splits, of which gain, cover and frequency are shares."

@@ -25,8 +25,8 @@ from fusionpy.fusion.chunks import MOST_NOTED, Drawing, DrawingPlan, noted, open
 from fusionpy.fusion.memory import take_memory
 from fusionpy.fusion.recipients import Recipient, open_recipient
 from fusionpy.model import BLOCK_POOL, FusionModel
-from fusionpy.model.archive import read_fsn
-from fusionpy.progress import Ticker, announce, tell_of_seed, track
+from fusionpy.model.archive import as_model
+from fusionpy.progress import Ticker, tell_of_seed, track
 
 __all__ = ["Key", "fuse", "fuse_keyed"]
 
@@ -204,7 +204,7 @@ def fuse_keyed(
     problems.stop()
     sources = {"data": data, "fsn": fsn}
     target = check_writable(fsd, "fsd", ENDINGS, sources, folders=True) if fsd is not None else None
-    model = fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
+    model = as_model(fsn)
     recipient = open_recipient(data)
     clashes = _check_retained(recipient, kept, model, target)
     implicates = range(int(M))

@@ -14,7 +14,7 @@ from fusionpy.figures.browser import find_browser, print_pdf
 from fusionpy.formats.atomic import check_writable, shown_path, written_aside
 from fusionpy.formats.leftovers import scratch_folder
 from fusionpy.model import FusionModel
-from fusionpy.model.archive import read_fsn
+from fusionpy.model.archive import as_model
 from fusionpy.progress import announce
 from fusionpy.reporting.arguments import check_texts, take_date, take_paths, take_samples, take_texts
 from fusionpy.reporting.data import data_section
@@ -136,7 +136,7 @@ def report(
     # Without a page to leave behind, a missing browser is told before any work is done.
     browser = find_browser() if ".html" not in targets else None
 
-    trained = model if model is None or isinstance(model, FusionModel) else read_fsn(model)
+    trained = None if model is None else as_model(model)
     samples = take_samples(donor, recipient, weight)
     results = _results(trained, *samples, validation, scores, estimates, dict(labels or {}))
     first = [Section("notes", "Notes")] if paragraphs else []

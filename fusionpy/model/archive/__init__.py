@@ -40,7 +40,7 @@ from fusionpy.model.archive.r_writing import obstacles, r_members
 from fusionpy.model.ranges import learn_ranges
 from fusionpy.model.schema import Schema
 
-__all__ = ["FORMAT_VERSION", "library_versions", "put_model", "read_fsn", "write_fsn"]
+__all__ = ["FORMAT_VERSION", "as_model", "library_versions", "put_model", "read_fsn", "write_fsn"]
 
 WEIGHTS = (1e-100, 1e100)
 _LIBRARIES = ("numpy", "scipy", "numba", "pyarrow")
@@ -157,6 +157,11 @@ def _table(columns: Mapping[str, NDArray[Any]]) -> bytes:
 def _pool_columns(pools: Pools) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     centres = {name: pools.centres[:, j] for j, name in enumerate(pools.columns)}
     return centres | {"N..": pools.sizes.astype(np.int32)}, {"donor": pools.member.astype(np.int32)}
+
+
+def as_model(fsn: FusionModel | str | os.PathLike[str]) -> FusionModel:
+    """Return a model as it is, or read it from its archive."""
+    return fsn if isinstance(fsn, FusionModel) else read_fsn(fsn)
 
 
 def read_fsn(path: str | os.PathLike[str]) -> FusionModel:
