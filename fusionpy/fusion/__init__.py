@@ -26,7 +26,7 @@ from fusionpy.fusion.memory import take_memory
 from fusionpy.fusion.recipients import Recipient, open_recipient
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.model.archive import as_model
-from fusionpy.progress import Ticker, tell_of_seed, track
+from fusionpy.progress import tell_of_seed, track
 
 __all__ = ["Key", "fuse", "fuse_keyed"]
 
@@ -208,8 +208,7 @@ def fuse_keyed(
     recipient = open_recipient(data)
     clashes = _check_retained(recipient, kept, model, target)
     implicates = range(int(M))
-    if target is not None:
-        _check_length(target, len(implicates) * recipient.n_rows, M)
+    _check_length(target, len(implicates) * recipient.n_rows, M)
     if not seed_given:
         tell_of_seed("fuse", seed, quiet)
     opening = open_drawing(
@@ -227,7 +226,9 @@ def fuse_keyed(
     )
     with opening as drawing, track("fuse", len(implicates) * len(drawing.coded.starts), quiet) as tick:
         if target is not None:
-            return _written(drawing, target, key, model, recipient, kept, implicates, tick)
+            drawing = key.noted(drawing, recipient)
+            schema = _for_r(drawing.schema, model, recipient, kept) if is_fst(target) else drawing.schema
+            return _written(target, schema, key, drawing.tables(implicates, tick))
         # An empty piece keeps the levels even if there are no recipients.
         fused = pa.concat_tables([drawing.empty(), *(table for _, table in drawing.pieces(implicates, tick))])
     told = note_first(drawing.attributes, fused, recipient.n_rows)
@@ -237,30 +238,19 @@ def fuse_keyed(
     return return_table(fused, recipient.kind, told, recipient.head, kept, len(implicates))
 
 
-def _check_length(target: Path, n_rows: int, M: Any) -> None:
+def _check_length(target: Path | None, n_rows: int, M: Any) -> None:
     """Refuse more rows than R can read."""
-    if is_fst(target) and n_rows > MOST_ROWS:
+    if target is not None and is_fst(target) and n_rows > MOST_ROWS:
         problem = f"`M` = {M} makes {n_rows:,} rows, more than R's data frames can have."
         raise ArgumentError(
             "`fsd` cannot be written as fst.", [problem], "Write Parquet, or fewer implicates."
         )
 
 
-def _written(
-    drawing: Drawing,
-    target: Path,
-    key: Key,
-    model: FusionModel,
-    recipient: Recipient,
-    kept: Sequence[str],
-    implicates: range,
-    tick: Ticker,
-) -> str:
-    """Write implicates as they are drawn."""
-    drawing = key.noted(drawing, recipient)
-    written = _for_r(drawing.schema, model, recipient, kept) if is_fst(target) else drawing.schema
-    with write_stored(target, written, ("M", *key.columns)) as write:
-        for _, table in key.sorted(drawing.tables(implicates, tick)):
+def _written(target: Path, schema: pa.Schema, key: Key, tables: Iterable[tuple[int, pa.Table]]) -> str:
+    """Write implicates as they are drawn, each in the order of the key."""
+    with write_stored(target, schema, ("M", *key.columns)) as write:
+        for _, table in key.sorted(tables):
             write(table)
     return str(target)
 
