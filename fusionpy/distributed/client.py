@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from itertools import accumulate, pairwise
 from typing import Any
 
+import dask
 import distributed
 
 from fusionpy.errors import FusionError, Problems, shown
@@ -49,7 +50,10 @@ def at_work(client: Any, n_workers: int | None) -> Iterator[Any]:
         return
     quiet = {"silence_logs": logging.ERROR, "dashboard_address": "127.0.0.1:0"}
     size = {"n_workers": None if n_workers is None else int(n_workers), "threads_per_worker": 1}
+    # A worker that dies is started again; where that takes longer than this, Dask would give it up for good.
+    patient = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
     with (
+        dask.config.set(patient),
         distributed.LocalCluster(processes=True, **size, **quiet) as cluster,
         distributed.Client(cluster, set_as_default=False) as mine,
     ):

@@ -79,12 +79,19 @@ def alone(place, recipient, model):
 def cluster():
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not import tests
     idle = {"worker.profile.enabled": False, "admin.tick.interval": "1s"}  # less to do for idle workers
+    patient = {"deploy.lost-worker-timeout": f"{PATIENCE}s"}  # or a worker slow to start again is given up
     with (
-        dask.config.set({f"distributed.{name}": value for name, value in idle.items()}),
+        dask.config.set({f"distributed.{name}": value for name, value in (idle | patient).items()}),
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
     ):
         yield cluster
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def sized(cluster, client, n_workers):
+    """Give the cluster so many workers, and wait until those are there and no other that is about to go."""
+    cluster.scale(n_workers)
+    until(lambda: len(client.nthreads()) == n_workers)
 
 
 @pytest.fixture
@@ -145,8 +152,7 @@ def test_others_read_it(written, alone):
 
 @pytest.mark.parametrize("n_workers", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_any_number_of_workers_and_partitions(n_workers, cluster, client, tmp_path, survey, model, alone):
-    cluster.scale(n_workers)
-    client.wait_for_workers(n_workers)
+    sized(cluster, client, n_workers)
     rows = {1: None, 2: 100, 3: 333}[n_workers]
     out = distributed.fuse(survey, model, M, tmp_path / "out", partition_rows=rows, client=client, **HOW)
     assert_same(out, alone)
@@ -219,21 +225,21 @@ def failing(recipient, marker, how):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed(client, tmp_path, recipient, model, alone):
+def test_a_worker_that_is_killed(cluster, client, tmp_path, recipient, model, alone):
+    sized(cluster, client, 1)
     before = set(client.run(os.getpid).values())
     frame = failing(recipient, tmp_path / "made", "kill")
     out = distributed.fuse(frame, model, M, tmp_path / "out", client=client, **HOW)
     assert len(list(tmp_path.glob("made*"))) > 2
     assert_same(out, alone)
-    client.wait_for_workers(len(before))
+    client.wait_for_workers(len(before), timeout=PATIENCE)
     assert set(client.run(os.getpid).values()) != before
 
 
 @pytest.mark.slow
 def test_workers_that_are_killed_while_they_write(cluster, client, tmp_path, survey, recipient, model):
-    cluster.scale(2)
-    client.wait_for_workers(2)
-    out, victims, killed = tmp_path / "out", list(client.run(os.getpid).values())[:2], []
+    sized(cluster, client, 2)
+    out, victims, killed = tmp_path / "out", list(client.run(os.getpid).values()), []
 
     def kill():
         for wanted, victim in zip((2, 9), victims, strict=True):
@@ -427,7 +433,8 @@ def test_all_problems_at_once(recipient, model, tmp_path):
 
 @pytest.mark.slow
 def test_workers_that_die_time_after_time(cluster, client):
-    number, allowed = len(client.nthreads()), cluster.scheduler.allowed_failures
+    sized(cluster, client, 2)
+    allowed = cluster.scheduler.allowed_failures
     cluster.scheduler.allowed_failures = 0
     try:
         die = dask.delayed(lambda: os.kill(os.getpid(), signal.SIGKILL), pure=False)
@@ -435,7 +442,7 @@ def test_workers_that_die_time_after_time(cluster, client):
             list(results(client, [die()]))
     finally:
         cluster.scheduler.allowed_failures = allowed
-    client.wait_for_workers(number)
+    client.wait_for_workers(2, timeout=PATIENCE)
 
 
 def test_dask_is_imported_only_when_it_is_asked_for():

@@ -61,8 +61,10 @@ COLUMNS = (
 )
 CLUSTER = """
 import sys
+import dask
 from dask.distributed import LocalCluster
 if __name__ == "__main__":
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "600s"})  # for workers slow to start again
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
@@ -341,7 +343,7 @@ def cluster(bench: Bench):
             yield
         finally:
             process.stdin.close()
-            process.wait(30)
+            process.wait(600)
 
 
 def campaign(
