@@ -204,10 +204,10 @@ def of_quantile(data: Measured, w: Array, estimate: Array, terms: Terms) -> Arra
     if terms.rule == "fusionacs":
         return _spacing_variance(data, w, share)
     start, row = data.order
-    sizes = np.diff(start)
+    weighing = [rows[w[rows] > 0] for rows in np.split(row, start[1:-1])]
     out = np.full(data.n_cells, np.nan)
     drawn = np.zeros((0, data.n_cells))
-    if (sizes <= MEDIAN_MOST).any() or (estimate == 0).any():
+    if min(map(len, weighing)) <= MEDIAN_MOST or (estimate == 0).any():
         each = np.full(data.n_cells, share)
         drawn = np.stack(
             [
@@ -216,8 +216,7 @@ def of_quantile(data: Measured, w: Array, estimate: Array, terms: Terms) -> Arra
             ]
         )
     for c in np.flatnonzero(~np.isnan(estimate)):
-        rows = row[start[c] : start[c + 1]]
-        rows = rows[w[rows] > 0]
+        rows = weighing[c]
         values = data.x[rows]
         if len(rows) <= 1 or values.min() == values.max():
             out[c] = 0.0 if len(rows) > 1 else np.nan

@@ -1094,6 +1094,17 @@ def test_reference_medians_of_few_records_are_bootstrapped():
     assert analyze("median(kwh)", pooling="rubin", seed=5)["se"].item() != result["se"].item()
 
 
+@pytest.mark.parametrize(
+    ("n", "weighing", "is_drawn"), [(1000, 1000, True), (1001, 1001, False), (1500, 1000, True)]
+)
+def test_reference_medians_are_bootstrapped_up_to_a_thousand_records_that_weigh(n, weighing, is_drawn):
+    recipient, implicates = make_survey(n=n, m=2)
+    how = {"static": recipient.assign(weight=1.0 * (np.arange(n) < weighing)), "pooling": "rubin"}
+    first, second = (analyze("median(kwh)", implicates, seed=seed, **how)["se"].item() for seed in (4, 5))
+    assert np.isfinite([first, second]).all()
+    assert (first != second) == is_drawn  # else it is from a density
+
+
 @pytest.mark.filterwarnings("ignore:Margins")
 def test_a_seed_that_was_drawn_is_told_if_it_matters(capsys):
     drawn = analyze("median(kwh)", pooling="rubin", seed=None, quiet=False)

@@ -351,6 +351,8 @@ def test_plot_valid_names_and_files(observed, fused, tmp_path):
     ]
     assert list(figures) == expected
     assert plot_valid(found)["est"] is figures["est"]
+    assert figures.n_shown == 3
+    assert figures["est:kwh"].data["value"].tolist() == found.table.query("y == 'kwh'")["est"].tolist()
     some = plot_valid(found, "kwh")
     assert list(some) == expected[:6]
     assert set(some["est"].data["y"]) == {"kwh"}

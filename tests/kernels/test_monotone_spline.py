@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from fusionpy.kernels import monotone_spline
 from fusionpy.kernels.monotone_spline import _basis, _non_negative, rising_spline
 
 
@@ -82,3 +83,23 @@ def test_the_basis_rises_and_knows_its_roughness():
     second = np.diff(curve, 2) / (at[1] - at[0]) ** 2
     by_hand = (second**2).sum() * (at[1] - at[0])
     assert ((bends @ coefficients) ** 2).sum() == pytest.approx(by_hand, rel=0.01)
+
+
+def test_of_several_stiffnesses_the_one_that_generalises_is_taken(monkeypatch):
+    """Degrees of freedom are how much fitted values move with their own, by differences."""
+    x, y, w = sample(5, 25)
+    w, order = w / w.mean(), np.argsort(np.argsort(x))
+
+    def fitted(y, stiffnesses):
+        monkeypatch.setattr(monotone_spline, "STIFFNESS", np.array(stiffnesses))
+        return rising_spline(x, y, w)[1][order]
+
+    several = [1e-4, 1e-2, 1.0, 100.0]
+    losses = []
+    for stiffness in several:
+        once = fitted(y, [stiffness])
+        d = sum((fitted(y + 1e-6 * one, [stiffness]) - once) @ one / 1e-6 for one in np.eye(25))
+        losses.append(w @ (y - once) ** 2 / (25 - d) ** 2)
+    best = several[np.argmin(losses)]
+    assert several[0] < best < several[-1]
+    assert fitted(y, several) == pytest.approx(fitted(y, [best]), rel=1e-12)

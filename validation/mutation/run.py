@@ -8,7 +8,8 @@ docstrings or numba's decorators is none. `tests.toml` says which tests are for 
 once as the code is; and then, in a copy of the tree, for each mutant those that execute its lines, the
 quickest first, until one fails: nothing else could notice it. Tests run in forks of a process that has
 imported the libraries, so that a mutant costs its tests and little more; those of kernels run without
-numba's compiler, but for those that would be too slow. Python 3.12 or later, on a system that forks.
+numba's compiler and tests marked `compiled`, but for kernels that would be too slow. Python 3.12 or later,
+on a system that forks.
 
 What was tried is kept in `tried.json`; `--minutes` ends a run early, and the next goes on from there. A
 mutant is known by its module, its place and the text of its line: of a line that changes it is tried anew.
@@ -300,6 +301,8 @@ def _child(tests: list[str], writing: int, plugin: Any, order: list[str] | None)
         if plugin is not None:
             plugin.start()
         how = ["-q", "--assert=plain", "-n", "0", "-p", "no:cacheprovider", *([] if plugin else ["-x"])]
+        if os.environ["NUMBA_DISABLE_JIT"] == "1":
+            how += ["-m", "not (r or slow or browser or docs or compiled)"]
         status = int(pytest.main([*how, *tests], plugins=[plugin or _Chosen(order, writing)]))
         if plugin is not None:
             (WORK / "found.json").write_text(json.dumps(plugin.result()))
