@@ -8,23 +8,26 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.analysis.caveats import find_caveats, of_few_degrees
 from fusionpy.analysis.combining import combine_answers
 from fusionpy.analysis.estimates import Answer, answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
-from fusionpy.analysis.questions import Layout, Question, ask
+from fusionpy.analysis.questions import REPLICATING, Layout, Question, ask
 from fusionpy.analysis.rectifying import Rectifier, check_rectifiable
 from fusionpy.analysis.survey import Array, FusedSurvey, Weighing, check_columns
-from fusionpy.analysis.table import Estimates, stack, tabulate
+from fusionpy.analysis.table import CAVEATS, Estimates, stack, tabulate
 from fusionpy.errors import few, warn
 from fusionpy.formats.implicates import open_implicates
+from fusionpy.formats.notes import with_metadata
 from fusionpy.frames.returned import return_table
 from fusionpy.model import FusionModel
 from fusionpy.model.archive import as_model
 from fusionpy.model.schema import warn_of_negative
-from fusionpy.progress import track
+from fusionpy.progress import announce, track
 
 __all__ = ["Estimates", "Findings", "analyze", "conclude"]
 
@@ -149,7 +152,10 @@ def analyze(
         categorical variable; `type`; `est`; `se`; `df`; `moe`, half the width of the interval; `lower` and
         `upper`; `fmi`, the fraction of missing information. With names in `x`, `name` comes before `y`; with
         `rectify`, `n_donors` comes last: donors of the group that some refit has not seen. With several
-        groupings, `grouping` comes first and names the columns; those of other groupings are missing.
+        groupings, `grouping` comes first and names the columns; those of other groupings are missing. Where
+        margins are not to be believed, a line below the table says why and what helps: models without refits,
+        groups by a column that no model knew and that follows from none that they knew, missing degrees of
+        freedom. It is in ``.attrs["fusionpy"]["caveats"]`` (pandas), or the schema metadata (pyarrow), too.
 
     Raises
     ------
@@ -239,7 +245,8 @@ def analyze(
     _warn_of_missing(missing)
     warn_of_negative(weighing.n_negative, question.weight or "")
     weights = weighing.mean() if model is not None else weighing.of(0)
-    return conclude(question, tallies, weights, survey.kind)
+    caveats = [] if rectify is not None else find_caveats(question, survey.implicates, survey.static)
+    return conclude(question, tallies, weights, survey.kind, caveats, quiet)
 
 
 def _add(
@@ -267,7 +274,12 @@ def _add(
 
 
 def conclude(
-    question: Question, tallies: Sequence[Findings], weights: tuple[Array, Replicates | None], kind: str
+    question: Question,
+    tallies: Sequence[Findings],
+    weights: tuple[Array, Replicates | None],
+    kind: str,
+    caveats: Sequence[str] = (),
+    quiet: bool = False,
 ) -> Any:
     """Pool the answers of all implicates, and lay them out.
 
@@ -281,6 +293,10 @@ def conclude(
         matters.
     kind : str
         Of frame that is wanted.
+    caveats : sequence of str
+        Why margins are not to be believed, as far as is known before.
+    quiet : bool
+        Whether frames that cannot show caveats below themselves leave them unsaid.
 
     Returns
     -------
@@ -304,15 +320,23 @@ def conclude(
         n_rows = tally.n_rows / M
         tables.append(tabulate(tally.kept, pieces, groups, n_donors, question.layout, n_rows, is_bare))
     table = stack(tables, question.groupings, question.layout) if question.has_several else tables[0]
-    attributes = {
+    n_few = int(pc.sum(pc.less(table["df"], 1)).as_py() or 0)
+    if n_few and question.pooling not in REPLICATING:
+        caveats = [*caveats, of_few_degrees(n_few)]
+    attributes: dict[str, Any] = {
         "M": M,
         "pooling": question.pooling,
         "level": question.level,
         "rectified": has_margins,
         **({"seed": question.seed} if question.draws else {}),
+        **({CAVEATS: " ".join(caveats)} if caveats else {}),
     }
+    if kind == "pyarrow":
+        table = table.replace_schema_metadata(with_metadata(table.schema, attributes).metadata)
     result = return_table(table, kind, attributes)
     if kind != "pandas":
+        if caveats:
+            announce(f"analyze: {attributes[CAVEATS]}", quiet)
         return result
     estimates = Estimates(result)
     estimates.attrs = result.attrs

@@ -17,9 +17,10 @@ from fusionpy.frames.tables import take_names
 from fusionpy.kernels.rubin import Combining
 from fusionpy.progress import tell_of_seed
 
-__all__ = ["GROUPING", "Layout", "Question", "ask", "read_estimands", "refuse_own"]
+__all__ = ["GROUPING", "REPLICATING", "Layout", "Question", "ask", "read_estimands", "refuse_own"]
 
 POOLINGS = ("barnard-rubin", "rubin", "fusionacs")
+REPLICATING = ("rubin", "fusionacs")  # others' results: what they say of margins is no business of ours
 LAYOUTS = ("fusionpy", "fusionModel", "fusionacs")
 Layout = Literal["fusionpy", "fusionModel", "fusionacs"]
 GROUPING = "grouping"  # the result's column that tells of several

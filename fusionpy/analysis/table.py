@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from fusionpy.analysis.statistics import statistic_of
 from fusionpy.errors import counted, few, warn
 from fusionpy.figures.layout import Grid
 
-__all__ = ["Estimates", "readable", "stack", "tabulate"]
+__all__ = ["CAVEATS", "Estimates", "readable", "stack", "tabulate"]
 
 Array = NDArray[np.float64]
 NUMBERS = ("n", "n_eff", "n_donors", "N", "N_eff", "est", "se", "df", "moe", "lower", "upper", "fmi", "cv")
 Z_OF_CV = 1.645  # as fusionACS documents its coefficient of variation
 DECIMALS_MOST = 7  # beyond, powers of ten are clearer
+CAVEATS = "caveats"  # among the attributes: one line on margins that are not to be believed
 MOST_NAMED = 5  # groups, and columns of each, in a warning
 
 
@@ -71,10 +73,19 @@ class Estimates(pd.DataFrame):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         """Show the table with two digits of each margin, and its estimates to the same place."""
-        return self._grid().text() if len(self.columns) else super().__repr__()
+        if not len(self.columns):
+            return str(super().__repr__())
+        text: str = self._grid().text()
+        return f"{text}\n\n{self._caveats}" if self._caveats else text
 
     def _repr_html_(self) -> str:
-        return self._grid().html()
+        below = f"\n<p>{escape(self._caveats)}</p>" if self._caveats else ""
+        return f"{self._grid().html()}{below}"
+
+    @property
+    def _caveats(self) -> str:
+        """One line on margins that are not to be believed, as long as the table shows some."""
+        return str(self.attrs.get("fusionpy", {}).get(CAVEATS, "")) if "moe" in self.columns else ""
 
 
 def tabulate(

@@ -148,7 +148,10 @@ def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
     with warnings.catch_warnings():
         # That there is one implicate R has been told.
         warnings.filterwarnings("ignore", "Margins are missing: there is one implicate")
-        table = _arrow(fusionpy.analyze(x, implicates, static=frames["static"], **arguments))
+        found = fusionpy.analyze(x, implicates, static=frames["static"], **arguments)
+    if caveats := getattr(found, "attrs", {}).get("fusionpy", {}).get("caveats"):  # of a path, as pandas
+        announce(f"analyze: {caveats}", False)
+    table = _arrow(found)
     by = arguments["by"] or []
     groups = {name for each in ([by] if isinstance(by, str) else by) for name in _names_in(each)}
     beside = (*DETAILS, "N") if arguments["layout"] == "fusionacs" else DETAILS

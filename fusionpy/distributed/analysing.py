@@ -12,6 +12,7 @@ import dask
 import numpy as np
 
 from fusionpy.analysis import Findings, conclude
+from fusionpy.analysis.caveats import MOST_LOOKED_AT, find_caveats
 from fusionpy.analysis.estimates import Answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
@@ -30,6 +31,7 @@ from fusionpy.distributed.client import at_work, check_cluster, n_threads, range
 from fusionpy.errors import ArgumentError, Problems, shown
 from fusionpy.formats.implicates import check_order, open_implicates
 from fusionpy.formats.stored import open_stored
+from fusionpy.frames.tables import as_table
 from fusionpy.model import FusionModel
 from fusionpy.model.archive import as_model
 from fusionpy.model.schema import warn_of_negative
@@ -163,13 +165,17 @@ def analyze(
     if model is not None:
         kept, groups, rectifier = _rectifier(model, survey, question)
         weights = Weighing(survey, question).mean()
-        return conclude(question, [Findings(groups, answers, kept, rectifier)], weights, survey.kind)
+        return conclude(
+            question, [Findings(groups, answers, kept, rectifier)], weights, survey.kind, quiet=quiet
+        )
     groups, _ = numbering[-1]
     kept = _without_records(question, numbering[-1], of_levels, names)
     n_replicates = len(question.replicates)
     replicates = Replicates(np.empty((0, n_replicates)), question.scale / max(n_replicates, 1))
     no_weights = np.empty(0), replicates if n_replicates else None
-    return conclude(question, [Findings(groups, answers, kept)], no_weights, survey.kind)
+    first = as_table(stored.read(0, min(stored.n_rows, MOST_LOOKED_AT), stored.names)) if is_path else None
+    caveats = find_caveats(question, survey.implicates, first or survey.static)
+    return conclude(question, [Findings(groups, answers, kept)], no_weights, survey.kind, caveats, quiet)
 
 
 def _check_asked(

@@ -17,10 +17,24 @@ from fusionpy.frames.forking import INSTEAD, LOST, has_lost_polars
 from fusionpy.frames.level_notes import is_plain_level
 from fusionpy.frames.levels import guesses_of, restored_table
 
-__all__ = ["FIRST", "LONG", "ROWS", "Table", "Unreadable", "as_table", "is_text", "take_names", "to_floats"]
+__all__ = [
+    "FIRST",
+    "FUSED",
+    "KNOWN",
+    "LONG",
+    "ROWS",
+    "Table",
+    "Unreadable",
+    "as_table",
+    "is_text",
+    "take_names",
+    "to_floats",
+]
 
 
-ROWS, FIRST = LONG = ("rows", "first")  # digests of a recipient's columns, and of its first implicate's
+# Notes of fused data: digests of the recipient's columns and of its first implicate's, names of fusion
+# variables and of what else the models know.
+ROWS, FIRST, FUSED, KNOWN = LONG = ("rows", "first", "fused", "known")
 
 
 class Unreadable(Exception):  # noqa: N818  (told to the user as a problem of the column)

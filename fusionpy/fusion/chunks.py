@@ -22,7 +22,7 @@ from fusionpy.drawing.urns import ReadyModel, Weights, draw_weights, prepare, we
 from fusionpy.errors import ArgumentError, counted, few, warn
 from fusionpy.formats.notes import with_metadata
 from fusionpy.frames.digests import noted_columns
-from fusionpy.frames.tables import ROWS
+from fusionpy.frames.tables import FUSED, KNOWN, ROWS
 from fusionpy.fusion.code_store import Coded
 from fusionpy.fusion.memory import shown_bytes
 from fusionpy.fusion.recipients import Recipient, check_frame, code_recipient, digest_others, read_along
@@ -318,6 +318,11 @@ def noted(model: FusionModel, seed: int, M: int, offset: int) -> dict[str, objec
         "method": model.options.method,
         "model_seed": model.seed,
         "fusionpy": model.versions["fusionpy"],
+        "n_donors": model.n_donors,
+        "refits": model.options.refits,
+        "redraw": model.options.redraw,
+        FUSED: [variable.name for variable in model.schema.y],
+        KNOWN: [variable.name for variable in model.schema.x],
     }
 
 

@@ -1,0 +1,177 @@
+"""What keeps margins from being honest, as far as is noted of how implicates were made, and what helps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.analysis.groups import Levels
+from fusionpy.analysis.questions import REPLICATING, Question
+from fusionpy.errors import counted, few
+from fusionpy.formats.implicates import Implicates
+from fusionpy.frames.tables import FUSED, KNOWN, Table, Unreadable
+
+__all__ = ["MOST_LOOKED_AT", "Making", "find_caveats", "of_few_degrees"]
+
+MOST_LOOKED_AT = 5000  # records, about
+ROWS_PER_CELL = 20  # fewer records agree by chance
+MOST_COLUMNS = 40  # beside a grouping column
+
+
+@dataclass(frozen=True)
+class Making:
+    """What `fuse` has noted of how implicates were made; None where it has not, or somebody else made them.
+
+    Attributes
+    ----------
+    refits : int or None
+    fused : frozenset of str or None
+        The fusion variables.
+    known : frozenset of str or None
+        Other columns that the models know.
+
+    Examples
+    --------
+    >>> Making.of({"refits": 10, "fused": ["kwh"], "known": ["rooms"]}).refits
+    10
+    >>> Making.of({"refits": "ten"})
+    Making(refits=None, fused=None, known=None)
+    """
+
+    refits: int | None = None
+    fused: frozenset[str] | None = None
+    known: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> Making:
+        """Take it from an implicates' notes, which may be anybody's."""
+        refits = attributes.get("refits")
+        is_number = isinstance(refits, int) and not isinstance(refits, bool) and refits >= 0
+        return cls(
+            refits if is_number else None, _names(attributes.get(FUSED)), _names(attributes.get(KNOWN))
+        )
+
+    def concerns(self, question: Question) -> bool:
+        """Tell whether what is asked for has to do with fusion variables, as far as that can be told."""
+        return question.everything or self.fused is None or not self.fused.isdisjoint(question.needed)
+
+
+def _names(noted: Any) -> frozenset[str] | None:
+    is_list = isinstance(noted, list) and all(isinstance(name, str) for name in noted)
+    return frozenset(noted) if is_list else None
+
+
+def find_caveats(question: Question, implicates: Implicates, static: Table | None) -> list[str]:
+    """Say why margins of what is asked for would be too narrow, and what helps.
+
+    Parameters
+    ----------
+    question : Question
+    implicates : Implicates
+    static : Table or None
+        The recipients' own columns, or the first rows of them.
+
+    Returns
+    -------
+    list of str
+        Sentences, none if nothing is noted.
+    """
+    making = Making.of(implicates.attributes)
+    if question.pooling in REPLICATING or not making.concerns(question):
+        return []
+    found = []
+    if making.refits == 0:
+        found.append(
+            "Margins leave out the uncertainty of the models, which were trained without refits: train with"
+            " `refits=10`, the default."
+        )
+    if strange := _unknown(question, making, implicates, static):
+        one = len(strange) == 1
+        found.append(
+            f"Margins by {few(strange, '`')} may be too narrow, as no model knew {'it' if one else 'them'}:"
+            f" train with {'it' if one else 'them'} among the predictors."
+        )
+    return found
+
+
+def of_few_degrees(n: int) -> str:
+    """Say that margins are missing for want of degrees of freedom, and what helps.
+
+    Examples
+    --------
+    >>> of_few_degrees(2)
+    '2 margins would rest on less than one degree of freedom, and are missing: make larger groups.'
+    """
+    is_are, rests = ("is", "rest") if n == 1 else ("are", "rest")
+    what = f"would {rests} on less than one degree of freedom, and {is_are} missing"
+    return f"{counted(n, 'margin')} {what}: make larger groups."
+
+
+def _unknown(question: Question, making: Making, implicates: Implicates, static: Table | None) -> list[str]:
+    """Find grouping columns that no model knew, and that are not made of what it knew."""
+    if making.known is None or making.fused is None:
+        return []
+    known = making.known | making.fused
+    names = implicates.names if static is None else (*static.names, *implicates.names)
+    # What a function makes may be made of anything: nothing is told of it.
+    strange = [name for name in question.by if name not in known and name in names]
+    if not strange:
+        return []
+    columns = _Sample(implicates, static)
+    beside = [codes for name in sorted(known - making.fused) if (codes := columns.codes(name)) is not None]
+    return [
+        name for name in strange if (own := columns.codes(name)) is not None and not _follows(own, beside)
+    ]
+
+
+class _Sample:
+    """Codes of some records' columns, of the recipients' own or of the first implicate's."""
+
+    def __init__(self, implicates: Implicates, static: Table | None) -> None:
+        self.implicates, self.static = implicates, static
+        n_rows = implicates.n_rows if static is None else static.n_rows
+        self.rows = np.arange(0, n_rows, max(n_rows // MOST_LOOKED_AT, 1))
+
+    def codes(self, name: str) -> NDArray[np.intp] | None:
+        """(n,) ranks of a column's values, -1 where missing; None if there is no such column."""
+        try:
+            if self.static is not None and name in self.static.names:
+                array = self.static.plain_column(name).take(self.rows)
+            elif name in self.implicates.names and name not in self.implicates.unusable([name]):
+                array = self.implicates.read(0, [name]).column(name).combine_chunks().take(self.rows)
+            else:
+                return None
+            levels = Levels()
+            found = levels.codes(array)
+            rank = np.empty(len(levels.labels) + 1, dtype=np.intp)
+            rank[levels.order], rank[-1] = np.arange(len(levels.labels)), -1
+        except (Unreadable, TypeError, ValueError):  # what has no order tells nothing
+            return None
+        return rank[found]
+
+
+def _follows(own: NDArray[np.intp], beside: Sequence[NDArray[np.intp]]) -> bool:
+    """Tell whether a column is cut from another, or the same in each cell of two others."""
+    for one in beside:
+        order = np.lexsort((own, one))
+        sorted_own, sorted_one = own[order], one[order]
+        changes = sorted_own[1:] != sorted_own[:-1]
+        if not (changes & (sorted_one[1:] == sorted_one[:-1])).any():
+            n_values, n_groups = len(np.unique(one)), len(np.unique(own))
+            if n_values * ROWS_PER_CELL <= len(own) or int(changes.sum()) < 2 * n_groups:
+                return True
+    coarse = [one for one in beside if len(np.unique(one)) * 2 * ROWS_PER_CELL <= len(own)][:MOST_COLUMNS]
+    for one, other in itertools.combinations(coarse, 2):
+        cell = (one + 1) * (int(other.max(initial=0)) + 2) + other + 1
+        n_cells = len(np.unique(cell))
+        if n_cells * ROWS_PER_CELL > len(own):
+            continue
+        both = cell * (int(own.max(initial=0)) + 2) + own + 1
+        if len(np.unique(both)) == n_cells:
+            return True
+    return False
