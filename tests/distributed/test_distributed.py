@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from pacing import slow
 from pandas.testing import assert_frame_equal
 from patience import PATIENCE, until
 
@@ -34,7 +36,7 @@ import dask  # noqa: E402
 from dask.distributed import Client, LocalCluster  # noqa: E402
 
 from fusionpy import distributed  # noqa: E402
-from fusionpy.distributed.client import results  # noqa: E402
+from fusionpy.distributed.client import at_work, results  # noqa: E402
 
 Y = ["heating_fuel", "electricity", ["food_share", "housing_share", "other_share"], "solar"]
 X = ["region", "income", "rooms", "tenure"]
@@ -150,7 +152,7 @@ def test_others_read_it(written, alone):
     assert len(dd.read_parquet(f"{written}/M=2")) == N
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_workers", [1, slow(2), slow(3)])
 def test_any_number_of_workers_and_partitions(n_workers, cluster, client, tmp_path, survey, model, alone):
     sized(cluster, client, n_workers)
     rows = {1: None, 2: 100, 3: 333}[n_workers]
@@ -160,7 +162,16 @@ def test_any_number_of_workers_and_partitions(n_workers, cluster, client, tmp_pa
     assert read_record(Path(out)).rows == sizes
 
 
-@pytest.mark.parametrize("n_partitions", [1, 3])
+def test_two_workers_in_this_process(tmp_path, survey, model, alone):
+    """They start at once, so that the fast tests have two as well."""
+    how = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with Client(**how, set_as_default=False) as client:
+        assert len(client.nthreads()) == 2
+        out = distributed.fuse(survey, model, M, tmp_path / "out", partition_rows=300, client=client, **HOW)
+    assert_same(out, alone)
+
+
+@pytest.mark.parametrize("n_partitions", [1, slow(3)])
 def test_dask_data_frames(n_partitions, client, tmp_path, recipient, model, alone):
     frame = dd.from_pandas(recipient, npartitions=n_partitions)
     out = distributed.fuse(frame, fusionpy.read_fsn(model), M, tmp_path / "out", client=client, **HOW)
@@ -169,23 +180,23 @@ def test_dask_data_frames(n_partitions, client, tmp_path, recipient, model, alon
 
 
 def test_empty_partitions(client, tmp_path, recipient, model, alone):
-    ends = [0, 0, 200, 200, N, N]
+    ends = [0, 0, 200, N, N]
     parts = [recipient.iloc[a:b] for a, b in pairwise(ends)]
     frame = dd.from_map(lambda part: part, parts, meta=recipient.head(0))
     out = distributed.fuse(frame, model, M, tmp_path / "out", client=client, **HOW)
-    assert read_record(Path(out)).rows == (0, 200, 0, 500, 0)
+    assert read_record(Path(out)).rows == (0, 200, 500, 0)
     assert_same(out, alone)
 
 
 def test_a_folder_of_files(client, tmp_path, recipient, model, alone):
     (tmp_path / "parts").mkdir()
-    for number in range(12):
-        part = recipient.iloc[60 * number : 60 * (number + 1)]
+    for number in range(6):
+        part = recipient.iloc[120 * number : 120 * (number + 1)]
         part.to_parquet(tmp_path / "parts" / f"part.{number}.parquet")
     out = distributed.fuse(
-        tmp_path / "parts", model, M, tmp_path / "out", partition_rows=130, client=client, **HOW
+        tmp_path / "parts", model, M, tmp_path / "out", partition_rows=250, client=client, **HOW
     )
-    assert read_record(Path(out)).rows == (120, 120, 120, 120, 120, 100)
+    assert read_record(Path(out)).rows == (240, 240, 220)
     assert_same(out, alone)
 
 
@@ -273,6 +284,7 @@ def test_a_run_that_stops_goes_on(client, tmp_path, recipient, model, alone):
     }
 
 
+@pytest.mark.slow  # beside the next one
 def test_finished_files_are_left_alone(client, tmp_path, survey, model, alone):
     def fuse():
         return distributed.fuse(survey, model, M, tmp_path / "out", partition_rows=150, client=client, **HOW)
@@ -303,11 +315,11 @@ def cut(path):
 
 
 def of_another_implicate(path):
-    path.write_bytes(part_path(path.parents[1], 3, 1).read_bytes())
+    path.write_bytes(part_path(path.parents[1], 3, 4).read_bytes())
 
 
 def of_another_partition(path):
-    path.write_bytes(part_path(path.parents[1], 2, 2).read_bytes())
+    path.write_bytes(part_path(path.parents[1], 1, 1).read_bytes())
 
 
 def without_rows(path):
@@ -320,28 +332,35 @@ def without_notes(path):
     pq.write_table(table.replace_schema_metadata(None), path)
 
 
-@pytest.mark.parametrize(
-    "damage", [empty, cut, of_another_implicate, of_another_partition, without_rows, without_notes]
-)
-def test_files_that_are_not_what_they_should_be_are_made_again(
-    damage, client, tmp_path, survey, model, alone
-):
+DAMAGES = [empty, cut, of_another_implicate, of_another_partition, without_rows, without_notes]
+
+
+def test_files_that_are_not_what_they_should_be_are_made_again(client, tmp_path, survey, model, alone):
     def fuse():
         return distributed.fuse(survey, model, M, tmp_path / "out", partition_rows=150, client=client, **HOW)
 
     out = Path(fuse())
-    path = part_path(out, 2, 1)
-    before, content = state(out), path.read_bytes()
-    damage(path)
-    if damage is not without_notes:  # whoever only reads sees the others, too
-        with pytest.raises(ArgumentError, match=r"'.*part-00001.parquet' cannot be read") as caught:
-            read(out)
-        assert "fusionpy.distributed.fuse()` again" in caught.value.hint
+    paths = [part_path(out, m, p) for m, p in ((2, 1), (1, 0), (2, 4), (1, 3), (2, 0), (1, 2))]
+    content = [path.read_bytes() for path in paths]
+    for damage, path, whole in zip(DAMAGES, paths, content, strict=True):
+        damage(path)
+        if damage is not without_notes:  # whoever only reads sees the others, too
+            with pytest.raises(ArgumentError, match=rf"'.*{path.name}' cannot be read") as caught:
+                read(out)
+            assert "fusionpy.distributed.fuse()` again" in caught.value.hint
+        path.write_bytes(whole)
+    before = state(out)
+    for damage, path in zip(DAMAGES, paths, strict=True):
+        damage(path)
+    gone = part_path(out, 3, 0)
+    gone.unlink()
     fuse()
-    assert path.read_bytes() == content
+    assert [path.read_bytes() for path in paths] == content
     after = state(out)
-    assert {each for each in after if after[each] != before[each]} == {path}
+    assert {each for each in after if after[each] != before[each]} == {*paths, gone}
     assert_same(out, alone)
+    fuse()
+    assert state(out) == after
 
 
 def test_another_run_is_refused(client, written, survey, recipient, model, tmp_path):
@@ -350,8 +369,8 @@ def test_another_run_is_refused(client, written, survey, recipient, model, tmp_p
     renamed = recipient.assign(hid=recipient["hid"].to_numpy()[::-1])
     other.to_parquet(tmp_path / "other.parquet", row_group_size=150)
     renamed.to_parquet(tmp_path / "renamed.parquet", row_group_size=150)
-    donor = datasets.load_donor().head(300)
-    second = fusionpy.train(donor, ["electricity"], X, refits=0, seed=1, quiet=True, nclusters=20)
+    donor, tiny = datasets.load_donor().head(300), {"nclusters": 20, "hyper": {"num_iterations": 5}}
+    second = fusionpy.train(donor, ["electricity"], X, refits=0, seed=1, quiet=True, **tiny)
     for changed, problem in [
         ({"seed": 12}, "`seed` is 12, there it is 11"),
         ({"M": 4}, "`M` is 4, there it is 3"),
@@ -445,6 +464,29 @@ def test_workers_that_die_time_after_time(cluster, client):
     client.wait_for_workers(2, timeout=PATIENCE)
 
 
+def test_workers_slow_to_start_again_are_not_given_up(monkeypatch):
+    """By the cluster of a call: Dask's own patience is 15 seconds."""
+    patience, told = "distributed.deploy.lost-worker-timeout", []
+
+    class Light:
+        def __init__(self, *given, **how):
+            told.append(dask.config.get(patience))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            told.append(dask.config.get(patience))
+
+    monkeypatch.setattr(distributed.client.distributed, "LocalCluster", Light)
+    monkeypatch.setattr(distributed.client.distributed, "Client", Light)
+    with dask.config.set({patience: "15s"}):
+        with at_work(None, 1) as client:
+            assert isinstance(client, Light)
+        assert [dask.utils.parse_timedelta(each) for each in told] == [600] * 4
+        assert dask.config.get(patience) == "15s"
+
+
 def test_dask_is_imported_only_when_it_is_asked_for():
     code = textwrap.dedent("""
         import importlib.util as util, sys
@@ -516,8 +558,9 @@ QUESTIONS = {
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        *((name, "pandas") for name in QUESTIONS if "bootstrapped" not in name),
+        *((name, "pandas") for name in QUESTIONS if not name.startswith(("custom", "replicates"))),
         *((name, "path") for name in ("replicates", "custom")),
+        *(slow((name, "pandas")) for name in ("replicates", "custom")),
         *(pytest.param("custom, bootstrapped", kind, marks=pytest.mark.slow) for kind in ("pandas", "path")),
     ],
 )
@@ -661,8 +704,8 @@ def test_what_cannot_be_estimated(client, written, recipient):
 # folders of files ------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_was_changed_is_noticed(client, tmp_path, survey, model):
-    out = distributed.fuse(survey, model, 2, tmp_path / "out", partition_rows=300, client=client, **HOW)
+def test_a_file_that_was_changed_is_noticed(written, tmp_path):
+    out = shutil.copytree(written, tmp_path / "out")
     path = part_path(Path(out), 2, 1)
     content = path.read_bytes()
     pq.write_table(pq.read_table(path).slice(1), path)

@@ -66,14 +66,26 @@ def written(recipient, folder, how):
     return str(folder / "recipient.parquet")
 
 
-@pytest.mark.parametrize("how", ["one group", "groups", "small groups", "folder", "fst"])
-@pytest.mark.parametrize(
-    "rows", [pytest.param(0, id="compiled"), pytest.param(10**9, id="by LightGBM", marks=pytest.mark.slow)]
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(0, id="compiled"), pytest.param(10**9, id="by LightGBM", marks=pytest.mark.slow)],
 )
-def test_a_path_gives_what_the_frame_gives(how, rows, model, recipient, tmp_path, monkeypatch, small_windows):
+def of_frame(request, model, recipient, tmp_path_factory):
+    """Whether kernels or LightGBM predict; what is fused of the frame, in memory and in files."""
+    folder = tmp_path_factory.mktemp("frame")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fusionpy.drawing.predictions.WORTHWHILE", request.param)
+        paths = {end: fuse(recipient, model, folder / f"again.{end}") for end in ("parquet", "fsd")}
+        return request.param, fuse(recipient, model), {end: fusionpy.read_fsd(paths[end]) for end in paths}
+
+
+@pytest.mark.parametrize("how", ["one group", "groups", "small groups", "folder", "fst"])
+def test_a_path_gives_what_the_frame_gives(
+    how, of_frame, model, recipient, tmp_path, monkeypatch, small_windows
+):
+    rows, base, files = of_frame
     monkeypatch.setattr("fusionpy.drawing.predictions.WORTHWHILE", rows)
     path = written(recipient, tmp_path, how)
-    base = fuse(recipient, model)
     again = fuse(path, model, chunk=128, cores=2)
     assert again.attrs["fusionpy"] == base.attrs["fusionpy"]
     told, known = (read_note(each.attrs["fusionpy_rows"]["rows"]) for each in (again, base))
@@ -82,8 +94,7 @@ def test_a_path_gives_what_the_frame_gives(how, rows, model, recipient, tmp_path
     assert_frame_equal(again, base)
     for ending in ("parquet", "fsd"):
         target = fuse(path, model, tmp_path / f"fused.{ending}", chunk=97)
-        of_frame = fuse(recipient, model, tmp_path / f"again.{ending}")
-        assert_frame_equal(fusionpy.read_fsd(target), fusionpy.read_fsd(of_frame))
+        assert_frame_equal(fusionpy.read_fsd(target), files[ending])
 
 
 def test_codes_that_do_not_fit_are_kept_in_a_file(model, recipient, tmp_path, monkeypatch, small_windows):
@@ -99,6 +110,7 @@ def test_codes_that_do_not_fit_are_kept_in_a_file(model, recipient, tmp_path, mo
     monkeypatch.setattr("fusionpy.drawing.predictions.WORTHWHILE", 0)
     path, base = written(recipient, tmp_path, "groups"), fuse(recipient, model)
     assert not spilled
+    monkeypatch.setattr(recipients, "WINDOW", 20_000)
     large = pd.concat([recipient] * 150, ignore_index=True)
     assert_frame_equal(fuse(recipient, model, memory=10_000, chunk=201), base)
     assert_frame_equal(fuse(path, model, memory=10_000, chunk=201, cores=2), base)
