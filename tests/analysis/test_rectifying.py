@@ -324,7 +324,7 @@ def indicator(model, drawn):
 @pytest.mark.parametrize("refit", [0, 2])
 def test_expectations_are_averages_of_draws(refit, model):
     """Over 400 sets of draws, for each donor and variable: steps that follow condition on the draws."""
-    times, n = 400, 25
+    times, n = 250, 25
     x = model.known.x[:n]
     total, total2, expected_total = 0.0, 0.0, 0.0
     for time in range(times):

@@ -224,7 +224,7 @@ MADE = {
 
 
 @given(st.data(), st.integers(0, 12), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_random_frames_come_back(data, rows, most_rows):
     columns = {}
     for name, (values, kind) in MADE.items():

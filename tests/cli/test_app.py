@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pacing import quick
 from typer.testing import CliRunner
 
 import fusionpy
@@ -143,8 +145,13 @@ def test_a_parquet_file_is_read_as_a_whole_only_if_it_is_recoded(
     assert "150 rows (1 x 150)" in result.stdout
 
 
-@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
-@pytest.mark.parametrize("model", ["csv.fsn", "parquet.fsn"])
+@pytest.mark.parametrize(
+    ("model", "ending"),
+    quick(
+        itertools.product(("csv.fsn", "parquet.fsn"), ("csv", "csv.gz", "parquet")),
+        [("csv.fsn", "csv.gz"), ("csv.fsn", "parquet"), ("parquet.fsn", "csv")],
+    ),
+)
 def test_csv_gives_what_parquet_gives(folder: Path, tmp_path: Path, ending: str, model: str) -> None:
     out, expected = tmp_path / "out.parquet", tmp_path / "expected.parquet"
     options = ("--retain", "h*", "--seed", 2, "--quiet")

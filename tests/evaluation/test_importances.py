@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from pacing import quick, slow
 from sklearn import metrics
 
 import fusionpy
@@ -236,12 +237,12 @@ def rows_by(u):
 @pytest.mark.parametrize(
     ("y", "kind", "x"),
     [
-        ("size", "m", "weak"),
+        slow(("size", "m", "weak")),
         ("size", "q2", "strong"),
         ("owner", "m", "strong"),
         ("bill", "z", "kind"),
         ("bill", "m", "weak"),
-        ("bill", "q1", "weak"),
+        slow(("bill", "q1", "weak")),
         ("wealth", "m", "strong"),
     ],
 )
@@ -267,7 +268,7 @@ def test_the_summary_averages_all_models_of_a_variable(world, held, permuted):
         assert 0 < row.permutation_se <= se.sum() / n_models * 1.001
 
 
-@pytest.mark.parametrize("n", [25, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [14, slow(25), pytest.param(60, marks=pytest.mark.slow)])
 def test_the_standard_error_is_that_between_samples(n):
     model = fusionpy.train(known_world(1000, 1), y="size", x=X, refits=0, nquantiles=2, seed=1, quiet=True)
     samples = [
@@ -276,7 +277,7 @@ def test_the_standard_error_is_that_between_samples(n):
     ]
     spread = np.std([each["permutation"] for each in samples], ddof=1)
     told = np.mean([each["permutation_se"] for each in samples])
-    assert told == pytest.approx(spread, rel=0.35)
+    assert told == pytest.approx(spread, rel=0.35 if n > 20 else 0.5)
 
 
 def test_the_same_seed_gives_the_same_on_any_number_of_cores(world, held, permuted):
@@ -400,7 +401,7 @@ def test_what_is_refused_of_held_out_donors(world, held, case):
         importance(world, **{"data": data, **rest})
 
 
-@pytest.mark.parametrize("measure", [*MEASURES, "permutation"])
+@pytest.mark.parametrize("measure", quick([*MEASURES, "permutation"], ["gain", "permutation"]))
 def test_the_figure_shows_the_most_worthy_first(permuted, measure, tmp_path):
     figure = plot_importance(permuted, measure, most=3)
     bars = figure.data

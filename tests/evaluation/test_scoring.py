@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import sklearn
 from hypothesis import strategies as st
+from pacing import slow
 from scipy import stats
 
 from fusionpy import datasets
@@ -74,7 +75,10 @@ def judge(shared):
     return module
 
 
-@pytest.mark.parametrize(("n", "weight", "seed"), [(700, "weight", 0), (400, None, 3)])
+@pytest.mark.parametrize(
+    ("n", "weight", "seed"),
+    [slow((700, "weight", 0)), (300, "weight", 0), slow((400, None, 3)), (200, None, 3)],
+)
 @pytest.mark.filterwarnings("ignore")
 def test_equals_the_judge(judge, n, weight, seed):
     truth, implicates = survey(n, 20)
@@ -89,7 +93,7 @@ def test_equals_the_judge(judge, n, weight, seed):
     for name, measures in expected["by"].items():
         for measure, value in measures.items():
             # Its weighted quantiles depend on the order of equal values.
-            near = 2e-4 if weight and measure in ("w1", "q90", "q99") else 1e-6
+            near = 0.14 / n if weight and measure in ("w1", "q90", "q99") else 1e-6
             assert found["by"][name][measure] == pytest.approx(value, abs=near), (name, measure)
     # Older releases of scikit-learn shuffle the folds in another way.
     is_new = int(sklearn.__version__.split(".")[1]) >= 9
@@ -98,7 +102,7 @@ def test_equals_the_judge(judge, n, weight, seed):
 
 
 def test_a_right_distribution_has_the_scores_of_the_closed_form():
-    truth, implicates = line(6000)
+    truth, implicates = line(3000)
     card = score(truth, implicates, x="x", quiet=True)
     found = values(card)
     # CRPS of a normal distribution of the right spread s is s / sqrt(pi).
@@ -158,7 +162,7 @@ def test_kinds_of_frames_and_orders_of_rows_do_not_matter(tmp_path):
 
 
 def test_cores_do_not_matter_and_seeds_do():
-    truth, implicates = line(400)
+    truth, implicates = line(200)
     one, two, other = (
         score(truth, implicates, x="x", cores=cores, seed=seed, quiet=True).table["value"]
         for cores, seed in ((1, 1), (2, 1), (1, 2))
@@ -401,7 +405,16 @@ def donors():
 
 
 def test_cross_score_puts_the_folds_in_the_donors_order(donors):
-    how = {"weight": "w", "nfolds": 3, "M": 4, "refits": 0, "seed": 1, "quiet": True, "classifier": False}
+    how = {
+        "weight": "w",
+        "nfolds": 3,
+        "M": 4,
+        "refits": 0,
+        "hyper": {"num_iterations": 40},
+        "seed": 1,
+        "quiet": True,
+        "classifier": False,
+    }
     card = cross_score(donors, ["y", "c"], ["x", "g"], **how)
     assert (card.n, card.M, card.seed) == (400, 4, 1)
     # Only if every record has its own draws are they this near.

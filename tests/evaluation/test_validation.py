@@ -340,7 +340,7 @@ def test_missing_weights_are_refused(observed, fused):
 
 
 def test_plot_valid_names_and_files(observed, fused, tmp_path):
-    found = run(observed, fused, min_size=20)
+    found = run(observed, fused[["M", "kwh", "fuel", "solar"]], min_size=20)
     assert "figures" not in vars(found)  # made only when asked for
     figures = plot_valid(found)
     expected = [

@@ -270,7 +270,7 @@ def test_modes(name, tmp_path, model, recipient, donor, umask):
     path = tmp_path / name
     write()
     assert mode(path) == (0o600 if name in HOLDS_MICRODATA else 0o644)
-    for before in (0o600, 0o640, 0o664):
+    for before in (0o640, 0o664):
         path.chmod(before)
         number = path.stat().st_ino
         write()

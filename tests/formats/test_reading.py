@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import tracemalloc
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pacing import quick, slow
 from pandas.testing import assert_frame_equal
 
 import fusionpy
@@ -339,7 +341,7 @@ def recipient():
     return fusionpy.datasets.load_recipient().head(701)
 
 
-@pytest.mark.parametrize("ending", ["fsd", "fst", "FSD"])
+@pytest.mark.parametrize("ending", ["fsd", slow("fst"), "FSD"])
 def test_fuse_writes_the_same_values_as_in_parquet(model, recipient, tmp_path, ending):
     how = {"M": 3, "retain": ["hid", "region"], "seed": 7, "quiet": True, "chunk": 200}
     target = fusionpy.fuse(recipient, model, tmp_path / f"fused.{ending}", cores=2, **how)
@@ -442,12 +444,17 @@ def test_memory_does_not_depend_on_m(model, recipient, tmp_path):
             tracemalloc.stop()
 
     peak(1)
-    small, large = peak(10), peak(80)
-    assert large < small + 2**20  # 56,080 rows of 45 bytes would be 2.5 MB
+    small, large = peak(8), peak(70)
+    assert large < small + 2**20  # 49,070 rows of 45 bytes would be 2.5 MB
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Paris"])
+@pytest.mark.parametrize(
+    ("zone", "unit"),
+    quick(
+        itertools.product((None, "UTC", "Europe/Paris"), ("s", "ms", "us", "ns")),
+        [(None, "s"), (None, "us"), ("UTC", "ms"), ("Europe/Paris", "ns")],
+    ),
+)
 def test_times_keep_their_zone_or_have_none(tmp_path, unit, zone):
     """Times without a zone are not of UTC, though R has them so."""
     times = pd.Series(pd.to_datetime(["2020-02-29 13:45:00", None, "1969-12-31 23:59:59"])).dt.as_unit(unit)

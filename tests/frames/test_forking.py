@@ -25,9 +25,9 @@ import fusionpy
 from fusionpy import datasets
 
 folder, before, children, patience = sys.argv[1:]
-donor, recipient = datasets.load_donor().head(300), datasets.load_recipient().head(60)
+donor, recipient = datasets.load_donor().head(200), datasets.load_recipient().head(60)
 how = {"seed": 1, "quiet": True}
-small = {"hyper": {"num_iterations": 5}, "refits": 2, "nclusters": 10, **how}
+small = {"hyper": {"num_iterations": 3}, "refits": 1, "nclusters": 10, **how}
 path = f"{folder}/model.fsn"
 
 

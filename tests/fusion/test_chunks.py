@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import slow_fuse
+from pacing import quick
 from patience import PATIENCE
 
 import fusionpy
@@ -42,7 +43,7 @@ WAYS = {
 }
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=quick(WAYS, [*WAYS][1:]))
 def model(request):
     donor = datasets.load_donor().head(700)
     donor = donor.assign(energy=donor.electricity + donor.gas_bill, gas_cap=donor.gas_bill * 1.5 + 5)
@@ -52,7 +53,7 @@ def model(request):
 
 @pytest.fixture(scope="module")
 def recipient():
-    frame = datasets.load_recipient().head(260).copy()
+    frame = datasets.load_recipient().head(150).copy()
     frame.loc[frame.index[::7], ["age", "rooms"]] = None
     frame.loc[frame.index[3::11], ["tenure", "education"]] = None
     return frame

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pacing import slow
 from pandas.testing import assert_frame_equal
 from patience import PATIENCE, until
 
@@ -35,7 +36,7 @@ def recipient():
     return datasets.load_recipient().head(601)
 
 
-@pytest.fixture(scope="module", params=["refits", pytest.param("folds", marks=pytest.mark.slow), "final"])
+@pytest.fixture(scope="module", params=["refits", slow("folds"), slow("final")])
 def model(request, donor):
     how = {
         "refits": {"refits": 3},
@@ -185,19 +186,20 @@ def test_earlier_variables_predict_later_ones(model):
     "how",
     [
         {"nfolds": 0.8, "refits": 0},
-        {"nfolds": 0.8, "refits": 2},
+        slow({"nfolds": 0.8, "refits": 2}),
         {"nquantiles": 5, "refits": 0},
         {"nclusters": 0, "refits": 0},
         {"crossfit": False, "refits": 0},
         {"calibrate": False, "redraw": False, "refits": 2},
         {"tolerant": False, "refits": 0},
-        {"patience": 2, "refits": 0, "hyper": {"num_leaves": [8, 16], "num_iterations": 20}},
-        {"method": "2024"},
+        {"patience": 2, "refits": 0, "hyper": {"num_leaves": [8, 16], "num_iterations": 12}},
+        {"method": "2024", "hyper": {"num_leaves": [8, 16], "num_iterations": 8}},
         {"refits": 3, "replicate_weights": datasets.REPLICATE_WEIGHTS},
     ],
 )
 def test_every_switch_works(how, donor, recipient):
-    arguments = {**FAST, "hyper": {"num_iterations": 15}, **how}
+    arguments = {**FAST, "hyper": {"num_iterations": 8}, **how}
+    donor = donor.head(500)
     model = fusionpy.train(
         donor,
         ["heating_fuel", "electricity", "gas_bill"],
@@ -279,9 +281,9 @@ def test_boosters_read_again_predict_the_same(model, recipient, tmp_path):
 ENDLESS = """
     import sys, fusionpy
     model = fusionpy.read_fsn(sys.argv[1])
-    recipient = fusionpy.datasets.load_recipient()
+    recipient = fusionpy.datasets.load_recipient().head(5_000)
     print("ready", flush=True)
-    fusionpy.fuse(recipient, model, sys.argv[2], M=2000, seed=1, chunk=500, cores=2, quiet=True)
+    fusionpy.fuse(recipient, model, sys.argv[2], M=8000, seed=1, chunk=500, cores=2, quiet=True)
 """
 
 

@@ -183,7 +183,7 @@ def test_wide_codes_predict_the_same():
     rng = np.random.default_rng(1)
     model = random_model(rng, 20, 40)
     cuts = cuts_of([model], [range(4)])
-    codes = encode_columns(some_rows(rng, 2000, 4), cuts)
+    codes = encode_columns(some_rows(rng, 500, 4), cuts)
     forest = grow([model], cuts, [range(4)])
     for kind in (np.uint16, np.uint32):
         assert np.array_equal(predict(forest, codes.astype(kind)), predict(forest, codes))

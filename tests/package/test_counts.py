@@ -36,6 +36,11 @@ def trained(t, **given):
     return fusionpy.fuse(t["donor"], model, M=2, seed=1, quiet=True)
 
 
+def scored(t, **given):
+    given = {"seed": 1, "quiet": True, "classifier": False, **given}
+    return fusionpy.score(t["donor"], t["fused"], ["electricity"], **given).table
+
+
 VERBS = {
     "train": trained,
     "fuse": lambda t, **given: fusionpy.fuse(t["donor"], t["model"], seed=1, quiet=True, **given),
@@ -49,10 +54,15 @@ VERBS = {
     "prep_xy": lambda t, **given: (
         fusionpy.prep_xy(t["donor"], ["electricity"], X, seed=1, quiet=True, **given).scores
     ),
-    "score": lambda t, **given: fusionpy.score(t["donor"], t["fused"], seed=1, quiet=True, **given).table,
+    "score": lambda t, **given: scored(t, **given),
     "cross_score": lambda t, **given: (
         fusionpy.cross_score(
-            t["donor"], ["electricity"], X, refits=0, **{**less(FAST, "nclusters"), "M": 2, **given}
+            t["donor"],
+            ["electricity"],
+            X,
+            refits=0,
+            classifier=False,
+            **{**less(FAST, "nclusters"), "M": 2, **given},
         ).table
     ),
 }

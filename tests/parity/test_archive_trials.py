@@ -26,6 +26,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from archived import FAST, X
+from pacing import quick
 from stripped import BLOCK, MANY, RECIPIENTS, TINY, as_text, strip
 
 import fusionpy
@@ -289,10 +290,13 @@ NOT_SHOWN = {"rds_ascii": "numbers lose their last digits, by which hardly any d
 
 @pytest.mark.parametrize(
     "case",
-    [
-        pytest.param(case, marks=pytest.mark.slow if case.startswith("base101") else ())
-        for case in trials("archive")
-    ]
+    quick(
+        trials("archive"),
+        (
+            "a_reversed a_stream b_many b_manifest_first c_dir_txt c_empty_dir_before d_step_json_block "
+            "d_step_txt_model e_gap e_missing_model e_reversed_names f_1_10_2 f_dup_member base11_unpadded"
+        ).split(),
+    )
     or ["(no ../shared)"],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -570,7 +574,17 @@ METADATA: dict[str, Callable[[Base], dict[str, bytes]]] = {
 
 
 @pytest.mark.parametrize(
-    "case", sorted(set(trials("metadata_donor_models")) - set(NOT_SHOWN)) or ["(no ../shared)"]
+    "case",
+    quick(
+        sorted(set(trials("metadata_donor_models")) - set(NOT_SHOWN)),
+        (
+            "repacked without_nobs without_xlevels without_kneighbors reversed_fields rds_v2 rds_xz "
+            "lists_named donor_without_W donor_y_double donor_W_fraction donor_two_more_rows "
+            "block_pool_10_columns kcenters_unnamed kneighbors_ragged_na_only_row ptiles_changed "
+            "xlevels_differ model_crlf model_without_parameters model_feature_names_positional ylevels_order"
+        ).split(),
+    )
+    or ["(no ../shared)"],
 )
 def test_metadata_donors_and_models(bases, case, tmp_path):
     base = bases("base5", "stripped")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from marginals import M, differs, marginals, spoilt, t_statistics
+from pacing import slow
 from rvalues import identical
 from scipy import stats
 
@@ -100,6 +101,7 @@ def test_shown_and_described(model, about, name):
     json.dumps([told, model.summary()])
 
 
+@pytest.mark.parametrize("name", ["readme", slow("block")], indirect=True)
 def test_the_report_says_that_r_trained_it(model, tmp_path):
     fusionpy.report(tmp_path / "report.html", model=model, quiet=True)
     text = (tmp_path / "report.html").read_text("utf-8")
@@ -161,6 +163,7 @@ def test_marginals_are_those_that_r_drew(model, recipient, golden):
 @pytest.mark.parametrize(
     "what", ["centre", *(pytest.param(w, marks=pytest.mark.slow) for w in ("donor", "scale"))]
 )
+@pytest.mark.parametrize("name", [slow("readme"), "block"], indirect=True)
 def test_slightly_other_pools_are_noticed(model, recipient, golden, what):
     """Donors off by one, scales off by 5 % or centres by 2 % do not pass."""
     assert differs(t_statistics(drawn(spoilt(model, what=what), recipient), golden))

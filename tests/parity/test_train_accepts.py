@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import warnings
 
 import numpy as np
 import pytest
+from pacing import quick
 
 import fusionpy
 from fusionpy import ArgumentError, FusionError, FusionWarning, SchemaError
@@ -117,8 +119,13 @@ def test_goss_is_gradient_boosting_with_that_sampling(donor):
     assert trees("goss", "default")[0] != trees("gbdt", "default")[0]
 
 
-@pytest.mark.parametrize("method", ["default", "2024", "fusionModel"])
-@pytest.mark.parametrize("kind", ["rf", "dart"])
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    quick(
+        itertools.product(("rf", "dart"), ("default", "2024", "fusionModel")),
+        [("rf", "default"), ("dart", "default"), ("rf", "fusionModel"), ("dart", "2024")],
+    ),
+)
 def test_models_of_forests_and_dart_can_be_written_and_fuse(kind, method, donor, tmp_path):
     """Of variables far from 0, and with ties, too, whose models are rewritten."""
     frame = donor.assign(far=donor["electricity"] + 1e9, ties=donor["electricity"].round(-4))

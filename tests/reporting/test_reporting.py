@@ -246,9 +246,14 @@ PARTS = [
     *[("model",), ("donor",), ("validation",), ("scores",), ("estimates",), ("donor", "estimates")],
     *[("model", "donor"), ("model", "recipient"), ("model", "estimates", "scores"), ("scores", "validation")],
 ]
+FAST = [("model", "estimates", "scores"), ("validation",), ("donor",), ("estimates",), ("donor", "estimates")]
+FAST += [("model", "recipient")]
 
 
-@pytest.mark.parametrize("parts", PARTS, ids="+".join)
+@pytest.mark.parametrize(
+    "parts",
+    [pytest.param(each, marks=() if each in FAST else pytest.mark.slow, id="+".join(each)) for each in PARTS],
+)
 def test_what_is_absent_leaves_no_hole(everything, tmp_path, parts):
     given = {name: everything[name] for name in parts}
     report(tmp_path / "a.html", **given, quiet=True, date="2026-11-05")

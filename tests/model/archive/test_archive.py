@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archived import FAST, METHODS, SURVEY, N, X, Y, read_members
+from pacing import quick
 from pandas.testing import assert_frame_equal
 
 import fusionpy
@@ -29,7 +30,7 @@ from fusionpy.model.archive.manifest import write_manifest
 from fusionpy.model.archive.manifest_reading import read_manifest
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=quick(METHODS, ["refits", "split", "final"]))
 def model(request):
     return fusionpy.train(SURVEY, Y, X, weight="w", **{**FAST, **METHODS[request.param]})
 

@@ -13,6 +13,7 @@ import pytest
 from archived import FAST, METHODS, SURVEY, X, Y
 from kept import ARCHIVES
 from original import Fails
+from pacing import quick
 from stripped import BLOCK, MANY, RECIPIENTS, TINY, as_text, strip
 
 import fusionpy
@@ -32,7 +33,7 @@ KINDS = {
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(each, marks=pytest.mark.slow if each == "101 steps" else ()) for each in KINDS],
+    params=quick(KINDS, ["refits", "2024", "final", "without weights", "every kind of step", "solo"]),
 )
 def written(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("original") / "model.fsn"

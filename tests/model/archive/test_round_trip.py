@@ -25,7 +25,7 @@ KINDS = {
     "folds, weights as they are": {"refits": 0, "redraw": False},
     "refits": {"refits": 10},
 }
-QUICK = ("fusionModel", "folds")
+QUICK = ("folds",)
 MOST_APART = 1.75  # of two means, in standard deviations of an implicate; see below
 MOST_APART_ON_AVERAGE = 0.25  # squared
 
