@@ -35,6 +35,7 @@ EXTRAS = ("polars", "dask", "glmnet", "r")  # of users; the others are tools of 
 TOOLS = ("test", "dev", "docs", "mutation", "release")
 COPYLEFT = ("glmnet", "r")  # extras that may be under it, as the page says
 PURPOSES = {
+    "formulaic": "takes formulas of regressions apart",
     "jinja2": "the page of `report()`",
     "lightgbm": "gradient boosting: conditional means, percentiles and class probabilities",
     "llvmlite": "vector instructions of compiled kernels",

@@ -20,6 +20,7 @@ from fusionpy.analysis.questions import REPLICATING, Layout, Question, ask
 from fusionpy.analysis.rectifying import Rectifier, check_rectifiable
 from fusionpy.analysis.survey import Array, FusedSurvey, Weighing, check_columns
 from fusionpy.analysis.table import CAVEATS, Estimates, stack, tabulate
+from fusionpy.analysis.undetermined import warn_of_undetermined
 from fusionpy.errors import few, warn
 from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.notes import with_metadata
@@ -91,9 +92,10 @@ def analyze(
         fusionACS has it, ``["avg_kwh ~ mean(kwh)", "~ median(kwh)"]``. Statistics are "mean" and "sum", or
         "total" (of categorical columns: the proportion and the count of each level), "proportion" or "prop",
         "count", "median", "quantile" or a percentile such as "p90", "ratio" of two columns'
-        totals, "share" of the total that falls to the group, "gini", and "custom": a function (or a mapping
-        of names to functions) of a group's records and their weights that returns a number, or a mapping of
-        names to numbers. Each call gets a frame of its own, which it may change.
+        totals, "share" of the total that falls to the group, "gini", "lm" and "glm" of formulas such as
+        "y ~ a + b", and "custom": a function (or a mapping of names to functions) of a group's records and
+        their weights that returns a number, or a mapping of names to numbers. Each call gets a frame of its
+        own, which it may change.
     implicates : pandas or polars DataFrame, pyarrow Table, or path
         What `fuse` returned, or the file it wrote (Parquet, or ``.fsd`` of R), or the folder that
         `fusionpy.distributed.fuse` wrote. Files are read one implicate at a time, and only the columns that
@@ -149,8 +151,9 @@ def analyze(
     the kind of table that `implicates` is (for a file: that `static` is, or pandas)
         One row per group, variable, level and statistic, sorted by them: the columns of `by`; `n`, records
         of positive weight with a value, per implicate; `n_eff`, the effective sample size; `y`; `level` of a
-        categorical variable; `type`; `est`; `se`; `df`; `moe`, half the width of the interval; `lower` and
-        `upper`; `fmi`, the fraction of missing information. With names in `x`, `name` comes before `y`; with
+        categorical variable, or coefficient; `type`; `est`; `se`; `df`; `moe`, half the width of the
+        interval; `lower` and `upper`; `fmi`, the fraction of missing information. With names in `x`, `name`
+        comes before `y`; with
         `rectify`, `n_donors` comes last: donors of the group that some refit has not seen. With several
         groupings, `grouping` comes first and names the columns; those of other groupings are missing. Where
         margins are not to be believed, a line below the table says why and what helps: models without refits,
@@ -170,7 +173,8 @@ def analyze(
         If margins are 0 because a variable has one value in every record of a group; if they are missing, as
         there is one implicate, or as groups have less than one degree of freedom; if values are infinite,
         which are taken for missing; if donors do not know a group that is to be rectified; if values are
-        missing, where the layout's `N` counts their records.
+        missing, where the layout's `N` counts their records; if coefficients cannot be told from others, or
+        can in some implicates only.
 
     Notes
     -----
@@ -188,6 +192,14 @@ def analyze(
     A total is taken for known over the whole survey: a group's total varies as its share does. With one
     implicate, in groups of fewer than two records, and where degrees of freedom are below 1, as in groups of
     two or three records, margins are missing.
+
+    Regressions are ``"lm(log(kwh) ~ rooms * region)"``, by weighted least squares, or of another family,
+    ``"glm(solar ~ rooms, family=binomial)"`` or ``poisson``. Formulas are R's: ``+ : * ^ -``, ``- 1`` for no
+    constant, ``log``, ``sqrt``, ``exp``, ``I(rooms^2)``, ``factor(rooms)``, names in backticks. Categorical
+    and logical columns have treatment contrasts, with the first level that occurs as the reference. `level`
+    names coefficients as R does, ``regionsouth``, ``solarTRUE``. Records that lack a value are left out.
+    Variances are linearised (Binder 1983), by all rules of pooling, or those of replicate weights; of the
+    complete data's degrees of freedom each coefficient takes one.
 
     Examples
     --------
@@ -315,6 +327,7 @@ def conclude(
         ]
         if tally.rectifier is not None:
             pieces, n_donors = tally.rectifier.rectify(pieces, tally.kept, groups, weights)
+        warn_of_undetermined(tally.kept, pieces, tally.answers, bool(groups.names))
         # As the reference has it: where nothing varies, it divides zero by zero.
         is_bare = question.layout == "fusionModel" and question.pooling == "rubin"
         n_rows = tally.n_rows / M
@@ -368,6 +381,9 @@ def _count_missing(kept: Sequence[Measured], found: dict[str, int]) -> None:
         elif data.x is not None:
             values = data.x if data.other is None else data.x + data.other
             mine[data.estimand.label] = int(np.isnan(values).sum()) - sum(n for _, n in data.infinite)
+        elif data.design is not None:
+            n_missing = int(np.isnan(data.design.validity).sum())
+            mine[data.estimand.label] = n_missing - sum(n for _, n in data.infinite)
     for name, number in mine.items():
         found[name] = found.get(name, 0) + max(number, 0)
 

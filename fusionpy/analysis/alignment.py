@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fusionpy.analysis.measured import column_values
+from fusionpy.analysis.groups import column_values
 from fusionpy.model.variables import is_number
 
 __all__ = ["n_moved", "same_numbers"]

@@ -76,7 +76,13 @@ def combine_answers(
     )
     n, n_eff = n.mean(axis=0), n_eff.mean(axis=0)
     estimate[:, np.repeat(n == 0, n_levels)] = np.nan
-    complete_df = np.maximum(n_eff - 1, 0)
+    spent = np.stack(
+        [
+            _padded(np.broadcast_to(each.spent, each.n.shape)[:, None], (n_cells, 1), (1.0, 1.0))
+            for each in answers
+        ]
+    )[:, :, 0]
+    complete_df = np.maximum(n_eff - spent.mean(axis=0), 0)
     more: Array | float = 0.0
     if replicates is not None and pooling == "rubin" and M > 1:
         excess = _variance(replicate) - _variance(estimate)

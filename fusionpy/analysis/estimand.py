@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fusionpy.analysis.formulas import Formula
+
 __all__ = ["Estimand"]
 
 
@@ -19,7 +21,8 @@ class Estimand:
         A name of `STATISTICS`; "proportion" and "count" are of categorical variables only, "mean" and "sum"
         of a categorical variable are the same.
     y : str
-        The variable; of a ratio its numerator; of a function of the user's, a name for it.
+        The variable; of a ratio its numerator; of a function of the user's, a name for it; of a regression
+        its response, or its formula.
     other : str
         A ratio's denominator.
     share : float
@@ -28,6 +31,8 @@ class Estimand:
         The user's, of a group's records and their weights.
     name : str, optional
         What the user calls it.
+    formula : Formula, optional
+        A regression's.
     """
 
     how: str
@@ -36,12 +41,15 @@ class Estimand:
     share: float = 0.5
     function: Callable[[Any, Any], Any] | None = None
     name: str | None = None
+    formula: Formula | None = None
 
     @property
     def variables(self) -> tuple[str, ...]:
         """Columns that it needs; none stands for all."""
         if self.how == "custom":
             return ()
+        if self.formula is not None:
+            return self.formula.variables
         return (self.y, self.other) if self.other else (self.y,)
 
     @property
@@ -53,7 +61,8 @@ class Estimand:
     def call(self) -> str:
         """What it is, as a call: ``mean(kwh)``."""
         how = {"proportion": "prop"}.get(self.how, self.type)
-        return f"{how}({', '.join(self.variables) or self.y})"
+        of = self.formula.text if self.formula is not None else ", ".join(self.variables) or self.y
+        return f"{how}({of}{', family=' + self.formula.family if self.formula and how == 'glm' else ''})"
 
     @property
     def type(self) -> str:

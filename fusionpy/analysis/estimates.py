@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fusionpy.analysis.designs import make_design
 from fusionpy.analysis.estimand import Estimand
-from fusionpy.analysis.groups import Array, Levels
-from fusionpy.analysis.measured import Measured, Replicates, column_values
+from fusionpy.analysis.groups import Array, Levels, column_values
+from fusionpy.analysis.measured import Measured, Replicates
 from fusionpy.analysis.statistics import STATISTICS, estimate_variance, evaluate, has_levels, statistic_of
 from fusionpy.analysis.variances import Terms
 from fusionpy.frames.returned import return_table
@@ -40,6 +41,8 @@ class Answer(NamedTuple):
         What is to be taken for groups and levels that other implicates have, and this one does not.
     infinite : tuple of (str, int)
         As of `Measured`.
+    spent : (k,) float64, or float
+        Degrees of freedom that estimates take: as many as a regression has coefficients, else 1.
     """
 
     n: Array
@@ -49,6 +52,7 @@ class Answer(NamedTuple):
     replicate: Array
     absent: tuple[float, float]
     infinite: tuple[tuple[str, int], ...] = ()
+    spent: Array | float = 1.0
 
 
 def can_group(kind: pa.DataType) -> bool:
@@ -104,13 +108,16 @@ def answer(
     of_nothing = statistic_of(data).of_nothing
     absent = of_nothing, 0.0 if data.levels is not None else np.nan
     variance = np.where(basis.n[:, None] > 0, variance, of_nothing)
-    return Answer(basis.n, basis.n_eff, estimate, variance, replicate, absent, data.infinite)
+    spent = data.design.ranks if data.design is not None else 1.0
+    return Answer(basis.n, basis.n_eff, estimate, variance, replicate, absent, data.infinite, spent)
 
 
 def _validity(data: Measured) -> Array:
     """Zeros where a record counts, NaN where it lacks a value."""
     if statistic_of(data).of == "records":
         return np.zeros(len(data.cell))
+    if data.design is not None:
+        return data.design.validity
     return np.asarray(data.x if data.other is None else 0 * data.x + 0 * data.other)
 
 
@@ -166,6 +173,13 @@ def measure(
             return return_table(table.take(pa.array(rows)), kind, {})
 
         return Measured(estimand, cell, n_cells, None, frame=frame, names=names)
+    if estimand.formula is not None:
+        design = make_design(estimand.formula, columns, levels, cell, n_cells)
+        names = next((data.names for data in before if data.estimand == estimand), [])
+        names += [name for name in design.names if name not in names]
+        infinite = tuple((name, n) for name in estimand.variables if (n := count_infinite(columns[name])))
+        infinite += design.undefined
+        return Measured(estimand, cell, n_cells, None, names=names, infinite=infinite, design=design)
     column = columns[estimand.y]
     if not has_levels(estimand, column.type):
         other = column_values(columns[estimand.other]) if estimand.other else None

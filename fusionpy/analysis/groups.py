@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Cells", "Groups", "Levels"]
+from fusionpy.frames.tables import to_floats
+
+__all__ = ["Array", "Cells", "Groups", "Levels", "column_values"]
 
 Array = NDArray[np.float64]
 
@@ -27,6 +29,7 @@ class Levels:
         self.labels: list[Any] = []
         self.place: dict[Any, int] = {}
         self.type: pa.DataType | None = None  # of the column that was met first
+        self.first: frozenset[int] | None = None  # codes of its records
 
     def codes(self, array: pa.Array) -> Cells:
         """Code a column: (n,) intp, -1 where missing."""
@@ -37,7 +40,10 @@ class Levels:
             array = array.dictionary_encode()
         known = self._learn(array.dictionary.to_pylist())
         indices = array.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-        return np.asarray(np.append(known, -1)[indices])
+        codes = np.asarray(np.append(known, -1)[indices])
+        if self.first is None:
+            self.first = frozenset(np.flatnonzero(np.bincount(codes + 1)[1:]).tolist())
+        return codes
 
     def _learn(self, values: Iterable[Any]) -> Cells:
         known = [None if value != value else value for value in values]  # polars keeps NaN apart from null
@@ -53,6 +59,13 @@ class Levels:
         if self.type is not None and pa.types.is_dictionary(self.type):
             return list(range(len(self.labels)))
         return sorted(range(len(self.labels)), key=lambda code: self.labels[code])
+
+    @property
+    def reference(self) -> int:
+        """Code that others are compared with: of the column met first, the first level that a record has."""
+        if self.type is not None and pa.types.is_boolean(self.type):
+            return self.place[False]
+        return next((code for code in self.order if code in (self.first or ())), -1)
 
 
 class Groups:
@@ -99,3 +112,11 @@ class Groups:
         met = zip(*(code[first].tolist() for code in codes), strict=True)
         number[found] = [self.numbers.setdefault(levels, len(self.numbers)) for levels in met]
         return number[place.ravel()]
+
+
+def column_values(array: pa.Array) -> Array:
+    """Numbers of a numeric or logical column, NaN where missing or infinite."""
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.int8())
+    values = to_floats(array)
+    return values if np.isfinite(values).all() else np.where(np.isfinite(values), values, np.nan)

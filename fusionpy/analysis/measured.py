@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from fusionpy.analysis.designs import Design
 from fusionpy.analysis.estimand import Estimand
 from fusionpy.analysis.groups import Array, Cells, Levels
-from fusionpy.frames.tables import to_floats
 from fusionpy.kernels.estimates import (
     Moments,
     Shares,
@@ -24,7 +23,7 @@ from fusionpy.kernels.quantiles import (
     sort_groups,
 )
 
-__all__ = ["Measured", "Replicates", "column_values"]
+__all__ = ["Measured", "Replicates"]
 
 
 @dataclass
@@ -67,6 +66,8 @@ class Measured:
         Of what the user's function returns, once that is known.
     infinite : tuple of (str, int)
         Columns with infinite values, which are taken for missing, and how many.
+    design : Design or None
+        Of a regression.
     """
 
     estimand: Estimand
@@ -78,6 +79,7 @@ class Measured:
     frame: Callable[[NDArray[np.intp]], Any] | None = None
     names: list[str] = field(default_factory=list)
     infinite: tuple[tuple[str, int], ...] = ()
+    design: Design | None = None
     _moments: tuple[Array, Moments] | None = None  # with the weights last used
     _shares: tuple[Array, Shares] | None = None
     _order: Sorted | None = None
@@ -117,11 +119,3 @@ class Measured:
             levels = len(self.levels.labels)
             found = self._shares = w, group_shares(self.cell, self.n_cells, w, self.x, levels)
         return found[1]
-
-
-def column_values(array: pa.Array) -> Array:
-    """Numbers of a numeric or logical column, NaN where missing or infinite."""
-    if pa.types.is_boolean(array.type):
-        array = array.cast(pa.int8())
-    values = to_floats(array)
-    return values if np.isfinite(values).all() else np.where(np.isfinite(values), values, np.nan)

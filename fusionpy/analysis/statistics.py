@@ -48,18 +48,19 @@ class Statistic:
     Attributes
     ----------
     name : str
-    of : {"numbers", "levels", "records"}
-        What it is of: a column's numbers, each of its levels, or whole records.
+    of : {"numbers", "levels", "records", "formula"}
+        What it is of: a column's numbers, each of its levels, whole records, or a formula.
     value : callable
-        Of what is measured and (n,) float64 weights: of numbers (k,) float64, one per group; of levels and
-        records (k, L), with a column for each level, or for all that a user's function returns.
+        Of what is measured and (n,) float64 weights: of numbers (k,) float64, one per group; of all else
+        (k, L), with a column for each level or coefficient, or for all that a user's function returns.
     variance : callable, optional
         The sampling variance, of what is measured, the weights, the values and the `Terms`, among them the
         pooling rule; like the values. Without one, records are resampled.
     counterpart : str
         Of columns of the other kind, numbers or levels, what there is in its place.
-    takes : {"column", "pair", "share", "function"}
-        What it is asked for with: a column, two of them, a column and a share, or a function of the user's.
+    takes : {"column", "pair", "share", "function", "formula"}
+        What it is asked for with: a column, two of them, a column and a share, a function of the user's, or a
+        formula.
     others : tuple of str
         Other names.
     of_nothing : float
@@ -69,11 +70,11 @@ class Statistic:
     """
 
     name: str
-    of: Literal["numbers", "levels", "records"]
+    of: Literal["numbers", "levels", "records", "formula"]
     value: Value
     variance: Variance | None = None
     counterpart: str = ""
-    takes: Literal["column", "pair", "share", "function"] = "column"
+    takes: Literal["column", "pair", "share", "function", "formula"] = "column"
     others: tuple[str, ...] = ()
     of_nothing: float = np.nan
     drawn_by: tuple[Combining, ...] = ()
@@ -133,6 +134,26 @@ def _custom(data: Measured, w: Array) -> Array:
     return out
 
 
+def _coefficients(data: Measured, w: Array) -> Array:
+    """Regress in every group: a column for each coefficient that some implicate has."""
+    assert data.design is not None
+    return _placed(data, data.design.coefficients(w))
+
+
+def _of_coefficients(data: Measured, w: Array, estimate: Array, terms: Terms) -> Array:
+    """Variances of coefficients, the same by all pooling rules."""
+    assert data.design is not None
+    return _placed(data, data.design.variances(w))
+
+
+def _placed(data: Measured, values: Array) -> Array:
+    """Put coefficients where other implicates have them."""
+    assert data.design is not None
+    out = np.full((data.n_cells, max(len(data.names), 1)), np.nan)
+    out[:, [data.names.index(name) for name in data.design.names]] = values
+    return out
+
+
 def _numbers(result: Any, function: str) -> dict[str, float]:
     """Take what the user's function returned: a number, or names and numbers."""
     try:
@@ -161,6 +182,8 @@ STATISTICS = {
         Statistic("ratio", "numbers", _ratio, variances.of_ratio, takes="pair"),
         Statistic("share", "numbers", _share, variances.of_share, of_nothing=0.0),
         Statistic("gini", "numbers", _gini, variances.of_gini),
+        Statistic("lm", "formula", _coefficients, _of_coefficients, takes="formula"),
+        Statistic("glm", "formula", _coefficients, _of_coefficients, takes="formula"),
         Statistic("custom", "records", _custom, takes="function"),
     )
 }
@@ -202,7 +225,7 @@ def misfit(estimand: Estimand, kind: pa.DataType) -> str | None:
     has_numbers = is_number(kind) or pa.types.is_boolean(kind) or bool(statistic.counterpart)
     return (
         None
-        if statistic.of == "levels" or has_numbers
+        if statistic.of in ("levels", "formula") or has_numbers
         else f"has levels, of which there is no {estimand.type}"
     )
 

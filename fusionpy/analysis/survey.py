@@ -13,8 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.analysis.alignment import n_moved, same_numbers
+from fusionpy.analysis.designs import formula_problem
 from fusionpy.analysis.estimates import can_group
-from fusionpy.analysis.measured import Replicates, column_values
+from fusionpy.analysis.groups import column_values
+from fusionpy.analysis.measured import Replicates
 from fusionpy.analysis.questions import Question
 from fusionpy.analysis.statistics import misfit
 from fusionpy.errors import SchemaError, counted, few, grouped, meant, warn
@@ -350,6 +352,12 @@ def check_columns(columns: Mapping[str, pa.Array], survey: FusedSurvey, question
                 )
             elif problem := misfit(estimand, kind):
                 found.append(("variable", name, problem))
+    unmet = {name for _, name, _ in found}
+    for estimand in question.estimands:
+        if estimand.formula is None or not unmet.isdisjoint(estimand.variables):
+            continue
+        if problem := formula_problem(estimand.formula, columns):
+            found.append(("formula", estimand.y, problem))
     lost = survey.implicates.attributes.get(LOST, ())
     used = dict.fromkeys(name for estimand in question.estimands for name in estimand.variables)
     if codes := [name for name in used if name in lost and name in columns and is_number(columns[name].type)]:

@@ -165,7 +165,7 @@ def _names_in(grouping: str | list[str]) -> list[str]:
 
 def _estimands(asked: list[dict[str, Any]], problems: Problems) -> list[Estimand]:
     """Understand analyses, each of which may have a name."""
-    from fusionpy.analysis.questions import read_estimands  # with pandas, which R has no need of else
+    from fusionpy.analysis.reading import read_estimands  # with pandas, which R has no need of else
 
     found: list[Estimand] = []
     for each in asked:

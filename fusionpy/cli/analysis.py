@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fusionpy
-from fusionpy.analysis.questions import read_estimands
+from fusionpy.analysis.reading import read_estimands
 from fusionpy.cli.arguments import expand_patterns
 from fusionpy.cli.declared import Declared
 from fusionpy.cli.surveys import open_survey

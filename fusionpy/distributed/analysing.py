@@ -93,7 +93,7 @@ def analyze(
     Returns
     -------
     the kind of table that `static` is, or pandas
-        What `fusionpy.analyze` returns, bit for bit.
+        What `fusionpy.analyze` returns, bit for bit; coefficients of regressions to rounding.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def _lined_up(question: Question, found: Sequence[Found]) -> tuple[list[list[Ans
         mine = []
         for each in found:
             one, own = each[e]
-            if estimand.how == "custom":
+            if estimand.how == "custom" or own:
                 met += [name for name in own if name not in met]
                 one = _placed(one, [met.index(name) for name in own[: one.estimate.shape[1]]], len(met))
             mine.append(one)

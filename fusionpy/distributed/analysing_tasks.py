@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fusionpy.analysis.designs import level_columns
 from fusionpy.analysis.estimates import Answer, answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured
@@ -223,15 +224,26 @@ def meet(analysis: Analysis, implicates: Sequence[int], looked_at: Sequence[str]
         if checks:
             check_columns(columns, survey, question)
         of_levels = tuple(
-            each.how != "custom" and each.y in names and has_levels(each, columns[each.y].type)
+            each.how != "custom"
+            and each.formula is None
+            and each.y in names
+            and has_levels(each, columns[each.y].type)
             for each in question.estimands
         )
         has = [each.y for each, yes in zip(question.estimands, of_levels, strict=True) if yes]
+        kinds = {name: columns[name].type for name in names if name in columns}
+        of_formulas = [
+            name
+            for each in question.estimands
+            if each.formula is not None
+            for name in level_columns(each.formula, kinds)
+        ]
+        has = list(dict.fromkeys([*has, *of_formulas]))
         groups, n_groups = _groups(columns, question.by if set(question.by) <= set(names) else ())
         changing = [name for name in has if name not in survey.held]
         if any(name not in survey.held for name in question.by):
             changing += question.by
-        levels = {name: _levels(columns[name]) for name in has}
+        levels = {name: _levels(columns[name], name in of_formulas) for name in has}
         varied = tuple(dict.fromkeys(changing))
         found.append(Met(implicate, groups, n_groups, levels, varied, of_levels, weighing.n_negative))
     return found
@@ -247,8 +259,10 @@ def _groups(columns: dict[str, pa.Array], by: Sequence[str]) -> tuple[list[pa.Ar
     return [array.take(rows) for array in arrays], len(rows)
 
 
-def _levels(array: pa.Array) -> pa.Array:
-    """Every level once; a column with a dictionary keeps all of it."""
+def _levels(array: pa.Array, tells_used: bool) -> pa.Array:
+    """Every level once; a column with a dictionary keeps all of it, be it without records."""
+    if tells_used:
+        return array.unique()
     return array.take(pa.array([], pa.int64())) if pa.types.is_dictionary(array.type) else array.unique()
 
 

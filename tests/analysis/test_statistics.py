@@ -7,10 +7,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import reference
+from scipy.optimize import root
+from scipy.special import expit
 from typer.testing import CliRunner
 
 import fusionpy
+from fusionpy.analysis.designs import make_design
 from fusionpy.analysis.estimand import Estimand
+from fusionpy.analysis.formulas import read_formula
 from fusionpy.analysis.groups import Levels
 from fusionpy.analysis.measured import Measured
 from fusionpy.analysis.statistics import (
@@ -36,6 +40,32 @@ KNOWN = W.sum()  # the survey's sum of weights is known
 SHARE = 0.3
 
 
+FORMULAS = {
+    "lm": read_formula("log(x) ~ z + fuel"),
+    "glm": read_formula("I(x > 8) ~ z + fuel, family=binomial", takes_family=True),
+}
+
+
+def slope(w, inside):
+    """Coefficient of z."""
+    a = design_by_hand()[inside] * np.sqrt(w[inside])[:, None]
+    return np.linalg.lstsq(a, np.log(X[inside]) * np.sqrt(w[inside]), rcond=None)[0][1]
+
+
+def design_by_hand():
+    return np.column_stack([np.ones(N), Z, CODE == 1, CODE == 2]).astype(float)
+
+
+def log_odds(w, inside):
+    """Coefficient of z where the likelihood is largest."""
+    a, y, w = design_by_hand()[inside], X[inside] > 8, w[inside]
+
+    def score(b):
+        return a.T @ (w * (y - expit(a @ b)))
+
+    return root(score, np.zeros(4), tol=1e-13).x[1]
+
+
 def total(values):
     return lambda w, inside: (w * values * inside).sum() / w.sum() * KNOWN
 
@@ -51,11 +81,20 @@ BY_HAND = {
     "gini": (lambda w, inside: reference.gini(w[inside], X[inside]), False),
     "proportion": (lambda w, inside: np.average(CODE[inside] == 1, weights=w[inside]), False),
     "count": (total(CODE == 1), True),
+    "lm": (slope, False),
+    "glm": (log_odds, False),
 }
 
 
 def measured(name):
     statistic = STATISTICS[name]
+    if statistic.of == "formula":
+        fuel = pa.DictionaryArray.from_arrays(CODE, ["a", "b", "c"])
+        columns = {"x": pa.array(X), "z": pa.array(Z), "fuel": fuel}
+        formula = FORMULAS[name]
+        design = make_design(formula, columns, {}, CELL, 2)
+        estimand = Estimand(name, "x", formula=formula)
+        return Measured(estimand, CELL, 2, None, names=design.names, design=design)
     estimand = Estimand(name, "x", "z" if statistic.takes == "pair" else "")
     if statistic.takes == "share":
         estimand = Estimand(name, "x", share=SHARE)

@@ -607,6 +607,36 @@ def test_groups_and_levels_that_later_implicates_meet_first(client, tmp_path):
 
 
 @FEW
+@pytest.mark.filterwarnings("ignore:Coefficients are:fusionpy.FusionWarning")
+def test_regressions_whose_levels_later_implicates_meet_first(client, tmp_path):
+    rng = np.random.default_rng(4)
+    n = 90
+    towns = [["b", "c"], ["c", "a", "b"], ["c", "b", None]]
+    columns = {
+        "M": np.repeat(np.arange(1, 4, dtype=np.int32), n),
+        "town": np.concatenate([rng.choice(np.array(each, dtype=object), n) for each in towns]),
+        "fuel": pd.Categorical(rng.choice(["y", "z"], 3 * n), ["x", "y", "z"]),
+        "rooms": rng.integers(1, 4, 3 * n),
+        "on": rng.random(3 * n) < 0.5,
+        "y": rng.normal(size=3 * n),
+    }
+    pd.DataFrame(columns).to_parquet(tmp_path / "fused.parquet", index=False)
+    x = [
+        "lm(y ~ town * on + fuel)",
+        "glm(on ~ factor(rooms) + y, family=binomial)",
+        "mean(fuel)",
+        "mean(town)",
+    ]
+    for by in (None, "fuel"):
+        expected = fusionpy.analyze(x, tmp_path / "fused.parquet", by=by, quiet=True)
+        found = distributed.analyze(x, tmp_path / "fused.parquet", by=by, client=client, quiet=True)
+        assert_frame_equal(found, expected, rtol=1e-9)
+    assert "towna" in set(expected["level"])
+    assert "townb" not in set(expected["level"])  # the first implicate's first
+    assert "fuely" not in set(expected["level"])
+
+
+@FEW
 def test_each_implicate_has_its_own_weights(client, tmp_path, alone, recipient):
     """In statistics, groups and replicates; the rectified take the mean weight."""
     table = pq.read_table(alone)
