@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import reference
+from pacing import slow
 from pandas.testing import assert_frame_equal
 from scipy.stats import t as student
 
@@ -321,7 +322,7 @@ def indicator(model, drawn):
     return np.stack(columns, axis=1).astype(float)
 
 
-@pytest.mark.parametrize("refit", [0, 2])
+@pytest.mark.parametrize("refit", [slow(0), 2])
 def test_expectations_are_averages_of_draws(refit, model):
     """Over 400 sets of draws, for each donor and variable: steps that follow condition on the draws."""
     times, n = 250, 25

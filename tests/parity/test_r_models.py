@@ -110,6 +110,7 @@ def test_the_report_says_that_r_trained_it(model, tmp_path):
     assert "fusionpy.train(" not in text  # nothing repeats it
 
 
+@pytest.mark.parametrize("name", [slow("readme"), "block"], indirect=True)
 def test_a_model_of_r_is_kept(model, tmp_path, recipient):
     """Written by fusionpy and read again it is the same model."""
     path = tmp_path / "again.fsn"

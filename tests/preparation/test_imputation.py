@@ -75,7 +75,7 @@ def types_of(frame):
     return frame.schema if not isinstance(frame, pd.DataFrame) else dict(frame.dtypes)
 
 
-@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize("kind", [slow("pandas"), "polars", "pyarrow"])
 def test_every_kind_of_column_is_filled_by_its_own_values(kind):
     data = as_kind(with_holes(survey(120)), kind)
     completed = impute(data, seed=1, quiet=True)

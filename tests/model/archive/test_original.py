@@ -13,7 +13,7 @@ import pytest
 from archived import FAST, METHODS, SURVEY, X, Y
 from kept import ARCHIVES
 from original import Fails
-from pacing import quick
+from pacing import quick, slow
 from stripped import BLOCK, MANY, RECIPIENTS, TINY, as_text, strip
 
 import fusionpy
@@ -172,7 +172,7 @@ def test_what_is_not_for_r_fails_for_want_of_metadata(case, tmp_path):
     assert fusionpy.read_fsn(path).describe() == model.describe()
 
 
-@pytest.mark.parametrize("name", ["readme", "block"])
+@pytest.mark.parametrize("name", [slow("readme"), "block"])
 def test_models_of_r_written_again(shared, name, tmp_path):
     """R's models go through us unchanged: the same members, in the same order, to draw the same from."""
     theirs = shared / f"reference/models/{name}.fsn"
