@@ -100,8 +100,8 @@ def violations(rules: Sequence[Rule], observed: Table, implicates: Implicates) -
     return pd.DataFrame(
         {
             "rule": [rule.text for rule in rules],
-            "observed": np.array(before) / max(observed.n_rows, 1),
-            "fused": after / max(implicates.n_rows * implicates.M, 1),
+            "observed": np.array(before) / observed.n_rows,
+            "fused": after / (implicates.n_rows * implicates.M),
             "n": after,
         }
     )

@@ -59,6 +59,7 @@ def test_detailed_is_what_the_trees_hold(model):
             assert mine["gain"].is_monotonic_decreasing
             seen += len(mine)
     assert seen == len(table) > 20
+    assert table.index.equals(pd.RangeIndex(seen))
 
 
 def test_gain_and_frequency_are_lightgbms_own(model):
