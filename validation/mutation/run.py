@@ -298,6 +298,9 @@ def _child(tests: list[str], writing: int, plugin: Any, order: list[str] | None)
         os.dup2(output, stream)
     status = 1
     try:
+        if plugin is None and order is None:  # compiled: what has a broken constant in it is not to be kept
+            shutil.rmtree(WORK / "fresh", ignore_errors=True)
+            importlib.import_module("numba").config.CACHE_DIR = str(WORK / "fresh")
         if plugin is not None:
             plugin.start()
         how = ["-q", "--assert=plain", "-n", "0", "-p", "no:cacheprovider", *([] if plugin else ["-x"])]
@@ -315,10 +318,7 @@ def _child(tests: list[str], writing: int, plugin: Any, order: list[str] | None)
 
 
 def spent_by(mutants: list[Mutant]) -> dict[str, float]:
-    """Run the tests of compiled kernels as the code is: they must pass, and so take some seconds.
-
-    What they compile is kept, and of other modules it stays as it is: no caller is kept with a broken kernel.
-    """
+    """Run the tests of compiled kernels as the code is: they must pass, and so take some seconds."""
     spent = {}
     for tests in {tuple(mutant["tests"]) for mutant in mutants if "tests" in mutant}:
         took, failed, _ = forked(list(tests), 900)
