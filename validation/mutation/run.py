@@ -405,7 +405,7 @@ def copied() -> None:
 def digest(folder: str, tests: list[str]) -> str:
     """Tell whether what tests execute may have changed."""
     copy = WORK / "tree"
-    parts = [copy / "fusionpy" / folder, *(copy / test for test in tests if not test.startswith("-"))]
+    parts = [copy / "fusionpy" / folder, *(copy / test.split("::")[0] for test in tests if test[0] != "-")]
     files = [file for part in parts for file in (sorted(part.rglob("*.py")) if part.is_dir() else [part])]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
