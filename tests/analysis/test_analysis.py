@@ -19,6 +19,7 @@ from scipy.stats import t as student
 import fusionpy
 from fusionpy.errors import ArgumentError, FusionWarning, SchemaError
 from fusionpy.formats.implicates import Implicates
+from fusionpy.kernels.quantiles import density_at
 from fusionpy.kernels.strata import bootstrap_counts
 from fusionpy.kernels.uniforms import ANALYSIS, uniforms
 
@@ -1113,6 +1114,19 @@ def test_reference_medians_are_bootstrapped_up_to_a_thousand_records_that_weigh(
     first, second = (analyze("median(kwh)", implicates, seed=seed, **how)["se"].item() for seed in (4, 5))
     assert np.isfinite([first, second]).all()
     assert (first != second) == is_drawn  # else it is from a density
+
+
+def test_reference_medians_of_many_records_are_from_the_density_there():
+    recipient, implicates = make_survey(n=2002, m=2)
+    town = np.where(np.arange(2002) < 1001, "Ayr", "Bath")
+    static = recipient.assign(weight=1.0, town=town)
+    found = analyze("median(kwh)", implicates, static=static, by="town", pooling="rubin").set_index("town")
+    for name in ("Ayr", "Bath"):
+        kwh = [frame["kwh"].to_numpy()[town == name] for _, frame in implicates.groupby("M")]
+        q = [np.median(each) for each in kwh]
+        density = [density_at(np.sort(x), np.ones(1001), mid) for x, mid in zip(kwh, q, strict=True)]
+        pooled = reference.rubin(q, [0.25 / (1001 * each**2) for each in density])
+        assert found.loc[name, "se"] ** 2 == pytest.approx(pooled["total"])
 
 
 @pytest.mark.filterwarnings("ignore:Margins")

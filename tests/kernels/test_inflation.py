@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusionpy.kernels.inflation import is_inflated
+from fusionpy.kernels.inflation import _silverman, is_inflated
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +33,13 @@ def test_inflation_flags_of_the_reference(shared, recs):
 )
 def test_inflation_edges(values, flag):
     assert is_inflated(values) is flag
+
+
+def test_bandwidth_by_its_definition():
+    """Silverman's, of the spread where the quartiles are equal, and of the values where all are."""
+    values = np.random.default_rng(1).gamma(2, 1, 200)
+    quartiles = np.quantile(values, [0.25, 0.75])
+    assert _silverman(values) == pytest.approx(0.9 * (quartiles[1] - quartiles[0]) / 1.34 / 200**0.2)
+    heap = np.r_[np.zeros(9), 1.0]
+    assert _silverman(heap) == pytest.approx(0.9 * heap.std(ddof=1) / 10**0.2)
+    assert _silverman(np.full(32, -3.0)) == pytest.approx(0.9 * 3 / 2)

@@ -40,3 +40,7 @@ def test_integerized_weights(weight):
 
 def test_equal_weights_become_one():
     assert integerize_weights(np.full(4, 3.3)).tolist() == [1, 1, 1, 1]
+
+
+def test_the_smallest_integers_that_will_do():
+    assert integerize_weights(np.array([1.0, 4.0, 7.0])).tolist() == [1, 2, 3]
