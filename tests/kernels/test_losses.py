@@ -46,3 +46,4 @@ def test_no_loss_can_rise_by_no_share():
     share, influence = relative_rise(np.ones(2), np.zeros(2), np.ones(2))
     assert np.isnan(share)
     assert np.isnan(influence).all()
+    assert relative_rise(np.array([1e-9, 0]), np.array([1e-9, 3e-9]), np.ones(2))[0] == pytest.approx(0.25)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fusionpy.kernels.magnitudes import float32_unit, telling_exponent
+from fusionpy.kernels.magnitudes import binary_exponent, float32_unit, telling_exponent
 
 
 @given(st.integers(0, 2**32), st.floats(-1e15, 1e15), st.integers(-300, 300))
@@ -28,3 +28,8 @@ def test_lightgbm_tells_values_apart(seed, power):
     assert np.isfinite(seen).all()
     assert np.abs(seen).max() <= 1e300
     assert (np.abs(seen) > 1e-35).all()
+
+
+def test_binary_exponents_are_next_above():
+    found = [binary_exponent(np.array(values)) for values in ([0.1, -0.2], [1.0, 0.5], [-8.0], [0.0], [])]
+    assert found == [-2, 1, 4, 0, 0]
