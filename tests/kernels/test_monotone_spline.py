@@ -103,3 +103,7 @@ def test_of_several_stiffnesses_the_one_that_generalises_is_taken(monkeypatch):
     best = several[np.argmin(losses)]
     assert several[0] < best < several[-1]
     assert fitted(y, several) == pytest.approx(fitted(y, [best]), rel=1e-12)
+
+
+def test_pieces_are_no_more_than_gaps_between_values():
+    assert [_basis(np.linspace(0, 1, n))[0].shape for n in (2, 5, 100)] == [(2, 3), (5, 6), (100, 22)]
