@@ -14,6 +14,7 @@ from fusionpy.frames import forking as _forking  # noqa: F401  (it must see ever
 if TYPE_CHECKING:
     from fusionpy import datasets
     from fusionpy.analysis import analyze
+    from fusionpy.analysis.completed import pool, split_implicates
     from fusionpy.errors import (
         ArchiveError,
         ArgumentError,
@@ -59,11 +60,13 @@ __all__ = [
     "monotonic",
     "plot_importance",
     "plot_valid",
+    "pool",
     "prep_xy",
     "read_fsd",
     "read_fsn",
     "report",
     "score",
+    "split_implicates",
     "train",
     "validate",
     "write_fsn",
@@ -72,6 +75,7 @@ __all__ = [
 # Each name is imported when it is first used, with the libraries that it needs and no others.
 _HOMES = {
     "analysis": ("analyze",),
+    "analysis.completed": ("pool", "split_implicates"),
     "errors": ("ArchiveError", "ArgumentError", "FusionError", "FusionWarning", "OutputError", "SchemaError"),
     "evaluation.cross_scoring": ("cross_score",),
     "evaluation.importances": ("importance", "plot_importance"),
