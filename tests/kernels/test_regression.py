@@ -119,3 +119,13 @@ def test_no_records_and_no_columns():
     assert np.isnan(sandwich(nobody, found, np.zeros(0))).all()
     one = find_basis(np.ones((1, 1)), np.ones(1))
     assert np.isnan(sandwich(one, fit(one, np.ones(1), np.ones(1)), np.ones(1))).all()
+
+
+def test_two_records_and_a_column_around_nothing():
+    one = find_basis(np.ones((2, 1)), np.ones(2))
+    y = np.array([1.0, 3.0])
+    assert sandwich(one, fit(one, y, np.ones(2)), np.ones(2)) == pytest.approx([1.0])  # 2 / 1 * 2 / 4
+    assert find_basis(np.array([[1.0, -1.0], [1.0, 1.0], [1.0, 0.0]]), np.ones(3)).kept.tolist() == [
+        True,
+        True,
+    ]
