@@ -11,8 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fusionpy.analysis.caveats import find_caveats, of_few_degrees
-from fusionpy.analysis.combining import combine_answers
+from fusionpy.analysis.caveats import (
+    count_missing,
+    find_caveats,
+    of_few_degrees,
+    settle_records,
+    warn_of_missing,
+)
+from fusionpy.analysis.combining import OtherRecords, combine_answers
 from fusionpy.analysis.estimates import Answer, answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
@@ -74,7 +80,7 @@ def analyze(
     by: By = None,
     fun: Callable[[Any], Any] | None = None,
     var_scale: float | str | tuple[str, float] = 4,
-    pooling: Literal["barnard-rubin", "rubin", "fusionacs"] = "barnard-rubin",
+    pooling: Literal["auto", "barnard-rubin", "records", "rubin", "fusionacs"] = "auto",
     level: float = 0.90,
     cores: int = 1,
     rectify: FusionModel | str | None = None,
@@ -123,7 +129,7 @@ def analyze(
         replicate estimates from the full-sample one. Or the design: "sdr" (successive differences, as the
         American Community Survey; 4), "brr" (1), "fay" or ("fay", rho) (1 / (1 - rho)²; rho 0.5 unless
         given, as RECS 2015), "jk1" (R - 1, as RECS 2020), "bootstrap" (R / (R - 1)).
-    pooling : {"barnard-rubin", "rubin", "fusionacs"}
+    pooling : {"auto", "barnard-rubin", "records", "rubin", "fusionacs"}
         How margins are made. See Notes.
     level : float
         Of the margins and intervals.
@@ -181,9 +187,16 @@ def analyze(
     Over M implicates with estimates :math:`\hat\theta_m` and sampling variances :math:`v_m`, the estimate is
     the mean, its variance :math:`\bar v + (1 + 1/M) B` (Rubin 1987). `pooling` chooses the rest:
 
+    * "auto": "barnard-rubin"; for what `fuse` made of less than ten times as many recipients as donors, by a
+      model with six refits or more, some of "records": all, where recipients are no more than donors.
+      The result's `attrs` have what was chosen.
     * "barnard-rubin": variances by linearisation (Woodruff's for quantiles), or, with replicate weights, all
       R of them in every implicate; degrees of freedom of Barnard and Rubin (1999), with those of complete
       data from the effective sample size (at most R - 1).
+    * "records": as before, with the noise of records' own draws taken out of the variances within and
+      between implicates: it is no uncertainty of recipients whom the models were not fitted to (after
+      Reiter 2008). Of means, proportions, sums, counts, ratios, and, without replicate weights, quantiles;
+      for weights that implicates share. It needs six implicates, and refits, or more.
     * "rubin": as fusionModel 2.4.0. Variances of section 5 of the reference; replicate weight m enters
       implicate m and its spread the variance between; Rubin's (1987) degrees of freedom.
     * "fusionacs": as fusionACS 0.0.12. Its degrees of freedom are not Barnard and Rubin's, and margins are
@@ -236,6 +249,7 @@ def analyze(
     survey.choose(question.needed, question.everything)
     weighing = Weighing(survey, question)
     weighing.of(0)  # may be refused
+    records = settle_records(question, survey.implicates) if rectify is None else None
     model = None if rectify is None else as_model(rectify)
     tallies = [Findings(Groups(names), [[] for _ in question.estimands]) for names in question.groupings]
     levels: dict[str, Levels] = {}
@@ -249,16 +263,17 @@ def analyze(
                     for tally in tallies:
                         tally.rectifier = Rectifier(model, question, survey.kind)
             weights = weighing.of(implicate)
+            compares = records is not None and implicate % 2 == 1 and not weighing.vary
             for tally in tallies:
-                _add(tally, question, columns, survey, levels, weights, implicate)
+                _add(tally, question, columns, survey, levels, weights, implicate, compares)
             if question.layout != "fusionpy":
-                _count_missing(tallies[0].kept, missing)
+                count_missing(tallies[0].kept, missing)
             tick()
-    _warn_of_missing(missing)
+    warn_of_missing(missing)
     warn_of_negative(weighing.n_negative, question.weight or "")
     weights = weighing.mean() if model is not None else weighing.of(0)
     caveats = [] if rectify is not None else find_caveats(question, survey.implicates, survey.static)
-    return conclude(question, tallies, weights, survey.kind, caveats, quiet)
+    return conclude(question, tallies, weights, survey.kind, records, caveats, quiet)
 
 
 def _add(
@@ -269,18 +284,20 @@ def _add(
     levels: dict[str, Levels],
     weights: tuple[Array, Replicates | None],
     implicate: int,
+    compares: bool,
 ) -> None:
-    """Estimate from one implicate by one grouping."""
+    """Estimate from one implicate by one grouping, and compare it with the one before, if so asked."""
     groups, kind = tally.groups, survey.kind
     cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
     tally.count(cell)
+    before: Sequence[Measured | None] = tally.kept if compares else [None] * len(question.estimands)
     tally.kept = [
         measure(each, columns, cell, len(groups), levels, kind, tally.kept) for each in question.estimands
     ]
     w, replicates = weights
     with survey.telling_of_unusable():
-        for data, found in zip(tally.kept, tally.answers, strict=True):
-            found.append(answer(data, w, question.pooling, replicates, implicate, question.seed))
+        for data, found, old in zip(tally.kept, tally.answers, before, strict=True):
+            found.append(answer(data, w, question.pooling, replicates, implicate, question.seed, old))
     if tally.rectifier is not None:
         tally.rectifier.add(tally.kept)
 
@@ -290,6 +307,7 @@ def conclude(
     tallies: Sequence[Findings],
     weights: tuple[Array, Replicates | None],
     kind: str,
+    records: OtherRecords | None = None,
     caveats: Sequence[str] = (),
     quiet: bool = False,
 ) -> Any:
@@ -305,6 +323,8 @@ def conclude(
         matters.
     kind : str
         Of frame that is wanted.
+    records : OtherRecords, optional
+        If noise of draws is to be taken out of total variances.
     caveats : sequence of str
         Why margins are not to be believed, as far as is known before.
     quiet : bool
@@ -319,12 +339,10 @@ def conclude(
     _warn_of_gaps(tallies[0].answers, has_margins)
     M = len(tallies[0].answers[0])
     tables = []
+    how = replicates, question.scale, question.pooling, question.level, records
     for tally in tallies:
         groups, n_donors = tally.groups, None
-        pieces = [
-            combine_answers(found, len(groups), replicates, question.scale, question.pooling, question.level)
-            for found in tally.answers
-        ]
+        pieces = [combine_answers(found, len(groups), *how) for found in tally.answers]
         if tally.rectifier is not None:
             pieces, n_donors = tally.rectifier.rectify(pieces, tally.kept, groups, weights)
         warn_of_undetermined(tally.kept, pieces, tally.answers, bool(groups.names))
@@ -338,7 +356,7 @@ def conclude(
         caveats = [*caveats, of_few_degrees(n_few)]
     attributes: dict[str, Any] = {
         "M": M,
-        "pooling": question.pooling,
+        "pooling": question.pooling if records is None else "records",
         "level": question.level,
         "rectified": has_margins,
         **({"seed": question.seed} if question.draws else {}),
@@ -369,27 +387,4 @@ def _warn_of_gaps(answers: Sequence[Sequence[Answer]], has_margins: bool) -> Non
         warn(f"Infinite values are taken for missing: {shown}.")
     if len(answers[0]) == 1 and not has_margins:
         message = "Margins are missing: there is one implicate, and they need at least two."
-        warn(message)
-
-
-def _count_missing(kept: Sequence[Measured], found: dict[str, int]) -> None:
-    """Count an implicate's missing values of what is estimated, infinite ones apart."""
-    mine = {}
-    for data in kept:
-        if data.levels is not None:
-            mine[data.estimand.y] = int(np.count_nonzero(data.x < 0))
-        elif data.x is not None:
-            values = data.x if data.other is None else data.x + data.other
-            mine[data.estimand.label] = int(np.isnan(values).sum()) - sum(n for _, n in data.infinite)
-        elif data.design is not None:
-            n_missing = int(np.isnan(data.design.validity).sum())
-            mine[data.estimand.label] = n_missing - sum(n for _, n in data.infinite)
-    for name, number in mine.items():
-        found[name] = found.get(name, 0) + max(number, 0)
-
-
-def _warn_of_missing(found: Mapping[str, int]) -> None:
-    """Warn of values that are left out, where the result's N counts their records all the same."""
-    if some := [f"`{name}` ({number:,})" for name, number in found.items() if number]:
-        message = f"Values are missing, and left out, though `N` counts their records: {few(some, '')}."
         warn(message)

@@ -10,13 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionpy.analysis.combining import OtherRecords
 from fusionpy.analysis.groups import Levels
+from fusionpy.analysis.measured import Measured
 from fusionpy.analysis.questions import REPLICATING, Question
-from fusionpy.errors import counted, few
+from fusionpy.errors import counted, few, is_whole, warn
 from fusionpy.formats.implicates import Implicates
 from fusionpy.frames.tables import FUSED, KNOWN, Table, Unreadable
+from fusionpy.kernels.other_records import FEWEST_REFITS, share_of_rule
 
-__all__ = ["MOST_LOOKED_AT", "Making", "find_caveats", "of_few_degrees"]
+__all__ = [
+    "MOST_LOOKED_AT",
+    "Making",
+    "count_missing",
+    "find_caveats",
+    "of_few_degrees",
+    "settle_records",
+    "warn_of_missing",
+]
 
 MOST_LOOKED_AT = 5000  # records, about
 ROWS_PER_CELL = 20  # fewer records agree by chance
@@ -30,6 +41,7 @@ class Making:
     Attributes
     ----------
     refits : int or None
+    n_donors, n_recipients : int or None
     fused : frozenset of str or None
         The fusion variables.
     known : frozenset of str or None
@@ -40,30 +52,61 @@ class Making:
     >>> Making.of({"refits": 10, "fused": ["kwh"], "known": ["rooms"]}).refits
     10
     >>> Making.of({"refits": "ten"})
-    Making(refits=None, fused=None, known=None)
+    Making(refits=None, n_donors=None, n_recipients=None, fused=None, known=None)
     """
 
     refits: int | None = None
+    n_donors: int | None = None
+    n_recipients: int | None = None
     fused: frozenset[str] | None = None
     known: frozenset[str] | None = None
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> Making:
         """Take it from an implicates' notes, which may be anybody's."""
-        refits = attributes.get("refits")
-        is_number = isinstance(refits, int) and not isinstance(refits, bool) and refits >= 0
-        return cls(
-            refits if is_number else None, _names(attributes.get(FUSED)), _names(attributes.get(KNOWN))
+        refits, n_donors, n = (
+            _number(attributes.get(each)) for each in ("refits", "n_donors", "n_recipients")
         )
+        return cls(refits, n_donors, n, _names(attributes.get(FUSED)), _names(attributes.get(KNOWN)))
 
     def concerns(self, question: Question) -> bool:
         """Tell whether what is asked for has to do with fusion variables, as far as that can be told."""
         return question.everything or self.fused is None or not self.fused.isdisjoint(question.needed)
 
 
+def _number(noted: Any) -> int | None:
+    return int(noted) if is_whole(noted, 0) else None
+
+
 def _names(noted: Any) -> frozenset[str] | None:
     is_list = isinstance(noted, list) and all(isinstance(name, str) for name in noted)
     return frozenset(noted) if is_list else None
+
+
+def settle_records(question: Question, implicates: Implicates) -> OtherRecords | None:
+    """Settle whether, and to what part, noise of draws is taken out of total variances.
+
+    Parameters
+    ----------
+    question : Question
+    implicates : Implicates
+
+    Returns
+    -------
+    OtherRecords or None
+        If asked to settle it, only of implicates that `fuse` made, of recipients less than ten times the
+        donors, by a model with refits enough.
+    """
+    making, M = Making.of(implicates.attributes), implicates.M
+    if question.asked_pooling is None:
+        return None
+    refits = making.refits or M
+    if question.asked_pooling == "records":
+        return OtherRecords(refits)
+    if not making.refits or not making.n_donors or not making.n_recipients or not making.concerns(question):
+        return None
+    share = share_of_rule(making.n_donors, making.n_recipients)
+    return OtherRecords(refits, share) if share > 0 and min(refits, M) >= FEWEST_REFITS else None
 
 
 def find_caveats(question: Question, implicates: Implicates, static: Table | None) -> list[str]:
@@ -175,3 +218,26 @@ def _follows(own: NDArray[np.intp], beside: Sequence[NDArray[np.intp]]) -> bool:
         if len(np.unique(both)) == n_cells:
             return True
     return False
+
+
+def count_missing(kept: Sequence[Measured], found: dict[str, int]) -> None:
+    """Count an implicate's missing values of what is estimated, infinite ones apart."""
+    mine = {}
+    for data in kept:
+        if data.levels is not None:
+            mine[data.estimand.y] = int(np.count_nonzero(data.x < 0))
+        elif data.x is not None:
+            values = data.x if data.other is None else data.x + data.other
+            mine[data.estimand.label] = int(np.isnan(values).sum()) - sum(n for _, n in data.infinite)
+        elif data.design is not None:
+            n_missing = int(np.isnan(data.design.validity).sum())
+            mine[data.estimand.label] = n_missing - sum(n for _, n in data.infinite)
+    for name, number in mine.items():
+        found[name] = found.get(name, 0) + max(number, 0)
+
+
+def warn_of_missing(found: Mapping[str, int]) -> None:
+    """Warn of values that are left out, where the result's N counts their records all the same."""
+    if some := [f"`{name}` ({number:,})" for name, number in found.items() if number]:
+        message = f"Values are missing, and left out, though `N` counts their records: {few(some, '')}."
+        warn(message)

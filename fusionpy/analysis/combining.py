@@ -10,11 +10,27 @@ from numpy.typing import NDArray
 
 from fusionpy.analysis.estimates import Answer
 from fusionpy.analysis.measured import Replicates
+from fusionpy.kernels.other_records import without_noise
 from fusionpy.kernels.rubin import Combined, Combining, combine
 
-__all__ = ["Piece", "combine_answers"]
+__all__ = ["OtherRecords", "Piece", "combine_answers"]
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OtherRecords:
+    """How implicates were made of records that the models were not fitted to.
+
+    Attributes
+    ----------
+    refits : int
+    share : float or None
+        As of `without_noise`.
+    """
+
+    refits: int
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,7 @@ def combine_answers(
     scale: float,
     pooling: Combining,
     level: float,
+    records: OtherRecords | None = None,
 ) -> Piece:
     """Pool the implicates' answers to one estimand.
 
@@ -53,6 +70,8 @@ def combine_answers(
         What the mean squared difference of replicate estimates is multiplied by.
     pooling : str
     level : float
+    records : OtherRecords, optional
+        If noise of draws is to be taken out of total variances.
 
     Returns
     -------
@@ -97,6 +116,19 @@ def combine_answers(
         level=level,
         more_between=more,
     )
+    noises = [each.noise for each in answers if each.noise is not None]
+    if records is not None and noises:
+        noise = np.stack([_padded(each, shape, (np.nan, 0.0)) for each in noises]).mean(axis=0).ravel()
+        complete = np.repeat(complete_df, n_levels)
+        pooled = without_noise(
+            pooled,
+            noise,
+            M,
+            refits=records.refits,
+            complete_df=complete,
+            level=level,
+            share=records.share,
+        )
     return Piece(n, n_eff, Combined(*(each.reshape(shape) for each in pooled)))
 
 

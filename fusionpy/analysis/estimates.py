@@ -15,6 +15,7 @@ from fusionpy.analysis.designs import make_design
 from fusionpy.analysis.estimand import Estimand
 from fusionpy.analysis.groups import Array, Levels, column_values
 from fusionpy.analysis.measured import Measured, Replicates
+from fusionpy.analysis.noise import has_noise, noise_between
 from fusionpy.analysis.statistics import STATISTICS, estimate_variance, evaluate, has_levels, statistic_of
 from fusionpy.analysis.variances import Terms
 from fusionpy.frames.returned import return_table
@@ -43,6 +44,8 @@ class Answer(NamedTuple):
         As of `Measured`.
     spent : (k,) float64, or float
         Degrees of freedom that estimates take: as many as a regression has coefficients, else 1.
+    noise : (k, L) float64, optional
+        Part of the variance that each record's own draw makes, by comparison with the implicate before.
     """
 
     n: Array
@@ -53,6 +56,7 @@ class Answer(NamedTuple):
     absent: tuple[float, float]
     infinite: tuple[tuple[str, int], ...] = ()
     spent: Array | float = 1.0
+    noise: Array | None = None
 
 
 def can_group(kind: pa.DataType) -> bool:
@@ -75,7 +79,13 @@ def count_infinite(array: pa.Array) -> int:
 
 
 def answer(
-    data: Measured, w: Array, rule: Combining, replicates: Replicates | None, implicate: int, seed: int
+    data: Measured,
+    w: Array,
+    rule: Combining,
+    replicates: Replicates | None,
+    implicate: int,
+    seed: int,
+    before: Measured | None = None,
 ) -> Answer:
     """Estimate in one implicate, with the sampling variance that a way of pooling wants.
 
@@ -90,6 +100,8 @@ def answer(
         From 0.
     seed : int
         For what has to be drawn: the variance of a user's function, or of a median as the reference has it.
+    before : Measured, optional
+        The same of the implicate before, with the same weights, if noise is to be told apart.
 
     Returns
     -------
@@ -109,7 +121,11 @@ def answer(
     absent = of_nothing, 0.0 if data.levels is not None else np.nan
     variance = np.where(basis.n[:, None] > 0, variance, of_nothing)
     spent = data.design.ranks if data.design is not None else 1.0
-    return Answer(basis.n, basis.n_eff, estimate, variance, replicate, absent, data.infinite, spent)
+    noise = None
+    if before is not None and has_noise(data):
+        of_values = variance if replicates is None else None
+        noise = noise_between((before, evaluate(before, w)), (data, estimate), w, of_values)
+    return Answer(basis.n, basis.n_eff, estimate, variance, replicate, absent, data.infinite, spent, noise)
 
 
 def _validity(data: Measured) -> Array:

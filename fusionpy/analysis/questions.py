@@ -19,7 +19,7 @@ from fusionpy.progress import tell_of_seed
 
 __all__ = ["GROUPING", "REPLICATING", "Layout", "Question", "ask", "refuse_own"]
 
-POOLINGS = ("barnard-rubin", "rubin", "fusionacs")
+POOLINGS = ("auto", "barnard-rubin", "records", "rubin", "fusionacs")
 REPLICATING = ("rubin", "fusionacs")  # others' results: what they say of margins is no business of ours
 LAYOUTS = ("fusionpy", "fusionModel", "fusionacs")
 Layout = Literal["fusionpy", "fusionModel", "fusionacs"]
@@ -50,6 +50,8 @@ class Question:
         What the mean squared difference of replicate estimates is multiplied by.
     fun : callable or None
     pooling : str
+    asked_pooling : str or None
+        "records" if noise of draws is to be taken out of total variances, "auto" if that is to be settled.
     level : float
     cores : int
     seed : int
@@ -66,6 +68,7 @@ class Question:
     scale: float
     fun: Callable[[Any], Any] | None
     pooling: Combining
+    asked_pooling: Literal["auto", "records"] | None
     level: float
     cores: int
     seed: int
@@ -142,7 +145,8 @@ def ask(
         replicates=tuple(replicates),
         scale=scale,
         fun=fun,
-        pooling=pooling,
+        pooling="barnard-rubin" if pooling in ("auto", "records") else pooling,
+        asked_pooling=pooling if pooling in ("auto", "records") else None,
         level=level,
         cores=int(cores),
         seed=seed,

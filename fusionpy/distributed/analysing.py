@@ -12,7 +12,7 @@ import dask
 import numpy as np
 
 from fusionpy.analysis import Findings, conclude
-from fusionpy.analysis.caveats import MOST_LOOKED_AT, find_caveats
+from fusionpy.analysis.caveats import MOST_LOOKED_AT, find_caveats, settle_records
 from fusionpy.analysis.estimates import Answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
@@ -52,7 +52,7 @@ def analyze(
     by: str | Sequence[str] | None = None,
     fun: Callable[[Any], Any] | None = None,
     var_scale: float | str | tuple[str, float] = 4,
-    pooling: Literal["barnard-rubin", "rubin", "fusionacs"] = "barnard-rubin",
+    pooling: Literal["auto", "barnard-rubin", "records", "rubin", "fusionacs"] = "auto",
     level: float = 0.90,
     cores: int = 1,
     rectify: FusionModel | str | None = None,
@@ -158,7 +158,8 @@ def analyze(
         check_order(survey.implicates, "static", stored.names, stored_finder(stored))
     place, M = Path(implicates).expanduser().absolute(), survey.implicates.M
     with static_beside(place, survey, static, question) as beside, at_work(client, n_workers) as client:
-        analysis = Analysis(str(place), beside, survey.kind, question)
+        records = settle_records(question, survey.implicates) if model is None else None
+        analysis = Analysis(str(place), beside, survey.kind, question, records is not None)
         numbering, of_levels = _number(client, analysis, M)
         found = _answer(client, analysis, numbering, quiet)
     answers, names = _lined_up(question, found)
@@ -175,7 +176,9 @@ def analyze(
     no_weights = np.empty(0), replicates if n_replicates else None
     first = as_table(stored.read(0, min(stored.n_rows, MOST_LOOKED_AT), stored.names)) if is_path else None
     caveats = find_caveats(question, survey.implicates, first or survey.static)
-    return conclude(question, [Findings(groups, answers, kept)], no_weights, survey.kind, caveats, quiet)
+    return conclude(
+        question, [Findings(groups, answers, kept)], no_weights, survey.kind, records, caveats, quiet
+    )
 
 
 def _check_asked(
@@ -254,7 +257,9 @@ def _answer(client: Any, analysis: Analysis, numbering: Sequence[Numbering], qui
     """Have all implicates estimated from."""
     M = len(numbering)
     task = dask.delayed(answers_of, pure=False)
-    parts = ranges(range(M), TASKS_PER_THREAD * n_threads(client))
+    # Pairs stay together, as they may be compared.
+    pairs = ranges(range(0, M, 2), TASKS_PER_THREAD * n_threads(client))
+    parts = [range(each[0], min(each[-1] + 2, M)) for each in pairs]
     tasks = [task(analysis, tuple(part), [numbering[number] for number in part]) for part in parts]
     found: dict[int, Found] = {}
     with track("analyze", M, quiet) as tick:

@@ -78,12 +78,15 @@ class Analysis:
     kind : str
         Of frame that functions of the user's take.
     question : Question
+    compares : bool
+        Whether every other implicate is compared with the one before.
     """
 
     implicates: str
     static: Beside | None
     kind: str
     question: Question
+    compares: bool = False
 
     def survey(self, names: Sequence[str], everything: bool) -> FusedSurvey:
         """Open the survey."""
@@ -292,6 +295,8 @@ def answers_of(
     for implicate, (groups, levels) in zip(implicates, numbering, strict=True):
         columns = survey.columns(implicate)
         cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
+        compares = analysis.compares and implicate % 2 == 1 and not weighing.vary
+        before: list[Measured | None] = [*kept] if compares else [None] * len(question.estimands)
         kept = [
             measure(each, columns, cell, len(groups), levels, analysis.kind, kept)
             for each in question.estimands
@@ -299,7 +304,8 @@ def answers_of(
         w, replicates = weighing.of(implicate)
         with survey.telling_of_unusable():
             answers = [
-                answer(data, w, question.pooling, replicates, implicate, question.seed) for data in kept
+                answer(data, w, question.pooling, replicates, implicate, question.seed, old)
+                for data, old in zip(kept, before, strict=True)
             ]
         found.append([(one, list(data.names)) for one, data in zip(answers, kept, strict=True)])
     return found

@@ -165,7 +165,7 @@ def fuse(
     folder, before = _settle_folder(out, data)
     if drawn_seed and before is not None:
         seed = int(before.attributes["seed"])
-    attributes = noted(model, seed, int(M), 0)
+    attributes = noted(model, seed, int(M), 0, 0)
     names = [*(variable.name for variable in model.schema.x), *kept]
     parts = partitions_of(data, names, None if partition_rows is None else int(partition_rows))
     with _model_beside(folder, fsn, before) as digest, at_work(client, n_workers) as client:
@@ -174,7 +174,7 @@ def fuse(
         _warn(model, looked_at)
         types = _types_of(looked_at)
         record = Record(
-            {**attributes, **_note_rows(looked_at)},
+            {**attributes, "n_recipients": sum(each.n_rows for each in looked_at), **_note_rows(looked_at)},
             digest,
             digest_of(repr(looked_at).encode()),
             tuple(kept),

@@ -218,7 +218,7 @@ def fuse_keyed(
         # A frame that is returned gets the retained columns as they are, at the end.
         kept if target is not None or recipient.stored is not None else [],
         DrawingPlan(seed, int(offset), int(kblock), int(cores), budget, margin, chunk),
-        noted(model, seed, len(implicates), int(offset)),
+        noted(model, seed, len(implicates), int(offset), recipient.n_rows),
         called="the model" if isinstance(fsn, FusionModel) else f"'{fsn}'",
         problems=clashes,
         folder=None if target is None else next(each for each in target.parents if each.is_dir()),

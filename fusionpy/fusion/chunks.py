@@ -309,7 +309,7 @@ def _row_bytes(model: FusionModel, along: Sequence[str]) -> int:
     return 8 * (2 * columns + 3 * widest + 8) + 32 * len(along)
 
 
-def noted(model: FusionModel, seed: int, M: int, offset: int) -> dict[str, object]:
+def noted(model: FusionModel, seed: int, M: int, offset: int, n_recipients: int) -> dict[str, object]:
     """Tell what is kept with a result of how it was made."""
     return {
         "seed": seed,
@@ -319,6 +319,7 @@ def noted(model: FusionModel, seed: int, M: int, offset: int) -> dict[str, objec
         "model_seed": model.seed,
         "fusionpy": model.versions["fusionpy"],
         "n_donors": model.n_donors,
+        "n_recipients": n_recipients,
         "refits": model.options.refits,
         "redraw": model.options.redraw,
         FUSED: [variable.name for variable in model.schema.y],

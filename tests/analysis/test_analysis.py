@@ -1245,7 +1245,10 @@ BAD_ARGUMENTS = {
     "rep_weights": ({"rep_weights": [1, 2]}, "`rep_weights` must be a column name"),
     "weight": ({"weight": ["weight"]}, "`weight` must be the name of a column"),
     "fun": ({"fun": "derive"}, "`fun` must be a function"),
-    "pooling": ({"pooling": "reiter"}, "`pooling` must be one of 'barnard-rubin', 'rubin', 'fusionacs'"),
+    "pooling": (
+        {"pooling": "reiter"},
+        "`pooling` must be one of 'auto', 'barnard-rubin', 'records', ",
+    ),
     "level": ({"level": 90}, "`level` must be a number between 0 and 1, such as 0.9"),
     "cores": ({"cores": 0}, "`cores` must be a whole number of at least 1"),
     "seed": ({"seed": -1}, "`seed` must be a whole number"),

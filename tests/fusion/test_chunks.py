@@ -128,7 +128,12 @@ def test_pieces_of_chosen_implicates(model, recipient, tmp_path):
     whole = pq.read_table(path)
     plan = DrawingPlan(1, 9, 10, 2, 2**30, chunk=100)
     with open_drawing(
-        open_recipient(recipient), model, [4, 1], ["hid", "tenure"], plan, noted(model, 1, 5, 9)
+        open_recipient(recipient),
+        model,
+        [4, 1],
+        ["hid", "tenure"],
+        plan,
+        noted(model, 1, 5, 9, len(recipient)),
     ) as drawing:
         found = list(drawing.pieces([4, 1], lambda done=1, doing=None: None))
     for implicate in (4, 1):

@@ -5,7 +5,9 @@
 #' The signature is that of `fusionModel::analyze()`; what comes after `cores` is new. The table is its own, too: columns,
 #' their types and the order of rows.
 #'
-#' Margins are made by Barnard and Rubin's (1999) rules, with replicate weights in every implicate.
+#' Margins are made by Barnard and Rubin's (1999) rules, with replicate weights in every implicate. Of a file that [fuse()]
+#' wrote, with less than ten times as many recipients as donors, the noise of single records' draws is in part left out of
+#' them (`pooling = "auto"`); of a data frame nothing is known of how it was made.
 #' `pooling = "rubin"` gives what fusionModel 2.4.0 gives, `"fusionacs"` what fusionACS 0.0.12 does.
 #'
 #' @section Calls as fusionACS has them:
@@ -54,8 +56,8 @@
 #'   `"bootstrap"`.
 #' @param cores Number of threads. The result does not depend on it.
 #' @param seed For variances that are drawn, as of medians with `pooling = "rubin"`. `NULL`: drawn by R, so that `set.seed()` repeats them.
-#' @param pooling `"barnard-rubin"`, `"rubin"` or `"fusionacs"`: how margins are made. The default is the first, or the
-#'   second if the option `fusionpy.method` is `"fusionModel"`; see [train()].
+#' @param pooling `"auto"`, `"barnard-rubin"`, `"records"`, `"rubin"` or `"fusionacs"`: how margins are made. The default is
+#'   the first, or `"rubin"` if the option `fusionpy.method` is `"fusionModel"`; see [train()].
 #' @param level Of the margins.
 #' @param rectify Path of a model whose donors are to mend the estimates: their mean residual in the same group is
 #'   added to means, proportions and sums.

@@ -104,7 +104,7 @@ screening_method <- function(value) {
 
 # How analyze() pools implicates, unless it is told.
 usual_pooling <- function() {
-  if (identical(getOption("fusionpy.method"), "fusionModel")) "rubin" else "barnard-rubin"
+  if (identical(getOption("fusionpy.method"), "fusionModel")) "rubin" else "auto"
 }
 
 METHODS <- c("default", "2024", "fusionModel")
