@@ -118,6 +118,12 @@ REFERENCES = {
         "Journal of the American Statistical Association 100(472), 1226–1237",
         "10.1198/016214505000000330",
     ),
+    "reiter2008": Reference(
+        "Reiter 2008",
+        "Reiter, J. P. (2008)",
+        "Multiple imputation when records used for imputation are not used or disseminated for analysis",
+        "Biometrika 95(4), 933–946",
+    ),
     "rubin1981": Reference(
         "Rubin 1981",
         "Rubin, D. B. (1981)",

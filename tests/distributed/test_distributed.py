@@ -582,6 +582,22 @@ def test_estimates_are_the_same_bit_for_bit(name, kind, client, written, alone, 
 
 
 @FEW
+def test_pairs_of_implicates_are_compared_in_one_task(client, recipient, tmp_path):
+    few = recipient.head(150)
+    tiny = {"nclusters": 20, "nfolds": 2, "refits": 6, "seed": 1, "quiet": True}
+    donor = datasets.load_donor().head(200)
+    model = fusionpy.train(donor, ["electricity"], ["region", "rooms"], **tiny)
+    path = fusionpy.fuse(few, model, tmp_path / "fused.parquet", M=7, seed=1, quiet=True)
+    how = {"static": few, "by": "tenure", "quiet": True}
+    here = fusionpy.analyze("mean(electricity)", path, **how)
+    assert here.attrs["fusionpy"]["pooling"] == "records"
+    assert not here.equals(fusionpy.analyze("mean(electricity)", path, pooling="barnard-rubin", **how))
+    there = distributed.analyze("mean(electricity)", path, client=client, **how)
+    assert_frame_equal(there, here, check_exact=True)
+    assert there.attrs == here.attrs
+
+
+@FEW
 @pytest.mark.filterwarnings("ignore:.* 0. nothing varies:fusionpy.FusionWarning")
 def test_groups_and_levels_that_later_implicates_meet_first(client, tmp_path):
     rng = np.random.default_rng(3)
