@@ -159,6 +159,13 @@ def _analyze(arguments: Arguments, frames: Frames, model: FusionModel | None) ->
     return Reply(frames={"frame": _counts_as_integers(table.select(names))})
 
 
+def _check_static(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Reply:
+    from fusionpy.analysis.survey import FusedSurvey  # with pandas, which R has no need of else
+
+    FusedSurvey(open_implicates(frames["implicates"]), frames["static"], None).check_order()
+    return Reply()
+
+
 def _names_in(grouping: str | list[str]) -> list[str]:
     return [grouping] if isinstance(grouping, str) else grouping
 
@@ -260,6 +267,7 @@ def _narrow(table: pa.Table, donors: Mapping[str, NDArray[np.float64]] | None = 
 
 CALLS: dict[str, Callable[[Arguments, Frames, FusionModel | None], Reply]] = {
     "analyze": _analyze,
+    "check_static": _check_static,
     "fetch_recs_example": _fetch_recs_example,
     "fuse": _fuse,
     "importance": _importance,

@@ -24,18 +24,21 @@
 #' [impute][fusionpy::impute()], [install_fusionpy][fusionpy::install_fusionpy()],
 #' [load_donor][fusionpy::load_donor()], [load_recipient][fusionpy::load_recipient()],
 #' [lookup][fusionpy::lookup()], [monotonic][fusionpy::monotonic()], [plot_valid][fusionpy::plot_valid()], [prepXY][fusionpy::prepXY()],
-#' [read_fsd][fusionpy::read_fsd()], the data [recs][fusionpy::recs], [train][fusionpy::train()], [validate][fusionpy::validate()].
+#' [read_fsd][fusionpy::read_fsd()], the data [recs][fusionpy::recs], [to_imputationList][fusionpy::to_imputationList()],
+#' [to_mids][fusionpy::to_mids()], [train][fusionpy::train()], [validate][fusionpy::validate()].
 #'
 #' @aliases analyze fetch_recs_example fuse fusionpy_config importance impute install_fusionpy load_donor load_recipient
-#'   lookup monotonic plot_valid prepXY read_fsd recs train validate
+#'   lookup monotonic plot_valid prepXY read_fsd recs to_imputationList to_mids train validate
 #' @examples
 #' identical(fusionModel::train, fusionpy::train)
 #' utils::packageVersion("fusionModel") >= "2.4.0"
 #' @rawNamespace
 #' importFrom(fusionpy, analyze, fetch_recs_example, fuse, fusionpy_config, importance, impute, install_fusionpy,
-#'            load_donor, load_recipient, lookup, monotonic, plot_valid, prepXY, read_fsd, recs, train, validate)
+#'            load_donor, load_recipient, lookup, monotonic, plot_valid, prepXY, read_fsd, recs, to_imputationList, to_mids,
+#'            train, validate)
 #' export(analyze, fetch_recs_example, fuse, fusionpy_config, importance, impute, install_fusionpy,
-#'        load_donor, load_recipient, lookup, monotonic, plot_valid, prepXY, read_fsd, recs, train, validate)
+#'        load_donor, load_recipient, lookup, monotonic, plot_valid, prepXY, read_fsd, recs, to_imputationList, to_mids,
+#'            train, validate)
 "_PACKAGE"
 
 .onAttach <- function(libname, pkgname) {

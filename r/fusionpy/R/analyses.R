@@ -36,12 +36,30 @@ as_analysis <- function(formula, name) {
     how <- paste0("p", format(100 * share, digits = 15))
     inside <- inside[1]
   }
+  if (how %in% c("lm", "glm")) return(regression_of(how, asked, name))
   if (length(inside) != if (how == "ratio") 2 else 1) return(wanted)
   what <- vapply(inside, text_of, "", USE.NAMES = FALSE)
   is_made <- vapply(inside, is.call, NA)
   made <- lapply(inside[is_made], function(expression) list(expression = expression, frame = environment(formula)))
   names(made) <- what[is_made]
   entry_of(how, if (how == "ratio") list(what) else what, if (nzchar(name)) name, made)
+}
+
+# name ~ lm(log(a) ~ b * c), ~ glm(a ~ b, family = binomial): Python reads the formula.
+regression_of <- function(how, asked, name) {
+  inside <- as.list(asked)[-1]
+  wanted <- wrong("of regressions such as `~ lm(log(income) ~ age)` or `~ glm(solar ~ age, family = binomial)`")
+  is_formula <- length(inside) && is.call(inside[[1]]) && identical(inside[[1]][[1]], quote(`~`)) && length(inside[[1]]) == 3
+  if (!is_formula || length(inside) > if (how == "glm") 2 else 1) return(wanted)
+  text <- text_of(inside[[1]])
+  if (length(inside) == 2) text <- paste0(text, ", family = ", text_of(inside[[2]]))
+  entry_of(how, text, if (nzchar(name)) name)
+}
+
+# Columns of a formula in text; what cannot be read Python tells.
+columns_of_formula <- function(text) {
+  parsed <- tryCatch(parse(text = paste0("list(", text, ")"), keep.source = FALSE)[[1]], error = function(e) NULL)
+  if (is.call(parsed) && length(parsed) > 1) all.vars(parsed[[2]])
 }
 
 text_of <- function(expression) {
@@ -69,6 +87,7 @@ in_two <- function(text) {
 columns_asked <- function(asked) {
   made <- do.call(c, lapply(asked, function(each) each$made))
   names <- unlist(lapply(asked, function(each) {
+    if (each$how %in% c("lm", "glm")) return(lapply(each$what, columns_of_formula))
     if (each$how == "ratio" && is.character(each$what)) lapply(each$what, in_two) else each$what
   }))
   list(names = unique(as.character(names)), made = made[!duplicated(names(made))])

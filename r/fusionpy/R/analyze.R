@@ -28,6 +28,14 @@
 #' and `cv`, `100 * moe / 1.645 / est`. Rows are in the order of the analyses. It is a data.table, not a tibble, and columns
 #' of `by` keep their classes.
 #'
+#' @section Regressions:
+#' `~ lm(log(kwh) ~ rooms * region)` regresses by weighted least squares, `~ glm(solar ~ rooms, family = binomial)` (or
+#' `poisson`) otherwise; in a list of names these are `list(lm = "log(kwh) ~ rooms * region")`. The result has a row for
+#' each coefficient, which `level` names. Formulas are R's, of columns, `+ : * ^ -`, `log()`, `sqrt()`, `exp()`, `abs()`, `I()` and
+#' `factor()`; other functions are refused, `fun` makes what they would. Contrasts are treatment contrasts. Margins are
+#' those of `survey::svyglm()`, pooled as all others. For other regressions there are [to_imputationList()] and
+#' [to_mids()].
+#'
 #' @section What `fun` is given:
 #' It is called once, as fusionModel does, with a data.table of all implicates, one below the other: `M`; the implicates'
 #' columns; `W`, the weight (1 without weights); the other columns of `static`, but for `weight` and `rep_weights`; and `WR`,
@@ -38,7 +46,7 @@
 #'
 #' @param x What to estimate: a list such as `list(mean = c("kwh", "fuel"), median = "kwh")`. Factors and logicals have
 #'   proportions under `mean` and counts under `sum`, one row for each level. Besides there are `total` (`sum`), `proportion`
-#'   or `prop`, `count`, percentiles such as `p90`, `ratio` (of `"a/b"`), `share` and `gini`. Entries of one name are put
+#'   or `prop`, `count`, percentiles such as `p90`, `ratio` (of `"a/b"`), `share` and `gini`, and regressions, see below. Entries of one name are put
 #'   together. Or formulas, see below.
 #' @param implicates What [fuse()] returned, or the path of what it wrote; of a file only the columns that are needed
 #'   are read, one implicate at a time.

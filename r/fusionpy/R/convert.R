@@ -163,13 +163,15 @@ TABLE <- list(
   impute = list(weight = optional(string), ignore = optional(strings), cores = number, seed = seed, M = number),
   importance = list(fsn = path, weight = optional(string), seed = seed_beside, cores = number),
   monotonic = list(preserve = flag, expend = flag, fast = flag, nmax = number, plot = flag, seed = seed),
+  to_imputationList = list(columns = optional(strings)),
+  to_mids = list(columns = optional(strings)),
   read_fsd = list(path = path, columns = optional(strings), M = number, cores = number)
 )
 
 # Frames, and what is settled in R: they are checked, not sent.
 FRAMES <- list(
   train = "data", fuse = "data", prepXY = "data", impute = "data", validate = "observed",
-  analyze = "static", importance = "data", read_fsd = "df"
+  analyze = "static", to_imputationList = "static", to_mids = "static", importance = "data", read_fsd = "df"
 )
 MAY_BE_NULL <- c("static", "df")
 
@@ -217,7 +219,7 @@ unfit_frames <- function(verb, from, missing) {
     if (is.data.frame(value) || (is.null(value) && (name %in% MAY_BE_NULL || verb == "importance"))) next
     found[name] <- paste0("`", name, "` must be a data frame, not ", shown(value), ".")
   }
-  if (verb %in% c("analyze", "validate") && !("implicates" %in% missing)) {
+  if (verb %in% c("analyze", "validate", "to_imputationList", "to_mids") && !("implicates" %in% missing)) {
     value <- get("implicates", from)
     if (!is.data.frame(value) && inherits(path(value), "wrong")) {
       found["implicates"] <- paste0("`implicates` must be a data frame or a path, not ", shown(value), ".")

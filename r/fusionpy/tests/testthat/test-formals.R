@@ -16,7 +16,8 @@ REFERENCE_FORMALS <- list(
                       cores = max(1, parallel::detectCores(logical = FALSE) - 1)) NULL,
   lookup = function(var = NULL, year = NULL) NULL
 )
-OURS <- c("recs", "fetch_recs_example", "install_fusionpy", "fusionpy_config", "load_donor", "load_recipient")
+OURS <- c("recs", "fetch_recs_example", "install_fusionpy", "fusionpy_config", "load_donor", "load_recipient",
+          "to_imputationList", "to_mids")
 
 test_that("every exported function has the reference's formals first", {
   expect_setequal(getNamespaceExports("fusionpy"), c(names(REFERENCE_FORMALS), OURS))
