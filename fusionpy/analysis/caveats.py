@@ -128,7 +128,7 @@ def find_caveats(question: Question, implicates: Implicates, static: Table | Non
     if question.pooling in REPLICATING or not making.concerns(question):
         return []
     found = []
-    if making.refits == 0:
+    if making.refits == 0 and implicates.M > 1:
         found.append(
             "Margins leave out the uncertainty of the models, which were trained without refits: train with"
             " `refits=10`, the default."

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dask
 import numpy as np
@@ -27,7 +27,7 @@ from fusionpy.formats.partitioned import is_finished
 from fusionpy.formats.widths import common_type
 from fusionpy.frames.digests import noted_columns
 from fusionpy.frames.tables import ROWS, take_names
-from fusionpy.fusion.chunks import noted, warn_of_strangers
+from fusionpy.fusion.chunks import check_redraw, noted, redrawn, warn_of_strangers
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.model.archive import as_model, put_model
 from fusionpy.model.ranges import Tally
@@ -53,6 +53,7 @@ def fuse(
     client: Any = None,
     n_workers: int | None = None,
     quiet: bool = False,
+    redraw: Literal["implicate", "record", "single"] = "implicate",
 ) -> str:
     """Simulate a model's fusion variables on a Dask cluster, into a data set of Parquet files.
 
@@ -87,6 +88,8 @@ def fuse(
         How many processes, if they are started for the call; as many as there are cores unless given.
     quiet : bool
         No progress.
+    redraw : {"implicate", "record", "single"}
+        As `fusionpy.fuse` has it.
 
     Returns
     -------
@@ -156,16 +159,17 @@ def fuse(
     _check_arguments(M, kblock, cores, partition_rows, problems)
     check_data(data, problems)
     check_cluster(client, n_workers, problems)
+    check_redraw(redraw, M, problems)
     kept = take_names(retain, "retain", problems, once=True)
     drawn_seed = seed is None
     seed = settle_seed(seed, problems)
     problems.stop()
-    model = as_model(fsn)
+    model = redrawn(as_model(fsn), redraw)
     _check_retained(kept, model)
     folder, before = _settle_folder(out, data)
     if drawn_seed and before is not None:
         seed = int(before.attributes["seed"])
-    attributes = noted(model, seed, int(M), 0, 0)
+    attributes = noted(model, seed, int(M), 0, 0, redraw)
     names = [*(variable.name for variable in model.schema.x), *kept]
     parts = partitions_of(data, names, None if partition_rows is None else int(partition_rows))
     with _model_beside(folder, fsn, before) as digest, at_work(client, n_workers) as client:

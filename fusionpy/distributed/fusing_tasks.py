@@ -23,7 +23,7 @@ from fusionpy.formats.stored import write_stored
 from fusionpy.formats.widths import Different, brought
 from fusionpy.frames.digests import digest_columns
 from fusionpy.frames.tables import Unreadable
-from fusionpy.fusion.chunks import Drawing, DrawingPlan
+from fusionpy.fusion.chunks import Drawing, DrawingPlan, redrawn
 from fusionpy.fusion.recipients import code_recipient, open_recipient, read_along
 from fusionpy.kernels.digests import Digest
 from fusionpy.model import FusionModel
@@ -68,11 +68,13 @@ class Run:
 
     def model(self) -> FusionModel:
         """Read the model, once in every process."""
-        return _model_at(f"{self.folder}/{MODEL}", self.digest)
+        model = _model_at(f"{self.folder}/{MODEL}", self.digest)
+        return redrawn(model, self.attributes.get("redraw"))
 
     def prepared(self) -> ReadyModel:
         """Make the model ready to draw from, once in every process."""
-        return _prepared_at(f"{self.folder}/{MODEL}", self.digest, self.kblock, self.n_rows)
+        redraw = self.attributes.get("redraw")
+        return _prepared_at(f"{self.folder}/{MODEL}", self.digest, self.kblock, self.n_rows, redraw)
 
 
 @functools.lru_cache(maxsize=1)
@@ -83,8 +85,8 @@ def _model_at(path: str, digest: str) -> FusionModel:
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared_at(path: str, digest: str, kblock: int, n_rows: int) -> ReadyModel:
-    return prepare(_model_at(path, digest), kblock=kblock, n_rows=n_rows)
+def _prepared_at(path: str, digest: str, kblock: int, n_rows: int, redraw: object) -> ReadyModel:
+    return prepare(redrawn(_model_at(path, digest), redraw), kblock=kblock, n_rows=n_rows)
 
 
 def digest_of(content: bytes | bytearray) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,17 @@ from fusionpy.kernels.strata import redraw_factors
 from fusionpy.kernels.uniforms import REWEIGHT, uniforms
 from fusionpy.model import FusionModel, Pools, Step
 
-__all__ = ["NEVER", "ReadyModel", "Urn", "Weights", "draw_weights", "pool_means", "prepare", "weigh"]
+__all__ = [
+    "NEVER",
+    "ReadyModel",
+    "Urn",
+    "Weights",
+    "draw_weights",
+    "drawn_by_record",
+    "pool_means",
+    "prepare",
+    "weigh",
+]
 
 NEVER = 1e-9  # weight of donors outside a refit's resample: drawn only if a pool holds no other
 
@@ -183,6 +193,24 @@ def draw_weights(model: FusionModel, seed: int, implicate: int) -> NDArray[np.fl
         u = uniforms(seed, REWEIGHT, model.n_donors, implicate=implicate)[0]
         factor = redraw_factors(u, counts if model.options.follow else None)
     return np.asarray(model.weight * np.maximum(factor, NEVER))
+
+
+def drawn_by_record(model: FusionModel, with_refits: bool = False) -> FusionModel:
+    """Let donors be drawn by survey weight, as if pool weights were redrawn for each record by itself.
+
+    Parameters
+    ----------
+    model : FusionModel
+    with_refits : bool
+        Draw one of the refits for each record and step, too, not one for all of an implicate.
+
+    Returns
+    -------
+    FusionModel
+        The same but for its options and counts.
+    """
+    options = replace(model.options, redraw=False, refits=0 if with_refits else model.options.refits)
+    return replace(model, options=options, counts=np.ones_like(model.counts))
 
 
 def _members(pools: Pools, kblock: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -128,7 +128,7 @@ class Record:
         """
         found = [
             f"`{name}` is {other.attributes.get(name)}, there it is {self.attributes.get(name)}."
-            for name in ("seed", "M")
+            for name in ("seed", "M", "redraw")
             if other.attributes.get(name) != self.attributes.get(name)
         ]
         if other.kblock != self.kblock:

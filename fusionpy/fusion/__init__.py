@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +21,24 @@ from fusionpy.formats.stored import ENDINGS, is_fst, write_stored
 from fusionpy.frames.digests import digest_columns, note_first, noted_columns
 from fusionpy.frames.returned import return_table
 from fusionpy.frames.tables import ROWS, Unreadable, as_table, take_names
-from fusionpy.fusion.chunks import MOST_NOTED, Drawing, DrawingPlan, noted, open_drawing
+from fusionpy.fusion.chunks import (
+    MOST_NOTED,
+    Drawing,
+    DrawingPlan,
+    check_redraw,
+    noted,
+    open_drawing,
+    redrawn,
+)
 from fusionpy.fusion.memory import take_memory
 from fusionpy.fusion.recipients import Recipient, open_recipient
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.model.archive import as_model
-from fusionpy.progress import tell_of_seed, track
+from fusionpy.progress import announce, tell_of_seed, track
 
 __all__ = ["Key", "fuse", "fuse_keyed"]
+
+ONE_FILE = 'fuse: one implicate has no margins of error; redraw="single" makes it look more like a survey'
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ def fuse(
     chunk: int | None = None,
     quiet: bool = False,
     memory: float | str | None = None,
+    redraw: Literal["implicate", "record", "single"] = "implicate",
 ) -> Any:
     """Simulate a model's fusion variables for every record of a recipient survey, M times over.
 
@@ -123,6 +134,11 @@ def fuse(
         Bytes, or text such as "2GB", that the recipient's codes and the chunks in hand may take, beside the
         model, the libraries, and what is returned. Codes that do not fit go to a temporary file. Half of what
         the machine, its container and its limits leave free, unless given. The result does not depend on it.
+    redraw : {"implicate", "record", "single"}
+        What of an implicate's chance all its records share. "implicate": the weights by which donors are
+        drawn from pools, redrawn as the model has it, and the refit. "record": the refit alone; donors repeat
+        less, an implicate looks more like a survey, and margins of error hold the truth as often. "single":
+        nothing, for one data set (M = 1) that is to look like a survey, and can have no margins.
 
     Returns
     -------
@@ -156,7 +172,8 @@ def fuse(
     -----
     Ummel et al. (2024), "General strategy". Draws are a function of seed, implicate, step and row number
     alone: they do not depend on cores, chunks, on M, or on what else is drawn. Continuous values are always
-    values of donors; a block's values always come from one donor.
+    values of donors; a block's values always come from one donor. Weights redrawn record by record are, on
+    average, the survey weights, which draw then.
 
     Examples
     --------
@@ -168,7 +185,7 @@ def fuse(
     (['M', 'hid', 'electricity'], [1, 1, 1, 2, 2, 2])
     """
     how = {"M": M, "retain": retain, "kblock": kblock, "margin": margin, "cores": cores, "seed": seed}
-    more = {"offset": offset, "chunk": chunk, "quiet": quiet, "memory": memory}
+    more = {"offset": offset, "chunk": chunk, "quiet": quiet, "memory": memory, "redraw": redraw}
     return fuse_keyed(data, fsn, fsd, Key(), **how, **more)
 
 
@@ -188,6 +205,7 @@ def fuse_keyed(
     chunk: Any = None,
     quiet: Any = False,
     memory: Any = None,
+    redraw: Any = "implicate",
 ) -> Any:
     """Fuse as `fuse` does; a file's rows are in the order of a key, which is noted in it.
 
@@ -197,6 +215,7 @@ def fuse_keyed(
         ArgumentError, "`fuse()` cannot start.", "See `help(fusionpy.fuse)` for what it takes."
     )
     _check_arguments(M, kblock, margin, cores, offset, chunk, problems)
+    check_redraw(redraw, M, problems)
     kept = take_names(retain, "retain", problems, once=True)
     seed_given = seed is not None
     seed = settle_seed(seed, problems)
@@ -204,7 +223,9 @@ def fuse_keyed(
     problems.stop()
     sources = {"data": data, "fsn": fsn}
     target = check_writable(fsd, "fsd", ENDINGS, sources, folders=True) if fsd is not None else None
-    model = as_model(fsn)
+    model = redrawn(as_model(fsn), redraw)
+    if M == 1 and model.options.redraw:
+        announce(ONE_FILE, quiet)
     recipient = open_recipient(data)
     clashes = _check_retained(recipient, kept, model, target)
     implicates = range(int(M))
@@ -218,7 +239,7 @@ def fuse_keyed(
         # A frame that is returned gets the retained columns as they are, at the end.
         kept if target is not None or recipient.stored is not None else [],
         DrawingPlan(seed, int(offset), int(kblock), int(cores), budget, margin, chunk),
-        noted(model, seed, len(implicates), int(offset), recipient.n_rows),
+        noted(model, seed, len(implicates), int(offset), recipient.n_rows, redraw),
         called="the model" if isinstance(fsn, FusionModel) else f"'{fsn}'",
         problems=clashes,
         folder=None if target is None else next(each for each in target.parents if each.is_dir()),

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from fusionpy.drawing.predictions import stand_ins_of
 from fusionpy.drawing.steps import draw
-from fusionpy.drawing.urns import ReadyModel, Weights, draw_weights, prepare, weigh
-from fusionpy.errors import ArgumentError, counted, few, warn
+from fusionpy.drawing.urns import ReadyModel, Weights, draw_weights, drawn_by_record, prepare, weigh
+from fusionpy.errors import ArgumentError, Problems, counted, few, warn
 from fusionpy.formats.notes import with_metadata
 from fusionpy.frames.digests import noted_columns
 from fusionpy.frames.tables import FUSED, KNOWN, ROWS
@@ -30,11 +30,21 @@ from fusionpy.model import FusionModel
 from fusionpy.model.ranges import Tally, strangers
 from fusionpy.progress import Ticker
 
-__all__ = ["Drawing", "DrawingPlan", "in_order", "noted", "open_drawing", "warn_of_strangers"]
+__all__ = [
+    "Drawing",
+    "DrawingPlan",
+    "check_redraw",
+    "in_order",
+    "noted",
+    "open_drawing",
+    "redrawn",
+    "warn_of_strangers",
+]
 
 ROWS_MOST, ROWS_LEAST = 20_000, 1_000
 ROWS_WRITTEN = 200_000  # of a table that is handed on, where an implicate has as many
 MOST_NOTED = 250  # columns of which digests are kept, predictors first
+REDRAWS = ("implicate", "record", "single")  # what records share of an implicate's chance, most first
 AHEAD = 2  # pieces that may wait while others are written
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -309,7 +319,20 @@ def _row_bytes(model: FusionModel, along: Sequence[str]) -> int:
     return 8 * (2 * columns + 3 * widest + 8) + 32 * len(along)
 
 
-def noted(model: FusionModel, seed: int, M: int, offset: int, n_recipients: int) -> dict[str, object]:
+def check_redraw(redraw: object, M: object, problems: Problems) -> None:
+    """Note a `redraw` that cannot be."""
+    if problems.choice("redraw", redraw, REDRAWS) and redraw == "single" and M != 1:
+        problems.add("`redraw` = 'single' makes one implicate, whose margins nobody can know: `M` must be 1.")
+
+
+def redrawn(model: FusionModel, redraw: object) -> FusionModel:
+    """Let a model draw as `redraw` has it, or the note of it."""
+    return model if redraw not in REDRAWS[1:] else drawn_by_record(model, with_refits=redraw == "single")
+
+
+def noted(
+    model: FusionModel, seed: int, M: int, offset: int, n_recipients: int, redraw: str = "implicate"
+) -> dict[str, object]:
     """Tell what is kept with a result of how it was made."""
     return {
         "seed": seed,
@@ -321,7 +344,7 @@ def noted(model: FusionModel, seed: int, M: int, offset: int, n_recipients: int)
         "n_donors": model.n_donors,
         "n_recipients": n_recipients,
         "refits": model.options.refits,
-        "redraw": model.options.redraw,
+        "redraw": model.options.redraw if redraw == "implicate" else redraw,
         FUSED: [variable.name for variable in model.schema.y],
         KNOWN: [variable.name for variable in model.schema.x],
     }

@@ -145,7 +145,7 @@ TABLE <- list(
   fetch_recs_example = list(path = optional(path)),
   fuse = list(
     fsn = path, fsd = optional(path), M = number, retain = optional(strings), kblock = number, margin = number,
-    cores = number, seed = seed
+    cores = number, seed = seed, redraw = string
   ),
   prepXY = list(
     y = steps, x = strings, weight = optional(string), cor_thresh = number, lasso_thresh = number, xmax = number,

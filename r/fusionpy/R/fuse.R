@@ -17,6 +17,10 @@
 #' @param margin Safety factor on the memory of a chunk of rows; a negative whole number forces that many chunks.
 #' @param cores Number of threads. The result does not depend on it.
 #' @param seed Same seed, same draws. `NULL`: drawn from R's random numbers, so that [set.seed()] makes it repeatable.
+#' @param redraw What all records of an implicate share of its chance. `"implicate"`: the weights by which donors are drawn from
+#'   pools, redrawn as the model has it, and the refit. `"record"`: the refit alone; donors repeat less, an implicate looks
+#'   more like a survey, and margins of error hold the truth as often. `"single"`: nothing, for one data set (`M = 1`)
+#'   that is to look like a survey, and can have no margins.
 #'
 #' @return A data.table of `M * nrow(data)` rows: column `M`, the retained columns, and the fusion variables with the
 #'   classes that they have in the donor survey. Its key is `M` and then, if `data` is a data.table, those columns of its
@@ -36,7 +40,8 @@
 #' file <- train(donor, y = "electricity", x = c("region", "rooms"), fsn = tempfile(fileext = ".fsn"),
 #'               refits = 0, seed = 1)
 #' fuse(recipient, file, M = 2, retain = "hid", seed = 1)
-fuse <- function(data, fsn, fsd = NULL, M = 1, retain = NULL, kblock = 10, margin = 2, cores = 1, seed = NULL) {
+fuse <- function(data, fsn, fsd = NULL, M = 1, retain = NULL, kblock = 10, margin = 2, cores = 1, seed = NULL,
+                 redraw = "implicate") {
   kblock <- whole_kblock(kblock)
   arguments <- take("fuse", environment())
   model <- open_model(arguments)
