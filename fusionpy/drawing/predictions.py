@@ -15,6 +15,7 @@ from fusionpy.engines.base import Engine, Model
 from fusionpy.kernels.forest import Cut, Forest, Trees, cuts_of, encode, grow, predict
 from fusionpy.kernels.forest.codes import NAN_MISSING
 from fusionpy.model import FusionModel, Step
+from fusionpy.model.effects import Factor
 
 __all__ = ["Coding", "Predictions", "prepare_predictions", "stand_ins_of"]
 
@@ -233,6 +234,10 @@ def prepare_predictions(
     cuts = cuts_of([one for _, one in every], [places[number] for number, _ in every])
     # Columns that no tree uses have no cuts.
     cuts += [Cut(np.empty(0), 0, 0)] * (len(names) - len(cuts))
+    for factor in factors_of(model):
+        j = names.index(factor.name)
+        edges = np.ldexp(factor.edges, exponents.get(factor.name, 0))
+        cuts[j] = Cut(np.union1d(cuts[j].edges, edges), 1, 0)
     dtype = np.min_scalar_type(max((cut.n_codes for cut in cuts), default=1) - 1)
     return Predictions(model, Coding(names, tuple(cuts), dtype, exponents), trees)
 
@@ -248,3 +253,9 @@ def _models(step: Step, stand_in: int) -> list[Model]:
     """List a stand-in's models in the order of the targets."""
     models = step.final if stand_in == FINAL else step.stand_ins[stand_in]
     return [models[target.name] for target in step.targets]
+
+
+def factors_of(model: FusionModel) -> list[Factor]:
+    """List the factors whose effects are at work in a model, each once."""
+    every = {factor.name: factor for step in model.steps if step.effects for factor in step.effects.factors}
+    return list(every.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from fusionpy.drawing.limits import Limits, Records, limits_of
 from fusionpy.drawing.predictions import FINAL
+from fusionpy.drawing.shifts import Shift
 from fusionpy.drawing.urns import ReadyModel, Urn, Weights, pool_means, prepare, weigh
 from fusionpy.kernels.clusters import nearest_one
 from fusionpy.kernels.draws import calibrate, draw_by_totals, draw_classes, nearest_within
@@ -17,7 +19,7 @@ from fusionpy.kernels.uniforms import DRAW, uniforms
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.rules import Rule
 
-__all__ = ["draw", "expected_columns", "simulate"]
+__all__ = ["draw", "expected_columns", "inflated_steps", "simulate"]
 
 
 def simulate(
@@ -30,7 +32,9 @@ def simulate(
     kblock: int,
     weight: NDArray[np.float64],
     expected: NDArray[np.float64] | None = None,
+    chances: Mapping[str, NDArray[np.float64]] | None = None,
     prepared: ReadyModel | None = None,
+    certain: bool = False,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients.
 
@@ -51,8 +55,12 @@ def simulate(
     expected : (n, e) float64, optional
         Filled with what each draw is on average, given those of the steps before it: a column per continuous
         variable, one per class of the others.
+    chances : mapping of str to (n,) float64, optional
+        Filled, with `expected`, with the chances that zero-inflated variables are not 0.
     prepared : ReadyModel, optional
         From `prepare`, with the same `kblock`; worth it if there are several calls.
+    certain : bool
+        Take the effects' posterior means instead of drawing them.
 
     Returns
     -------
@@ -73,8 +81,9 @@ def simulate(
         seed=seed,
         implicate=implicate,
         first=first,
-        weights=weigh(prepared, weight),
+        weights=weigh(prepared, weight, seed, implicate, certain),
         expected=expected,
+        chances=chances,
     )
     return np.asarray(drawn.T)
 
@@ -89,6 +98,7 @@ def draw(
     first: int,
     weights: Weights,
     expected: NDArray[np.float64] | None = None,
+    chances: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients whose predictors are coded.
 
@@ -99,7 +109,7 @@ def draw(
         Predictors, as ``prepared.predictions.coding`` has them.
     values : (r, n) float64
         Of the predictors among ``prepared.rule_columns``.
-    seed, implicate, first, expected
+    seed, implicate, first, expected, chances
         As for `simulate`.
     weights : Weights
         Of the implicate.
@@ -121,7 +131,9 @@ def draw(
             columns = np.concatenate([averages[variable] for variable in step.variables])
             average = np.empty((records.n_rows, len(columns)))
         limited = limits_of(model, step, records)
-        _draw_step(prepared, number, records, u, implicate, weights, limited, average)
+        chance = _draw_step(prepared, number, records, u, implicate, weights, limited, average)
+        if chances is not None and chance is not None:
+            chances[step.variables[0]][:] = chance
         if expected is not None:
             expected[:, columns] = average
         known |= set(step.variables)
@@ -153,6 +165,11 @@ def _add_up(waiting: list[Rule], known: set[str], records: Records) -> list[Rule
         else:
             still.append(rule)
     return still
+
+
+def inflated_steps(model: FusionModel) -> list[Step]:
+    """List the steps of one zero-inflated variable."""
+    return [step for step in model.steps if not step.is_block and step.targets[0].kind == "z"]
 
 
 def expected_columns(model: FusionModel) -> dict[str, NDArray[np.intp]]:
@@ -199,17 +216,23 @@ def _draw_step(
     weights: Weights,
     limited: Limits | None,
     average: NDArray[np.float64] | None,
-) -> None:
-    """Draw one step; fill `average`, if it is given, with what the draws are on average."""
+) -> NDArray[np.float64] | None:
+    """Draw one step; fill `average`, if it is given, with what the draws are on average.
+
+    Returns, for a zero-inflated variable, the chances that it is not 0.
+    """
     step, urn = prepared.model.steps[number], prepared.urns[number]
     if urn is None:
-        _draw_class(prepared, number, records, u, implicate, average)
-        return
+        _draw_class(prepared, number, records, u, implicate, weights, average)
+        return None
     targets, rows, chance = slice(None), None, None
     if not step.is_block and step.targets[0].kind == "z":
-        targets, (rows, chance) = slice(1, None), _draw_nonzero(prepared, number, records, u, implicate)
+        targets, (rows, chance) = (
+            slice(1, None),
+            _draw_nonzero(prepared, number, records, u, implicate, weights),
+        )
     centre = _nearest_centres(
-        prepared, number, targets, records, u[2], implicate, rows if average is None else None
+        prepared, number, targets, records, u[2], implicate, weights, rows if average is None else None
     )
     if average is not None:
         means = pool_means(prepared.model, step, urn.start, urn.member, weights.weight)
@@ -223,15 +246,21 @@ def _draw_step(
         _draw_within(step, urn, records, weights, limited, donor, centre, rows)
     else:
         _take_values(prepared, step, urn, records, donor, rows)
+    return chance
 
 
 def _draw_nonzero(
-    prepared: ReadyModel, number: int, records: Records, u: NDArray[np.float64], implicate: int
+    prepared: ReadyModel,
+    number: int,
+    records: Records,
+    u: NDArray[np.float64],
+    implicate: int,
+    weights: Weights,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Draw which records have another value than zero; return their rows, and every record's chance."""
     step = prepared.model.steps[number]
     p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
-    p = calibrate(np.hstack([1 - p, p]), step.calibrations.get(step.targets[0].name, ()))
+    p = _calibrated(np.hstack([1 - p, p]), step, weights.shifts[number], records)
     return np.flatnonzero(draw_classes(p, u[0]) == 0), p[:, 0]
 
 
@@ -268,15 +297,16 @@ def _draw_class(
     records: Records,
     u: NDArray[np.float64],
     implicate: int,
+    weights: Weights,
     average: NDArray[np.float64] | None,
 ) -> None:
     """Draw a categorical variable from its probabilities."""
     step = prepared.model.steps[number]
-    variable, target = step.variables[0], step.targets[0]
+    variable = step.variables[0]
     p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
     if p.shape[1] == 1:
         p = np.hstack([1 - p, p])
-    p = calibrate(p, step.calibrations.get(target.name, ()))
+    p = _calibrated(p, step, weights.shifts[number], records)
     if average is not None:
         average[:] = p
     drawn = draw_classes(p, u[0])
@@ -287,6 +317,15 @@ def _draw_class(
     records.learn(variable, drawn, codes)
 
 
+def _calibrated(
+    p: NDArray[np.float64], step: Step, shift: Shift | None, records: Records
+) -> NDArray[np.float64]:
+    """Calibrate the probabilities of a step's first target, and let effects work on them."""
+    target = step.targets[0].name
+    p = calibrate(p, step.calibrations.get(target, ()))
+    return p if shift is None else shift.classes(p, target, records.codes)
+
+
 def _nearest_centres(
     prepared: ReadyModel,
     number: int,
@@ -294,6 +333,7 @@ def _nearest_centres(
     records: Records,
     u: NDArray[np.float64],
     implicate: int,
+    weights: Weights,
     rows: NDArray[np.intp] | None,
 ) -> NDArray[np.intp]:
     """Find the centre nearest to each record's expectations."""
@@ -303,6 +343,8 @@ def _nearest_centres(
     if rows is not None and len(rows) == 0:
         return np.empty(0, dtype=np.intp)
     expected = _predict(prepared, number, targets, records, u, implicate, rows)
+    if (shift := weights.shifts[number]) is not None:
+        shift.expectations(expected, prepared.model.steps[number].targets[targets], records.codes, rows)
     scale_sorted(expected, pools.centre, pools.scale, urn.together)
     return nearest_one(expected, urn.index)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.drawing.predictions import Predictions, prepare_predictions, stand_ins_of
+from fusionpy.drawing.shifts import Shift, draw_shifts
 from fusionpy.errors import ArgumentError
 from fusionpy.kernels.clusters import Index, index_points
 from fusionpy.kernels.draws import running_totals
@@ -86,17 +87,20 @@ class ReadyModel:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights by which donors are drawn in one implicate, by `weigh`.
+    """What is drawn once for an implicate, by `weigh`: weights of donors, and effects.
 
     Attributes
     ----------
     weight : (d,) float64
     totals : tuple of (m,) float64 or None
         Of each step, added up within its pools.
+    shifts : tuple of Shift or None
+        Of each step, by its effects.
     """
 
     weight: NDArray[np.float64]
     totals: tuple[NDArray[np.float64] | None, ...]
+    shifts: tuple[Shift | None, ...]
 
 
 def prepare(
@@ -148,21 +152,27 @@ def _urn(model: FusionModel, step: Step, kblock: int, predictions: Predictions) 
     return Urn(index_points(pools.centres), together, start, member, donors, codes)
 
 
-def weigh(prepared: ReadyModel, weight: NDArray[np.float64]) -> Weights:
-    """Add up donors' weights in all pools.
+def weigh(
+    prepared: ReadyModel, weight: NDArray[np.float64], seed: int, implicate: int, certain: bool = False
+) -> Weights:
+    """Add up donors' weights in all pools, and draw the effects.
 
     Parameters
     ----------
     prepared : ReadyModel
     weight : (d,) float64
         From `draw_weights`.
+    seed, implicate : int
+    certain : bool
+        Take the effects' posterior means instead of drawing them.
 
     Returns
     -------
     Weights
     """
     totals = (None if urn is None else running_totals(urn.start, urn.member, weight) for urn in prepared.urns)
-    return Weights(weight, tuple(totals))
+    shifts = draw_shifts(prepared.model, prepared.predictions.coding, seed, implicate, certain)
+    return Weights(weight, tuple(totals), shifts)
 
 
 def draw_weights(model: FusionModel, seed: int, implicate: int) -> NDArray[np.float64]:

@@ -202,7 +202,7 @@ class Drawing:
             if implicate not in self._weights:
                 model = self.prepared.model
                 weight = draw_weights(model, self.plan.seed, implicate)
-                self._weights[implicate] = weigh(self.prepared, weight)
+                self._weights[implicate] = weigh(self.prepared, weight, self.plan.seed, implicate)
                 for other in [other for other in self._weights if other < implicate - 1]:
                     del self._weights[other]
             return self._weights[implicate]

@@ -16,6 +16,7 @@ __all__ = [
     "BOOSTER_SEED",
     "BOOTSTRAP",
     "DRAW",
+    "EFFECT",
     "FILL",
     "FOLD",
     "MEMBER",
@@ -30,7 +31,7 @@ __all__ = [
 
 # Purposes: the last word of the counter, so that no two uses ever share a number.
 DRAW, REWEIGHT, FOLD, BOOTSTRAP, MEMBER, BOOSTER_SEED, ANALYSIS, TIES = range(8)
-PERMUTE, THIN, SAMPLE, FILL = range(100, 104)
+PERMUTE, THIN, SAMPLE, FILL, EFFECT = range(100, 105)
 
 _KEY_TAG = np.uint64(0x667573696F6E7079)  # "fusionpy", the second word of every key
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)

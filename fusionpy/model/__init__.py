@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fusionpy.engines.base import Model, Target, Tuning
 from fusionpy.errors import counted
 from fusionpy.figures.layout import Grid, Page
+from fusionpy.model.effects import Effects
 from fusionpy.model.kinds import listed_kinds, told_kind
 from fusionpy.model.options import Options
 from fusionpy.model.ranges import Range, range_of
@@ -77,6 +78,8 @@ class Step:
     pools : Pools or None
         None for a categorical variable on its own: its classes are drawn directly.
     tuning : dict of str to Tuning
+    effects : Effects or None
+        What the models miss of the differences between groups.
     """
 
     variables: tuple[str, ...]
@@ -87,6 +90,7 @@ class Step:
     calibrations: Mapping[str, tuple[float, ...]]
     pools: Pools | None
     tuning: Mapping[str, Tuning]
+    effects: Effects | None = None
 
     @property
     def is_block(self) -> bool:
@@ -236,7 +240,9 @@ class FusionModel:
         steps = Grid(headers, tuple(cells), (True, *[False] * 4))
         listed = listed_kinds(self.schema.x, self.ranges)
         predictors = Grid(("predictors", ""), tuple(listed), (False, False))
-        return Page(headline, (steps, predictors), tuple(f"rule: {rule.text}" for rule in self.rules))
+        notes = [f"rule: {rule.text}" for rule in self.rules]
+        notes += [line for step in self.steps if step.effects for line in step.effects.told()]
+        return Page(headline, (steps, predictors), tuple(notes))
 
     def _outcome_ranges(self) -> dict[str, Range]:
         """Find the ranges of the numeric fusion variables, coarsely."""
@@ -259,6 +265,7 @@ class FusionModel:
             "predictors": [variable.name for variable in self.schema.x],
             "steps": [list(step.variables) for step in self.steps],
             "rules": [rule.text for rule in self.rules],
+            "effects": [line for step in self.steps if step.effects for line in step.effects.told()],
             "seconds": self.seconds,
             "versions": dict(self.versions),
         }

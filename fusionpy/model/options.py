@@ -40,6 +40,8 @@ class Options:
         start at the mean.
     calibrate : bool
         Class probabilities are calibrated on left-out donors.
+    effects : bool
+        What models miss of the differences between levels of predictors is learned and put right.
     tolerant : bool
         Pool sizes by fusionModel's tolerance rule rather than the least divergence.
     sort_quantiles : bool
@@ -63,6 +65,7 @@ class Options:
     follow: bool = False
     untie: bool = True
     calibrate: bool = True
+    effects: bool = False
     tolerant: bool = True
     sort_quantiles: bool = True
     integer_weights: bool = False

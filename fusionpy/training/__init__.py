@@ -32,6 +32,7 @@ from fusionpy.model.schema import Schema
 from fusionpy.progress import announce, track
 from fusionpy.training.arguments import check_options, settle
 from fusionpy.training.donors import Donors, check_rules, read_donors
+from fusionpy.training.effects import learn_effects
 from fusionpy.training.fitting import count_models, learn_steps
 from fusionpy.training.out_of_fold import expected_by_others
 from fusionpy.training.planning import FusionPlan, StepPlan, settle_plan
@@ -64,6 +65,7 @@ def train(
     untie: bool | None = None,
     calibrate: bool | None = None,
     tolerant: bool | None = None,
+    effects: bool | None = None,
     keep_donors: bool = True,
     bounds: str | Sequence[str] | None = None,
     identities: str | Sequence[str] | None = None,
@@ -130,6 +132,10 @@ def train(
         Calibrate class probabilities on donors that the models did not see.
     tolerant : bool, optional
         Choose pool sizes with fusionModel's tolerance rule (True), or by least divergence (False).
+    effects : bool, optional
+        Learn from donors that models did not see what these miss of the differences between levels of
+        predictors, and put it right in every implicate: shrunk as far as it may be noise, and drawn at random
+        as far as it is uncertain. Needs refits. Not done unless asked for.
     keep_donors : bool
         Keep the donors' predictors, values and out-of-fold expectations in the model, which
         ``analyze(rectify=)`` needs. They are microdata. Only models with refits have them.
@@ -200,8 +206,8 @@ def train(
         ArgumentError, "`train()` cannot start.", "See `help(fusionpy.train)` for what it takes."
     )
     fitted = {"nfolds": nfolds, "patience": patience, "refits": refits, "crossfit": crossfit}
-    pooled = {"nquantiles": nquantiles, "nclusters": nclusters, "krange": krange}
-    drawn = {"redraw": redraw, "untie": untie, "calibrate": calibrate, "tolerant": tolerant}
+    pooled = {"nquantiles": nquantiles, "nclusters": nclusters, "krange": krange, "tolerant": tolerant}
+    drawn = {"redraw": redraw, "untie": untie, "calibrate": calibrate, "effects": effects}
     learned = {"hyper": hyper, "monotone": monotone}
     options = check_options(problems, method, engine, cores, **learned, **fitted, **pooled, **drawn)
     problems.flag("keep_donors", keep_donors)
@@ -215,9 +221,7 @@ def train(
     check_rules(plan.rules, donors)
     options = settle(options, donors)
     model = _learn(plan, donors, options, seed, int(cores), quiet)
-    if keep_donors and options.refits and options.crossfit:
-        known = Known(donors.x, donors.y, expected_by_others(model, donors.x, seed, int(cores)))
-        model = replace(model, known=known)
+    model = _with_donors(model, donors, seed, int(cores), keep_donors)
     model = replace(model, seconds=time.monotonic() - began)
     if target is not None:
         _write(model, target)
@@ -248,6 +252,19 @@ def _learn(
         rules=tuple(plan.rules),
         ranges=learn_ranges(schema, donors.x),
     )
+
+
+def _with_donors(model: FusionModel, donors: Donors, seed: int, cores: int, keep_donors: bool) -> FusionModel:
+    """Learn what models have wrong of the donors that they did not see: effects, and what is kept of them."""
+    options = model.options
+    if options.effects:
+        model, expected = learn_effects(model, donors, seed, cores)
+    elif keep_donors and options.refits and options.crossfit:
+        expected = expected_by_others(model, donors.x, seed, cores)
+    else:
+        return model
+    known = Known(donors.x, donors.y, expected.average) if keep_donors else None
+    return replace(model, known=known)
 
 
 def _write(model: FusionModel, target: Path) -> None:

@@ -56,7 +56,7 @@ def check_options(
         value = given[name]
         if value is not None and problems.whole(name, value, low):
             settled[name] = int(value)
-    for name in ("crossfit", "redraw", "untie", "calibrate", "tolerant"):
+    for name in ("crossfit", "redraw", "untie", "calibrate", "effects", "tolerant"):
         settled[name] = given[name]
         if given[name] is not None:
             problems.flag(name, given[name])
@@ -121,4 +121,7 @@ def settle(options: Options, donors: Donors) -> Options:
     # With a split there are no fold models, so only refits can leave donors out.
     if options.nfolds < 1 and not options.refits:
         options = options.having(crossfit=False)
+    if options.effects and not (options.refits and options.crossfit):
+        note("`effects` are left out: without refits no model has left the donors out.")
+        options = options.having(effects=False)
     return options.having(follow=bool(donors.replicates is not None and options.refits))

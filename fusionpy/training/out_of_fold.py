@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.drawing.steps import expected_columns, simulate
+from fusionpy.drawing.steps import expected_columns, inflated_steps, simulate
 from fusionpy.drawing.urns import NEVER, prepare
 from fusionpy.model import FusionModel
 
-__all__ = ["expected_by_others"]
+__all__ = ["Expected", "expected_by_others"]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of some donors.
+
+    Attributes
+    ----------
+    average : (n, e) float64
+        A column per continuous fusion variable, one per class of the others; NaN for a donor that all refits
+        saw.
+    chances : mapping of str to (n,) float64
+        That a zero-inflated variable is not 0.
+    refits : tuple of ((m,) intp, Expected)
+        The donors that each refit did not see, and what it expects of them; none if they were not asked for.
+    """
+
+    average: NDArray[np.float64]
+    chances: Mapping[str, NDArray[np.float64]]
+    refits: tuple[tuple[NDArray[np.intp], Expected], ...] = ()
+
+    def some(self, rows: NDArray[np.intp]) -> Expected:
+        """Take some of the donors."""
+        return Expected(self.average[rows], {name: chance[rows] for name, chance in self.chances.items()})
 
 
 def expected_by_others(
-    model: FusionModel, x: NDArray[np.float64], seed: int, cores: int
-) -> NDArray[np.float64]:
+    model: FusionModel, x: NDArray[np.float64], seed: int, cores: int, each: bool = False
+) -> Expected:
     """Average what fusing each donor would give, by the refits that did not see it.
 
     Parameters
@@ -26,32 +52,52 @@ def expected_by_others(
     x : (n, p) float64
         The donors' predictors.
     seed, cores : int
+    each : bool
+        Keep what each refit expects, too.
 
     Returns
     -------
-    (n, e) float64
-        A column per continuous fusion variable, one per class of the others; NaN for a donor that all refits
-        saw.
+    Expected
 
     Notes
     -----
-    Donors outside a refit's resample have no weight in its pools, so none is drawn for itself.
+    Donors outside a refit's resample have no weight in its pools, so none is drawn for itself. Of effects
+    the posterior means are at work.
     """
     n_columns = sum(len(columns) for columns in expected_columns(model).values())
+    inflated = [step.variables[0] for step in inflated_steps(model)]
     prepared = prepare(model, n_rows=int((model.counts == 0).sum()) // max(1, len(model.counts)))
 
-    def average(refit: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    def average(refit: int) -> tuple[NDArray[np.intp], Expected]:
         rows = np.flatnonzero(model.counts[refit] == 0)
-        expected = np.empty((len(rows), n_columns))
+        expected, chances = np.empty((len(rows), n_columns)), {name: np.empty(len(rows)) for name in inflated}
         weight = model.weight * np.maximum(model.counts[refit], NEVER)
-        how = {"seed": seed, "implicate": refit, "first": 0, "kblock": 10}
-        simulate(model, x[rows], weight=weight, expected=expected, prepared=prepared, **how)
-        return rows, expected
+        simulate(
+            model,
+            x[rows],
+            seed=seed,
+            implicate=refit,
+            first=0,
+            kblock=10,
+            weight=weight,
+            expected=expected,
+            chances=chances,
+            prepared=prepared,
+            certain=True,
+        )
+        return rows, Expected(expected, chances)
 
     total, number = np.zeros((len(x), n_columns)), np.zeros(len(x))
+    chance, kept = {name: np.zeros(len(x)) for name in inflated}, []
     with ThreadPoolExecutor(cores) as pool:
-        for rows, expected in pool.map(average, range(len(model.counts))):
-            total[rows] += expected
+        for rows, found in pool.map(average, range(len(model.counts))):
+            total[rows] += found.average
             number[rows] += 1
+            for name in inflated:
+                chance[name][rows] += found.chances[name]
+            if each:
+                kept.append((rows, found))
     with np.errstate(invalid="ignore"):
-        return np.asarray(total / np.where(number > 0, number, np.nan)[:, None])
+        times = np.where(number > 0, number, np.nan)
+        chances = {name: values / times for name, values in chance.items()}
+        return Expected(total / times[:, None], chances, tuple(kept))

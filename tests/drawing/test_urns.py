@@ -61,7 +61,7 @@ def test_means_and_shares_of_pools_by_hand():
 
 def test_what_threads_share_cannot_be_changed(model):
     prepared = prepare(model)
-    weights = weigh(prepared, draw_weights(model, 1, 0))
+    weights = weigh(prepared, draw_weights(model, 1, 0), 1, 0)
     for shared, name in ((prepared, "urns"), (prepared.urns[0], "start"), (weights, "weight")):
         with pytest.raises(FrozenInstanceError):
             setattr(shared, name, None)

@@ -29,6 +29,7 @@ from fusionpy.engines.base import Engine, Model, Target
 from fusionpy.errors import ArchiveError, ArgumentError, shown
 from fusionpy.formats.atomic import check_writable, shown_path, written_aside
 from fusionpy.model import FusionModel, Known, Pools, Step
+from fusionpy.model.archive.effects import effect_tables, read_effects
 from fusionpy.model.archive.entries import damaged
 from fusionpy.model.archive.files import MOST_SCALED, ArchiveFiles, quoted, suspicious
 from fusionpy.model.archive.manifest import FORMAT, MANIFEST, PoolsEntry, StepEntry, write_manifest
@@ -132,6 +133,10 @@ def _contents(model: FusionModel) -> dict[str, Callable[[], str | bytes]]:
             centres, pools = _pool_columns(step.pools)
             found[places.of_step(number, "centres")] = partial(_table, centres)
             found[places.of_step(number, "pools")] = partial(_table, pools)
+        if step.effects is not None:
+            effects, spreads = effect_tables(step.effects)
+            found[places.of_step(number, "effects")] = partial(_table, effects)
+            found[places.of_step(number, "spreads")] = partial(_table, spreads)
     return found
 
 
@@ -242,7 +247,7 @@ def _read(packed: ArchiveFiles) -> FusionModel:
         raise damaged("its refits are not of its donors")
     engine = find_engine(manifest.options.engine)
     steps = tuple(
-        _read_step(packed, places, engine, number, entry, len(weight))
+        _read_step(packed, places, engine, number, entry, refits.shape)
         for number, entry in enumerate(manifest.steps)
     )
     at = places.table("known")
@@ -305,7 +310,12 @@ def _check_donors(schema: Schema, columns: Sequence[str], donors: NDArray[np.flo
 
 
 def _read_step(
-    packed: ArchiveFiles, places: Places, engine: Engine, number: int, entry: StepEntry, n_donors: int
+    packed: ArchiveFiles,
+    places: Places,
+    engine: Engine,
+    number: int,
+    entry: StepEntry,
+    shape: tuple[int, ...],
 ) -> Step:
     def models(place: Callable[[Target], str]) -> dict[str, Model]:
         return {
@@ -313,7 +323,10 @@ def _read_step(
             for target in entry.targets
         }
 
-    pools = None
+    n_refits, n_donors = shape
+    pools = effects = None
+    if entry.effects is not None:
+        effects = read_effects(packed, places, number, entry.effects, n_refits)
     if entry.pools is not None:
         pools = _read_pools(packed, places, number, entry.pools, n_donors)
         if len(entry.variables) > 1 and pools.sizes.min() < pools.sizes.max():
@@ -330,6 +343,7 @@ def _read_step(
         calibrations=entry.calibrations,
         pools=pools,
         tuning=entry.tuning,
+        effects=effects,
     )
 
 

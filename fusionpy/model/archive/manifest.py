@@ -14,13 +14,23 @@ from numpy.typing import NDArray
 from fusionpy.engines.base import Target, Tuning
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.archive.places import FORMAT_VERSION
+from fusionpy.model.effects import Effects, Factor
 from fusionpy.model.options import Options
 from fusionpy.model.ranges import Range
 from fusionpy.model.rules import Rule
 from fusionpy.model.schema import Schema
 from fusionpy.model.variables import Variable
 
-__all__ = ["FORMAT", "GONE", "MANIFEST", "Manifest", "PoolsEntry", "StepEntry", "write_manifest"]
+__all__ = [
+    "FORMAT",
+    "GONE",
+    "MANIFEST",
+    "EffectsEntry",
+    "Manifest",
+    "PoolsEntry",
+    "StepEntry",
+    "write_manifest",
+]
 
 FORMAT = "fusionpy model"
 MANIFEST = "manifest.json"
@@ -38,6 +48,21 @@ class PoolsEntry:
 
 
 @dataclass(frozen=True)
+class EffectsEntry:
+    """What the manifest says of a step's effects.
+
+    Attributes
+    ----------
+    factors : tuple of Factor
+    each : tuple of (Target, int, (f,) float64, int)
+        Target, its class, variances, and the number of effects.
+    """
+
+    factors: tuple[Factor, ...]
+    each: tuple[tuple[Target, int, NDArray[np.float64], int], ...]
+
+
+@dataclass(frozen=True)
 class StepEntry:
     """What the manifest says of a step."""
 
@@ -48,6 +73,7 @@ class StepEntry:
     calibrations: Mapping[str, tuple[float, ...]]
     tuning: Mapping[str, Tuning]
     pools: PoolsEntry | None
+    effects: EffectsEntry | None
 
 
 @dataclass(frozen=True)
@@ -132,6 +158,7 @@ def _step(step: Step) -> dict[str, Any]:
         "calibrations": {name: list(values) for name, values in step.calibrations.items()},
         "ranked": [],  # by variables trained with what is gone
         "tuning": {name: asdict(tuning) for name, tuning in step.tuning.items()},
+        "effects": step.effects and _effects(step.effects),
         "pools": pools
         and {
             "columns": list(pools.columns),
@@ -140,3 +167,12 @@ def _step(step: Step) -> dict[str, Any]:
             "r2": None if np.isnan(pools.r2) else pools.r2,
         },
     }
+
+
+def _effects(effects: Effects) -> dict[str, Any]:
+    factors = [{"name": factor.name, "edges": factor.edges.tolist()} for factor in effects.factors]
+    each = [
+        {"target": e.target, "column": e.column, "variances": e.variances.tolist(), "size": len(e.mean)}
+        for e in effects.each
+    ]
+    return {"factors": factors, "each": each}

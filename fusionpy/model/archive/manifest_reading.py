@@ -15,6 +15,7 @@ from fusionpy.engines import ENGINES, USUAL_ENGINE, find_engine
 from fusionpy.engines.base import Target, Tuning
 from fusionpy.errors import ArchiveError, FusionError, Problems, few, is_whole, shown, warn
 from fusionpy.formats.notes import read_json
+from fusionpy.model.archive.effects import read_effects_entry
 from fusionpy.model.archive.entries import ManifestEntry, damaged
 from fusionpy.model.archive.manifest import FORMAT, GONE, Manifest, PoolsEntry, StepEntry
 from fusionpy.model.archive.places import FORMAT_VERSION, FORMAT_VERSIONS
@@ -203,7 +204,8 @@ def _read_options(entry: ManifestEntry) -> Options:
             found[name] = tuple(one.whole(1, 10**9) for one in each.each())
         else:
             found[name] = {key: value.plain() for key, value in each.named().items()}
-    found.setdefault("untie", False)  # before there was such an option
+    for name in ("untie", "effects"):  # before there were such options
+        found.setdefault(name, False)
     if set(found) != set(known) or len(found["krange"]) != 2:
         raise damaged(f"{entry.place} lacks entries")
     return Options(**found)
@@ -280,7 +282,8 @@ def _read_step(
         for name, each in entry["calibrations"].named().items()
     }
     n_stand_ins = entry["n_members"].whole(0, most_members)
-    return StepEntry(variables, predictors, targets, n_stand_ins, calibrations, tuning, pools)
+    effects = read_effects_entry(entry["effects"], schema, targets) if "effects" in entry.named() else None
+    return StepEntry(variables, predictors, targets, n_stand_ins, calibrations, tuning, pools, effects)
 
 
 def _read_target(entry: ManifestEntry) -> Target:

@@ -1,0 +1,280 @@
+"""Shrunken effects of the levels of several factors: mixed models of what is left to explain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+__all__ = ["Mixed", "add_effects", "fit_logits", "fit_normal", "project", "safe_logit"]
+
+ROUNDS = 40
+CLOSE = 0.01  # relative change of variances at which they are taken as found
+SHRUNK = 0.01  # share of its own mean that a level of average size keeps: below, a factor is left out
+FAR = 1e-4  # probabilities are kept this far from 0 and 1
+TINY = 1e-300
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Effects of the levels of factors, by a mixed model.
+
+    Attributes
+    ----------
+    variances : (f,) float64
+        Of each factor's effects; 0 for one that is left out.
+    columns : (k,) intp
+        Places of the effects that are kept among the levels of all factors; the last one, behind them all, is
+        that of the constant.
+    mean : (k,) float64
+        Their posterior means.
+    covariance : (k, k) float64
+        Their posterior covariance.
+    """
+
+    variances: Floats
+    columns: Codes
+    mean: Floats
+    covariance: Floats
+
+
+@njit(cache=True, nogil=True)
+def _products(codes, first, weight, value, gram, moment):  # type: ignore[no-untyped-def]
+    """Add up Z'WZ and Z'Wv, where Z has a column for every level, and a last one of ones."""
+    n_factors, n = codes.shape
+    last = len(moment) - 1
+    for i in range(n):
+        w = weight[i]
+        for f in range(n_factors):
+            a = first[f] + codes[f, i]
+            moment[a] += w * value[i]
+            gram[a, last] += w
+            for g in range(f + 1):
+                gram[a, first[g] + codes[g, i]] += w
+        moment[last] += w * value[i]
+        gram[last, last] += w
+    for a in range(last + 1):
+        for b in range(a):
+            total = gram[a, b] + gram[b, a]
+            gram[a, b] = total
+            gram[b, a] = total
+
+
+@njit(cache=True, nogil=True)
+def add_effects(codes, rows, tables, start, out):  # type: ignore[no-untyped-def]
+    """Add up, for each record, the effects of its levels.
+
+    Parameters
+    ----------
+    codes : (p, n)
+        Codes of columns.
+    rows : (r,) intp
+        Records that are wanted.
+    tables : (t, k) float64
+        Effects of each code, factor after factor.
+    start : (f, 2) intp
+        Each factor's column, and its first row in `tables`.
+    out : (r, k) float64
+        To which they are added.
+
+    Examples
+    --------
+    >>> codes, tables = np.array([[0, 1], [1, 1]]), np.array([[0.5], [2.0], [10.0], [20.0]])
+    >>> out = np.zeros((2, 1))
+    >>> add_effects(codes, np.arange(2), tables, np.array([[0, 0], [1, 2]]), out)
+    >>> out.ravel().tolist()
+    [20.5, 22.0]
+    """
+    for i in range(len(rows)):
+        row = rows[i]
+        for f in range(len(start)):
+            entry = start[f, 1] + np.intp(codes[start[f, 0], row])
+            for k in range(out.shape[1]):
+                out[i, k] += tables[entry, k]
+
+
+def safe_logit(p: Floats) -> Floats:
+    """Logit of probabilities, which are kept a little away from 0 and 1."""
+    return np.asarray(logit(np.clip(p, FAR, 1 - FAR)))
+
+
+def _firsts(sizes: Sequence[int]) -> Codes:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+
+
+def _normal_equations(codes: Codes, first: Codes, weight: Floats, value: Floats) -> tuple[Floats, Floats]:
+    gram, moment = np.zeros((first[-1] + 1, first[-1] + 1)), np.zeros(first[-1] + 1)
+    _products(codes, first, weight, value, gram, moment)
+    return gram, moment
+
+
+def _effective(weight: Floats) -> Floats:
+    """Scale weights so that they add up to the effective number of records (Kish)."""
+    return np.asarray(weight * (weight.sum() / (weight @ weight)))
+
+
+class _Variances:
+    """The factors' variances on the way to those of greatest restricted likelihood."""
+
+    def __init__(self, sizes: Sequence[int], start: float) -> None:
+        self.first = _firsts(sizes)
+        self.values = np.full(len(sizes), start)
+        self.kept = np.arange(self.first[-1] + 1)
+
+    def precision(self, flat: float) -> Floats:
+        """Prior precision of the effects that are kept; `flat`: of the constant."""
+        every = np.repeat(1 / np.maximum(self.values, TINY), np.diff(self.first))
+        return np.append(every, flat)[self.kept]
+
+    def improve(self, b: Floats, spread: Floats, unit: float) -> tuple[bool, float]:
+        """Take a step; tell whether anything moved, and how many effects were fitted.
+
+        `unit` is the variance of the mean of all records, so that of a level's is larger by the number of
+        levels.
+        """
+        fitted, moved = 0.0, False
+        for f in np.flatnonzero(self.values):
+            mine = (self.kept >= self.first[f]) & (self.kept < self.first[f + 1])
+            own = max(mine.sum() - spread[mine].sum() / self.values[f], TINY)
+            found = float(b[mine] @ b[mine]) / own
+            fitted += own
+            moved |= abs(found - self.values[f]) > CLOSE * self.values[f]
+            self.values[f] = found
+            if found < SHRUNK * unit * mine.sum():
+                self.values[f], moved = 0.0, True
+                self.kept = self.kept[(self.kept < self.first[f]) | (self.kept >= self.first[f + 1])]
+                b, spread = b[~mine], spread[~mine]
+        return moved, fitted
+
+
+def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Floats) -> Mixed:
+    r"""Fit effects of levels on a mean.
+
+    Parameters
+    ----------
+    codes : (f, n) intp
+        Level of each factor.
+    sizes : sequence of f int
+        Numbers of levels.
+    residual : (n,) float64
+        What is left to explain.
+    weight : (n,) float64
+        Survey weights.
+
+    Returns
+    -------
+    Mixed
+
+    Notes
+    -----
+    :math:`e = \mu + \sum_f b_f + \varepsilon`, :math:`b_f \sim N(0, \sigma_f^2)`, with variances of greatest
+    restricted likelihood by the fixed point
+    :math:`\sigma_f^2 = b_f'b_f / (q_f - \mathrm{tr} V_f / \sigma_f^2)` (Harville 1977, *Journal of the
+    American Statistical Association* 72:320; MacKay 1992, *Neural Computation* 4:415). Weights count as
+    precisions that add up to the effective number of donors.
+    """
+    weight = _effective(weight)
+    n = float(weight.sum())
+    variances = _Variances(sizes, 1.0)
+    whole, moments = _normal_equations(codes, variances.first, weight, residual)
+    square = float(weight @ residual**2)
+    noise = square / n
+    if noise < TINY:  # nothing is left
+        variances.values[:], variances.kept = 0.0, variances.kept[-1:]
+    variances.values *= noise / 100
+    for _ in range(ROUNDS):
+        kept = variances.kept
+        gram, moment = whole[np.ix_(kept, kept)], moments[kept]
+        covariance = np.linalg.inv(gram / max(noise, TINY) + np.diag(variances.precision(0.0)))
+        b = covariance @ moment / max(noise, TINY)
+        moved, fitted = variances.improve(b, np.diag(covariance), noise / n)
+        left = square - 2 * float(b @ moment) + float(b @ gram @ b)
+        noise = max(left / max(n - fitted - 1, 1.0), 0.0)
+        if not moved:
+            break
+    return _mixed(variances, kept, b, covariance)
+
+
+def _mixed(variances: _Variances, columns: Codes, b: Floats, covariance: Floats) -> Mixed:
+    """Leave out what the last step has left out."""
+    stay = np.isin(columns, variances.kept)
+    return Mixed(variances.values, columns[stay], b[stay], covariance[np.ix_(stay, stay)])
+
+
+def fit_logits(
+    codes: Codes, sizes: Sequence[int], happened: NDArray[np.bool_], chance: Floats, weight: Floats
+) -> Mixed:
+    r"""Fit effects of levels on the logit of a chance.
+
+    Parameters
+    ----------
+    codes, sizes, weight
+        As for `fit_normal`.
+    happened : (n,) bool
+    chance : (n,) float64
+        What it was thought to be.
+
+    Returns
+    -------
+    Mixed
+
+    Notes
+    -----
+    :math:`\mathrm{logit}\,\mu = \mathrm{logit}\,p + \sum_f b_f` by penalised quasi-likelihood (Breslow and
+    Clayton 1993, *Journal of the American Statistical Association* 88:9).
+    """
+    weight = _effective(weight)
+    variances = _Variances(sizes, 0.02)
+    offset = safe_logit(chance)
+    every = np.zeros(variances.first[-1] + 1)
+    for _ in range(ROUNDS):
+        kept = variances.kept
+        eta = every[variances.first[:-1, None] + codes].sum(axis=0) + every[-1]
+        mu = expit(offset + eta)
+        steep = np.maximum(mu * (1 - mu), FAR)
+        working = eta + (happened - mu) / steep
+        whole, moments = _normal_equations(codes, variances.first, weight * steep, working)
+        precise = whole[np.ix_(kept, kept)] + np.diag(variances.precision(1e-6))
+        covariance = np.linalg.inv(precise)
+        b = covariance @ moments[kept]
+        near = np.abs(b - every[kept]).max() < CLOSE
+        every[:] = 0.0
+        every[kept] = b
+        moved, _ = variances.improve(b, np.diag(covariance), 1 / max(float(whole[-1, -1]), TINY))
+        every[np.setdiff1d(kept, variances.kept)] = 0.0
+        if near and not moved:
+            break
+    return _mixed(variances, kept, b, covariance)
+
+
+def project(codes: Codes, sizes: Sequence[int], value: Floats, weight: Floats, found: Mixed) -> Floats:
+    """Find what of some values is differences between the levels of a mixed model.
+
+    Parameters
+    ----------
+    codes, sizes, weight
+        As for `fit_normal`.
+    value : (n,) float64
+    found : Mixed
+        Whose variances shrink the differences.
+
+    Returns
+    -------
+    (k,) float64
+        As ``found.mean``.
+    """
+    weight = _effective(weight)
+    first, kept = _firsts(sizes), found.columns
+    gram, moment = _normal_equations(codes, first, weight, value)
+    noise = max(float(weight @ value**2) / float(weight.sum()), TINY)
+    prior = np.append(np.repeat(1 / np.maximum(found.variances, TINY), sizes), 0.0)[kept]
+    return np.asarray(
+        np.linalg.solve(gram[np.ix_(kept, kept)] / noise + np.diag(prior), moment[kept] / noise)
+    )

@@ -1,0 +1,195 @@
+"""What boosting missed: effects of predictors on donors' residuals, by models that did not see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionpy.drawing.steps import expected_columns
+from fusionpy.kernels.mixed import FAR, Mixed, fit_logits, fit_normal, project, safe_logit
+from fusionpy.model import FusionModel, Step
+from fusionpy.model.effects import Effect, Effects, Factor
+from fusionpy.model.variables import Variable
+from fusionpy.training.donors import Donors
+from fusionpy.training.out_of_fold import Expected, expected_by_others
+
+__all__ = ["learn_effects"]
+
+CUTS = 8  # levels of a number, with about as many donors in each
+PASSES = 2  # steps later in the chain see in the second what effects do to those before them
+
+
+@dataclass(frozen=True)
+class _Design:
+    """The donors' levels of all factors."""
+
+    factors: tuple[Factor, ...]
+    codes: NDArray[np.intp]
+    weight: NDArray[np.float64]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [factor.n_levels for factor in self.factors]
+
+    def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> _Design:
+        """Take some donors."""
+        return _Design(self.factors, self.codes[:, rows], self.weight[rows])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What an effect is on: one model of a step, and of its classes one."""
+
+    target: str
+    column: int
+    variable: str
+    is_zero: bool = False
+    level: int | None = None  # class whose chance it is
+
+    @property
+    def is_logit(self) -> bool:
+        return self.is_zero or self.level is not None
+
+    def expected(self, expected: Expected, columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Take what is expected: a mean (of what is not zero), or a chance."""
+        if self.is_zero:
+            return 1 - expected.chances[self.variable]
+        found = expected.average[:, columns[self.level or 0]]
+        if self.variable in expected.chances:
+            return found / np.maximum(expected.chances[self.variable], FAR)
+        return found
+
+
+def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> tuple[FusionModel, Expected]:
+    """Learn the effects of all steps from what fusing each donor would give on average.
+
+    Parameters
+    ----------
+    model : FusionModel
+        With refits.
+    donors : Donors
+    seed, cores : int
+
+    Returns
+    -------
+    FusionModel, Expected
+        With effects, and what is expected of the donors with them.
+    """
+    every = expected_by_others(model, donors.x, seed, cores, each=True)
+    factors = tuple(
+        _factor(variable, values) for variable, values in zip(model.schema.x, donors.x.T, strict=True)
+    )
+    codes = np.stack([factor.levels(values) for factor, values in zip(factors, donors.x.T, strict=True)])
+    design = _Design(factors, codes, donors.weight)
+    known = np.flatnonzero(~np.isnan(every.average).any(axis=1))
+    for number in range(PASSES):
+        steps = []
+        for step in model.steps:
+            each = [
+                _learn(part, model, donors.y[known], design.some(known), every.some(known))
+                for part in _parts(model, step)
+            ]
+            if number == 0:
+                effects = [
+                    _first(part, found, _deviations(part, model, design, every, found))
+                    for part, found in zip(_parts(model, step), each, strict=True)
+                ]
+            else:
+                assert step.effects is not None
+                effects = [_add(old, new) for old, new in zip(step.effects.each, each, strict=True)]
+            steps.append(replace(step, effects=Effects(factors=factors, each=tuple(effects))))
+        model = replace(model, steps=tuple(steps))
+        every = expected_by_others(model, donors.x, seed, cores)
+    return model, every
+
+
+def _factor(variable: Variable, values: NDArray[np.float64]) -> Factor:
+    """Take a predictor's levels, or cut its numbers into as many."""
+    if variable.is_categorical:
+        return Factor(
+            name=variable.name, edges=np.arange(max(variable.n_classes - 1, 0), dtype=np.float64) + 0.5
+        )
+    known = values[~np.isnan(values)]
+    seen = np.unique(known)
+    if len(seen) <= CUTS:
+        return Factor(name=variable.name, edges=seen[:-1])
+    edges = np.unique(np.quantile(known, np.arange(1, CUTS) / CUTS, method="lower"))
+    return Factor(name=variable.name, edges=edges[edges < seen[-1]])
+
+
+def _parts(model: FusionModel, step: Step) -> Iterator[_Part]:
+    """List what a step's effects are on."""
+    for variable in step.variables:
+        classes = model.schema[variable].n_classes
+        if not step.is_block and step.targets[0].kind == "z":
+            yield _Part(f"{variable}_z", 0, variable, is_zero=True)
+        if not classes:
+            yield _Part(f"{variable}_m", 0, variable)
+        elif classes == 2:
+            yield _Part(f"{variable}_m", 0, variable, level=1)
+        else:
+            yield from (_Part(f"{variable}_m", level, variable, level=level) for level in range(classes))
+
+
+def _learn(
+    part: _Part, model: FusionModel, y: NDArray[np.float64], design: _Design, expected: Expected
+) -> Mixed:
+    """Fit the effects on donors' residuals."""
+    values = y[:, [variable.name for variable in model.schema.y].index(part.variable)]
+    thought = part.expected(expected, expected_columns(model)[part.variable])
+    if part.is_logit:
+        happened = values == (0 if part.is_zero else part.level)
+        return fit_logits(design.codes, design.sizes, happened, thought, design.weight)
+    rows = np.arange(len(values))
+    if part.variable in expected.chances:
+        rows = np.flatnonzero(values)
+    mine = design.some(rows)
+    return fit_normal(mine.codes, mine.sizes, (values - thought)[rows], mine.weight)
+
+
+def _deviations(
+    part: _Part, model: FusionModel, design: _Design, every: Expected, found: Mixed
+) -> NDArray[np.float64]:
+    """Find by how much each refit's expectations of the levels are off those of all refits."""
+    columns = expected_columns(model)[part.variable]
+    thought = part.expected(every, columns)
+    out = []
+    for rows, expected in every.refits:
+        mine, own, others = design.some(rows), part.expected(expected, columns), thought[rows]
+        value, weight = own - others, mine.weight
+        if part.is_logit:
+            value, weight = (
+                safe_logit(own) - safe_logit(others),
+                weight * np.maximum(others * (1 - others), FAR),
+            )
+        out.append(project(mine.codes, mine.sizes, value, weight, found))
+    return np.stack(out)
+
+
+def _first(part: _Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
+    return Effect(
+        target=part.target,
+        column=part.column,
+        variances=found.variances,
+        columns=found.columns,
+        mean=found.mean,
+        root=np.linalg.cholesky(found.covariance),
+        refits=refits,
+    )
+
+
+def _add(old: Effect, new: Mixed) -> Effect:
+    """Add what the second pass has found; how sure the effects are is known from the first."""
+    columns = np.union1d(old.columns, new.columns)
+    place, more = np.searchsorted(columns, old.columns), np.searchsorted(columns, new.columns)
+    mean, root = np.zeros(len(columns)), np.zeros((len(columns), len(columns)))
+    mean[place] += old.mean
+    mean[more] += new.mean
+    root[np.ix_(place, place)] = old.root
+    refits = np.zeros((len(old.refits), len(columns)))
+    refits[:, place] = old.refits
+    variances = np.maximum(old.variances, new.variances)
+    return replace(old, variances=variances, columns=columns, mean=mean, root=root, refits=refits)

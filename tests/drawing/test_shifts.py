@@ -1,0 +1,119 @@
+"""Effects at work: coded or not, they are what a plain loop adds; draws have the posterior's spread."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from fusionpy import datasets, train
+from fusionpy.drawing.predictions import prepare_predictions
+from fusionpy.drawing.shifts import draw_shifts
+from fusionpy.frames.tables import as_table
+
+X = ["region", "income", "rooms", "tenure"]
+Y = ["heating_fuel", ["food_share", "housing_share"], "vehicles", "electricity"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    donor = datasets.load_donor().head(500)
+    small = {"hyper": {"num_iterations": 8}, "refits": 3, "nclusters": 20}
+    return train(donor, Y, X, seed=1, effects=True, quiet=True, **small)
+
+
+@pytest.fixture(scope="module")
+def x(model):
+    values = model.schema.encode(as_table(datasets.load_recipient().head(80)), X)
+    values[::7, 1] = np.nan
+    values[3, 1], values[4, 1] = 1e9, -1e9
+    return values
+
+
+def shifts_and_codes(model, x, n_rows, **how):
+    predictions = prepare_predictions(model, [0, 1, 2], n_rows)
+    coding = predictions.coding
+    codes = np.zeros((len(coding.names), len(x)), dtype=coding.dtype)
+    for j, name in enumerate(X):
+        codes[j] = coding.encode(name, np.ascontiguousarray(x[:, j]))
+    return draw_shifts(model, coding, 5, 1, **how), codes, coding
+
+
+def by_loop(effects, place, b, x):
+    """Add up an effect's levels, record by record."""
+    effect, first = effects.each[place], effects.first()
+    every = np.zeros(first[-1] + 1)
+    every[effect.columns] = b
+    out = np.full(len(x), every[-1])
+    for f, factor in enumerate(effects.factors):
+        for i, value in enumerate(x[:, X.index(factor.name)]):
+            level = len(factor.edges) + 1 if np.isnan(value) else sum(value > edge for edge in factor.edges)
+            out[i] += every[first[f] + level]
+    return out
+
+
+def test_means_are_added_as_a_plain_loop_does(model, x):
+    compiled, codes, coding = shifts_and_codes(model, x, 10**6, certain=True)
+    plain, values, uncoded = shifts_and_codes(model, x, None, certain=True)
+    assert coding.cuts is not None
+    assert uncoded.cuts is None
+    for step, one, other in zip(model.steps, compiled, plain, strict=True):
+        for place, effect in enumerate(step.effects.each):
+            rows = np.array([5, 3, 70, 4])
+            found = one._total(effect.target, codes, rows)
+            column = one.places[effect.target].index(place)
+            wanted = by_loop(step.effects, place, effect.mean, x)[rows]
+            assert np.allclose(found[:, column], wanted)
+            assert np.array_equal(found, other._total(effect.target, values, rows))
+            assert np.array_equal(one._total(effect.target, codes, None)[rows], found)
+
+
+def test_classes_are_shifted_by_logits_and_add_up_to_one(model, x):
+    (shift, *_), codes, _ = shifts_and_codes(model, x, 10**6, certain=True)
+    effects = model.steps[0].effects
+    p = np.random.default_rng(1).dirichlet(np.ones(5), len(x))
+    p[0] = [1, 0, 0, 0, 0]
+    eta = np.stack([by_loop(effects, c, e.mean, x) for c, e in enumerate(effects.each)], axis=1)
+    with np.errstate(divide="ignore"):
+        wanted = expit(logit(p) + eta)
+    found = shift.classes(p, "heating_fuel_m", codes)
+    assert np.allclose(found, wanted / wanted.sum(axis=1, keepdims=True))
+    assert shift.classes(p, "other_m", codes) is p
+
+
+def test_of_two_classes_the_second_is_shifted(model, x):
+    shift, codes, _ = shifts_and_codes(model, x, 10**6, certain=True)
+    step = model.steps[2]
+    assert step.targets[0].name == "vehicles_z"
+    p = np.random.default_rng(1).uniform(0, 1, len(x))
+    found = shift[2].classes(np.stack([1 - p, p], axis=1), "vehicles_z", codes)
+    eta = by_loop(step.effects, 0, step.effects.each[0].mean, x)
+    assert np.allclose(found[:, 1], expit(logit(p) + eta))
+    assert np.allclose(found.sum(axis=1), 1)
+
+
+def test_percentiles_move_with_the_mean(model, x):
+    shift, codes, _ = shifts_and_codes(model, x, 10**6, certain=True)
+    step, rows = model.steps[3], np.arange(0, 80, 3)
+    expected = np.zeros((len(rows), 4))
+    shift[3].expectations(expected, step.targets, codes, rows)
+    wanted = by_loop(step.effects, 0, step.effects.each[0].mean, x)[rows]
+    assert np.allclose(expected, wanted[:, None])
+
+
+def test_draws_have_the_posteriors_spread_and_not_the_refits(model):
+    coding = prepare_predictions(model, [0, 1, 2], None).coding
+    effect = model.steps[3].effects.each[0]
+    drawn = np.array([draw_shifts(model, coding, 5, m)[3].constant[0] for m in range(600)])
+    own = drawn + effect.refits[np.arange(600) % 3, -1]
+    spread = np.sqrt((effect.root @ effect.root.T)[-1, -1])
+    assert own.std() == pytest.approx(spread, rel=0.08)
+    assert own.mean() == pytest.approx(effect.mean[-1], abs=4 * spread / np.sqrt(600))
+    again = draw_shifts(model, coding, 5, 7)[3].constant[0]
+    assert again == drawn[7] != drawn[8]
+
+
+def test_steps_without_effects_have_no_shift():
+    donor = datasets.load_donor().head(200)
+    model = train(donor, ["electricity"], X, refits=0, seed=1, quiet=True, hyper={"num_iterations": 2})
+    assert draw_shifts(model, prepare_predictions(model, [0], None).coding, 1, 0) == (None,)

@@ -1,0 +1,107 @@
+"""Effects: what boosting shrinks between groups comes back, and everything stays reproducible."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fusionpy
+from fusionpy import FusionWarning, datasets
+
+SMALL = {"hyper": {"num_iterations": 30}, "refits": 4, "nclusters": 100, "quiet": True}
+X = ["region", "income", "rooms", "tenure"]
+Y = ["heating_fuel", ["food_share", "housing_share"], "vehicles", "electricity"]
+
+
+def groups(seed, n):
+    """A variable with differences between forty groups, a yes-or-no, and one with many zeros."""
+    group = np.random.default_rng(99).normal(0, 1, 40)
+    rng = np.random.default_rng(seed)
+    which = rng.integers(0, 40, n)
+    frame = pd.DataFrame({"group": pd.Categorical(which.astype(str)), "z": rng.normal(size=n)})
+    frame["amount"] = 10 + 0.6 * group[which] + frame["z"] + rng.normal(0, 1, n)
+    frame["has"] = rng.random(n) < 1 / (1 + np.exp(-0.8 * group[which]))
+    frame["gift"] = np.where(
+        rng.random(n) < 1 / (1 + np.exp(0.8 * group[which])), 5 + rng.gamma(2, 1, n), 0.0
+    )
+    return frame
+
+
+def errors(effects):
+    """Root mean squared errors of group means, in the population's standard deviations."""
+    donor, recipient, truth = groups(1, 2500), groups(2, 6000), groups(3, 200_000)
+    few_rounds = SMALL | {"hyper": {"num_iterations": 10}}  # which shrink much
+    model = fusionpy.train(
+        donor, ["amount", "has", "gift"], ["group", "z"], seed=1, effects=effects, **few_rounds
+    )
+    fused = fusionpy.fuse(recipient, model, M=8, retain="group", seed=1, quiet=True)
+    names = ["amount", "has", "gift"]
+    off = (
+        fused.groupby("group", observed=True)[names].mean()
+        - truth.groupby("group", observed=True)[names].mean()
+    )
+    return np.sqrt((off**2).mean()) / truth[names].astype(float).std()
+
+
+def test_differences_between_groups_are_put_right():
+    ratio = errors(True) / errors(False)
+    assert (ratio < 0.9).all(), ratio
+    assert ratio.mean() < 0.8
+
+
+def test_where_nothing_is_missed_nothing_is_added():
+    rng = np.random.default_rng(4)
+    donor = pd.DataFrame(
+        {"x": rng.normal(size=800), "k": pd.Categorical(rng.integers(0, 6, 800).astype(str))}
+    )
+    donor["y"] = rng.normal(size=800)
+    model = fusionpy.train(donor, ["y"], ["x", "k"], seed=1, effects=True, **SMALL)
+    (effect,) = model.steps[0].effects.each
+    assert np.sqrt(effect.variances).max() < 0.15
+    assert abs(effect.mean[-1]) < 0.1
+
+
+@pytest.fixture(scope="module")
+def model():
+    donor = datasets.load_donor().head(400)
+    return fusionpy.train(donor, Y, X, weight="weight", seed=3, effects=True, **SMALL)
+
+
+def test_same_seed_same_effects_on_any_number_of_cores(model):
+    donor = datasets.load_donor().head(400)
+    again = fusionpy.train(donor, Y, X, weight="weight", seed=3, effects=True, cores=2, **SMALL)
+    for one, other in zip(model.steps, again.steps, strict=True):
+        for a, b in zip(one.effects.each, other.effects.each, strict=True):
+            assert a.target == b.target
+            for name in ("mean", "root", "refits", "variances", "columns"):
+                assert np.array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_draws_do_not_depend_on_chunks_cores_or_other_records(model, tmp_path):
+    recipient = datasets.load_recipient().head(300)
+    how = {"M": 5, "seed": 2, "quiet": True}
+    fused = fusionpy.fuse(recipient, model, **how)
+    pd.testing.assert_frame_equal(fused, fusionpy.fuse(recipient, model, chunk=41, cores=2, **how))
+    many = fusionpy.fuse(pd.concat([recipient] * 12, ignore_index=True), model, **how)  # by compiled forests
+    first = many[many.groupby("M").cumcount() < 300].reset_index(drop=True)
+    pd.testing.assert_frame_equal(fused, first)
+    fusionpy.write_fsn(model, tmp_path / "a.fsn")
+    pd.testing.assert_frame_equal(fused, fusionpy.fuse(recipient, tmp_path / "a.fsn", **how))
+    without = replace(model, steps=tuple(replace(step, effects=None) for step in model.steps))
+    assert not fused.equals(fusionpy.fuse(recipient, without, **how))
+
+
+def test_the_model_tells_what_was_missed(model):
+    assert "effects on electricity_m: " in repr(model)
+    assert model.describe()["effects"][0].startswith("effects on heating_fuel_m: ")
+
+
+def test_without_refits_they_are_left_out_and_it_is_told():
+    donor = datasets.load_donor().head(200)
+    with pytest.warns(FusionWarning, match="`effects` are left out"):
+        model = fusionpy.train(donor, ["electricity"], X, seed=1, effects=True, **SMALL | {"refits": 0})
+    assert not model.options.effects
+    assert model.steps[0].effects is None
