@@ -195,8 +195,8 @@ def analyze(
       data from the effective sample size (at most R - 1).
     * "records": as before, with the noise of records' own draws taken out of the variances within and
       between implicates: it is no uncertainty of recipients whom the models were not fitted to (after
-      Reiter 2008). Of means, proportions, sums, counts, ratios, and, without replicate weights, quantiles;
-      for weights that implicates share. It needs six implicates, and refits, or more.
+      Reiter 2008). Of means, proportions, sums, counts, ratios, coefficients, and, without replicate
+      weights, quantiles; for weights that implicates share. It needs six implicates, and refits, or more.
     * "rubin": as fusionModel 2.4.0. Variances of section 5 of the reference; replicate weight m enters
       implicate m and its spread the variance between; Rubin's (1987) degrees of freedom.
     * "fusionacs": as fusionACS 0.0.12. Its degrees of freedom are not Barnard and Rubin's, and margins are

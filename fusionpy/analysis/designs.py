@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,6 +81,17 @@ class Design:
         assert self._groups is not None
         found = [sandwich(basis, one, w[rows]) for one, (rows, basis) in zip(fits, self._groups, strict=True)]
         return np.stack(found) if found else np.empty((0, len(self.names)))
+
+    def influences(self, w: Array, names: Sequence[str]) -> Array:
+        """Tell how coefficients change with records' weights: (n, names) float64, 0 of those not here."""
+        found = np.zeros((len(self.y), len(names)))
+        place = [list(names).index(name) for name in self.names]
+        fits = self.fits(w)
+        assert self._groups is not None
+        for one, (rows, basis) in zip(fits, self._groups, strict=True):
+            mine = (basis.z * one.residuals[:, None]) @ one.back.T
+            found[rows[:, None], place] = np.nan_to_num(mine)
+        return found
 
     @property
     def ranks(self) -> Array:

@@ -12,7 +12,7 @@ from fusionpy.analysis.statistics import statistic_of
 
 __all__ = ["has_noise", "noise_between"]
 
-EXACT = ("mean", "proportion", "sum", "count", "ratio")
+EXACT = ("mean", "proportion", "sum", "count", "ratio", "lm", "glm")
 RELATIVE = ("median", "quantile")
 
 
@@ -90,6 +90,11 @@ def _influences(data: Measured, estimate: Array, w: Array) -> Iterator[tuple[Arr
         for level in range(estimate.shape[1]):
             u = (data.x == level).astype(np.float64)
             yield (u - centre[data.cell, level]) * (data.x >= 0) if is_share else u, scale, shares.n
+        return
+    if data.design is not None:
+        n = data.moments(w, data.design.validity).n
+        for u in data.design.influences(w, data.names).T:
+            yield u, np.ones(data.n_cells), n
         return
     moments = data.moments(w, data.x if data.other is None else data.x + 0 * data.other)
     own = centre[data.cell, 0]

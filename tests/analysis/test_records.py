@@ -9,7 +9,9 @@ from numpy.testing import assert_allclose
 from pandas.testing import assert_frame_equal
 
 import fusionpy
+from fusionpy.analysis.designs import make_design
 from fusionpy.analysis.estimand import Estimand
+from fusionpy.analysis.formulas import read_formula
 from fusionpy.analysis.groups import Levels
 from fusionpy.analysis.measured import Measured
 from fusionpy.analysis.noise import noise_between
@@ -58,7 +60,19 @@ def measured(how, y, cell, x, other=None):
     return Measured(estimand, cell, 2, x, levels, other)
 
 
-@pytest.mark.parametrize("how", ["mean", "sum", "ratio", "proportion", "count", "median", "quantile"])
+def regressed(how, cell, x):
+    """Of what differs between implicates on what does not."""
+    y = "kwh" if how == "lm" else "I(kwh > 5)"
+    formula = read_formula(f"{y} ~ z, binomial" if how == "glm" else f"{y} ~ z", takes_family=how == "glm")
+    columns = {"kwh": pa.array(x), "z": pa.array(np.arange(len(x)) % 7)}
+    design = make_design(formula, columns, {}, cell, 2)
+    names = design.names[::-1]
+    return Measured(Estimand(how, y, formula=formula), cell, 2, None, names=names, design=design)
+
+
+@pytest.mark.parametrize(
+    "how", ["mean", "sum", "ratio", "proportion", "count", "median", "quantile", "lm", "glm"]
+)
 def test_noise_is_what_differs_between_implicates(how):
     """What records have in common is none: only the part that is drawn anew counts, on average exactly."""
     rng, n = np.random.default_rng(5), 500
@@ -72,7 +86,10 @@ def test_noise_is_what_differs_between_implicates(how):
         sides = []
         for _ in range(2):
             x = base + rng.normal(0, 1.5, n)
-            data = measured(how, y, cell, (x > 5).astype(np.intp) if y == "fuel" else x, other)
+            if how in ("lm", "glm"):
+                data = regressed(how, cell, x)
+            else:
+                data = measured(how, y, cell, (x > 5).astype(np.intp) if y == "fuel" else x, other)
             sides.append((data, evaluate(data, w)))
         variance = estimate_variance(*sides[1][:1], w, sides[1][1], Terms("barnard-rubin", 0, 0))
         found.append(noise_between(*sides, w, variance)[:, 0])
