@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from fusionpy.analysis.caveats import (
     count_missing,
-    find_caveats,
     of_few_degrees,
-    settle_records,
+    settle_margins,
     warn_of_missing,
 )
 from fusionpy.analysis.combining import OtherRecords, combine_answers
@@ -242,18 +241,17 @@ def analyze(
         seed=seed,
         layout=layout,
     )
-    if seed is None:
-        question.tell_of_seed(quiet)
+    question.tell_of_seed(quiet or seed is not None)
     survey = FusedSurvey(open_implicates(implicates), static, fun)
     survey.check_order()
     survey.choose(question.needed, question.everything)
     weighing = Weighing(survey, question)
     weighing.of(0)  # may be refused
-    records = settle_records(question, survey.implicates) if rectify is None else None
+    told = survey.implicates, survey.static
+    records, caveats = settle_margins(question, *told, bool(rectify), weighing.vary)
     model = None if rectify is None else as_model(rectify)
     tallies = [Findings(Groups(names), [[] for _ in question.estimands]) for names in question.groupings]
-    levels: dict[str, Levels] = {}
-    missing: dict[str, int] = {}
+    levels, missing = dict[str, Levels](), dict[str, int]()
     with track("analyze", survey.implicates.M, quiet) as tick:
         for implicate, columns in enumerate(survey.each()):
             if implicate == 0:
@@ -263,16 +261,14 @@ def analyze(
                     for tally in tallies:
                         tally.rectifier = Rectifier(model, question, survey.kind)
             weights = weighing.of(implicate)
-            compares = records is not None and implicate % 2 == 1 and not weighing.vary
             for tally in tallies:
-                _add(tally, question, columns, survey, levels, weights, implicate, compares)
+                _add(tally, question, columns, survey, levels, weights, implicate, records is not None)
             if question.layout != "fusionpy":
                 count_missing(tallies[0].kept, missing)
             tick()
     warn_of_missing(missing)
     warn_of_negative(weighing.n_negative, question.weight or "")
     weights = weighing.mean() if model is not None else weighing.of(0)
-    caveats = [] if rectify is not None else find_caveats(question, survey.implicates, survey.static)
     return conclude(question, tallies, weights, survey.kind, records, caveats, quiet)
 
 
@@ -286,11 +282,12 @@ def _add(
     implicate: int,
     compares: bool,
 ) -> None:
-    """Estimate from one implicate by one grouping, and compare it with the one before, if so asked."""
+    """Estimate from one implicate by one grouping; compare every second with the one before, if so asked."""
     groups, kind = tally.groups, survey.kind
     cell = groups.cells([columns[name] for name in groups.names], survey.n_rows)
     tally.count(cell)
-    before: Sequence[Measured | None] = tally.kept if compares else [None] * len(question.estimands)
+    is_second = compares and implicate % 2 == 1
+    before: Sequence[Measured | None] = tally.kept if is_second else [None] * len(question.estimands)
     tally.kept = [
         measure(each, columns, cell, len(groups), levels, kind, tally.kept) for each in question.estimands
     ]

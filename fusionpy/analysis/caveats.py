@@ -25,7 +25,7 @@ __all__ = [
     "count_missing",
     "find_caveats",
     "of_few_degrees",
-    "settle_records",
+    "settle_margins",
     "warn_of_missing",
 ]
 
@@ -83,20 +83,42 @@ def _names(noted: Any) -> frozenset[str] | None:
     return frozenset(noted) if is_list else None
 
 
-def settle_records(question: Question, implicates: Implicates) -> OtherRecords | None:
-    """Settle whether, and to what part, noise of draws is taken out of total variances.
+def settle_margins(
+    question: Question,
+    implicates: Implicates,
+    static: Table | None,
+    is_rectified: bool,
+    weights_vary: bool,
+) -> tuple[OtherRecords | None, list[str]]:
+    """Settle how margins are made, by what is noted of the implicates, and say why not to believe them.
 
     Parameters
     ----------
     question : Question
     implicates : Implicates
+    static : Table or None
+        The recipients' own columns, or the first rows of them.
+    is_rectified : bool
+        Whether donors' residuals make the margins.
+    weights_vary : bool
+        Whether implicates have weights of their own.
 
     Returns
     -------
     OtherRecords or None
-        If asked to settle it, only of implicates that `fuse` made, of recipients less than ten times the
-        donors, by a model with refits enough.
+        Whether, and to what part, noise of draws is taken out of total variances. If asked to settle it, only
+        of implicates that `fuse` made, of recipients less than ten times the donors, by a model with refits
+        enough.
+    list of str
+        Sentences, as of `find_caveats`.
     """
+    if is_rectified:
+        return None, []
+    records = None if weights_vary else _settle_records(question, implicates)
+    return records, find_caveats(question, implicates, static)
+
+
+def _settle_records(question: Question, implicates: Implicates) -> OtherRecords | None:
     making, M = Making.of(implicates.attributes), implicates.M
     if question.asked_pooling is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from fusionpy.analysis.measured import Measured
 from fusionpy.analysis.questions import GROUPING, Layout
 from fusionpy.analysis.statistics import statistic_of
 from fusionpy.errors import counted, few, warn
-from fusionpy.figures.layout import Grid
+from fusionpy.figures.layout import WIDTH, Grid
 
 __all__ = ["CAVEATS", "Estimates", "readable", "stack", "tabulate"]
 
@@ -76,7 +77,7 @@ class Estimates(pd.DataFrame):  # type: ignore[misc]
         if not len(self.columns):
             return str(super().__repr__())
         text: str = self._grid().text()
-        return f"{text}\n\n{self._caveats}" if self._caveats else text
+        return f"{text}\n\n{fill(self._caveats, WIDTH, break_on_hyphens=False)}" if self._caveats else text
 
     def _repr_html_(self) -> str:
         below = f"\n<p>{escape(self._caveats)}</p>" if self._caveats else ""

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import dask
 import numpy as np
+from numpy.typing import NDArray
 
 from fusionpy.analysis import Findings, conclude
-from fusionpy.analysis.caveats import MOST_LOOKED_AT, find_caveats, settle_records
+from fusionpy.analysis.caveats import MOST_LOOKED_AT, settle_margins
 from fusionpy.analysis.estimates import Answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
@@ -153,32 +154,32 @@ def analyze(
         question.tell_of_seed(quiet)
     survey = FusedSurvey(open_implicates(implicates), None if is_path else static, fun)
     survey.check_order()
+    first = survey.static
     if is_path:
         stored = open_stored(static)
         check_order(survey.implicates, "static", stored.names, stored_finder(stored))
+        first = as_table(stored.read(0, min(stored.n_rows, MOST_LOOKED_AT), stored.names))
+    weights_vary = survey.vary([*question.replicates, question.weight or ""])
+    records, caveats = settle_margins(question, survey.implicates, first, bool(rectify), weights_vary)
     place, M = Path(implicates).expanduser().absolute(), survey.implicates.M
     with static_beside(place, survey, static, question) as beside, at_work(client, n_workers) as client:
-        records = settle_records(question, survey.implicates) if model is None else None
         analysis = Analysis(str(place), beside, survey.kind, question, records is not None)
         numbering, of_levels = _number(client, analysis, M)
         found = _answer(client, analysis, numbering, quiet)
     answers, names = _lined_up(question, found)
     if model is not None:
         kept, groups, rectifier = _rectifier(model, survey, question)
-        weights = Weighing(survey, question).mean()
-        return conclude(
-            question, [Findings(groups, answers, kept, rectifier)], weights, survey.kind, quiet=quiet
-        )
-    groups, _ = numbering[-1]
+        weights, findings = Weighing(survey, question).mean(), Findings(groups, answers, kept, rectifier)
+        return conclude(question, [findings], weights, survey.kind, quiet=quiet)
     kept = _without_records(question, numbering[-1], of_levels, names)
-    n_replicates = len(question.replicates)
-    replicates = Replicates(np.empty((0, n_replicates)), question.scale / max(n_replicates, 1))
-    no_weights = np.empty(0), replicates if n_replicates else None
-    first = as_table(stored.read(0, min(stored.n_rows, MOST_LOOKED_AT), stored.names)) if is_path else None
-    caveats = find_caveats(question, survey.implicates, first or survey.static)
-    return conclude(
-        question, [Findings(groups, answers, kept)], no_weights, survey.kind, records, caveats, quiet
-    )
+    findings = Findings(numbering[-1][0], answers, kept)
+    return conclude(question, [findings], _no_weights(question), survey.kind, records, caveats, quiet)
+
+
+def _no_weights(question: Question) -> tuple[NDArray[np.float64], Replicates | None]:
+    """Stand for weights that are with the workers: it is only asked how many replicates there are."""
+    n = len(question.replicates)
+    return np.empty(0), Replicates(np.empty((0, n)), question.scale / n) if n else None
 
 
 def _check_asked(

@@ -214,8 +214,7 @@ def fuse_keyed(
     problems = Problems(
         ArgumentError, "`fuse()` cannot start.", "See `help(fusionpy.fuse)` for what it takes."
     )
-    _check_arguments(M, kblock, margin, cores, offset, chunk, problems)
-    check_redraw(redraw, M, problems)
+    _check_arguments(M, kblock, margin, cores, offset, chunk, redraw, problems)
     kept = take_names(retain, "retain", problems, once=True)
     seed_given = seed is not None
     seed = settle_seed(seed, problems)
@@ -224,14 +223,11 @@ def fuse_keyed(
     sources = {"data": data, "fsn": fsn}
     target = check_writable(fsd, "fsd", ENDINGS, sources, folders=True) if fsd is not None else None
     model = redrawn(as_model(fsn), redraw)
-    if M == 1 and model.options.redraw:
-        announce(ONE_FILE, quiet)
     recipient = open_recipient(data)
     clashes = _check_retained(recipient, kept, model, target)
     implicates = range(int(M))
     _check_length(target, len(implicates) * recipient.n_rows, M)
-    if not seed_given:
-        tell_of_seed("fuse", seed, quiet)
+    _tell(None if seed_given else seed, M == 1 and model.options.redraw, quiet)
     opening = open_drawing(
         recipient,
         model,
@@ -259,6 +255,14 @@ def fuse_keyed(
     return return_table(fused, recipient.kind, told, recipient.head, kept, len(implicates))
 
 
+def _tell(drawn_seed: int | None, is_one: bool, quiet: bool) -> None:
+    """Say which seed was drawn, and that there is more to one implicate."""
+    if drawn_seed is not None:
+        tell_of_seed("fuse", drawn_seed, quiet)
+    if is_one:
+        announce(ONE_FILE, quiet)
+
+
 def _check_length(target: Path | None, n_rows: int, M: Any) -> None:
     """Refuse more rows than R can read."""
     if target is not None and is_fst(target) and n_rows > MOST_ROWS:
@@ -277,9 +281,17 @@ def _written(target: Path, schema: pa.Schema, key: Key, tables: Iterable[tuple[i
 
 
 def _check_arguments(
-    M: int, kblock: int, margin: float, cores: int, offset: int, chunk: int | None, problems: Problems
+    M: int,
+    kblock: int,
+    margin: float,
+    cores: int,
+    offset: int,
+    chunk: int | None,
+    redraw: str,
+    problems: Problems,
 ) -> None:
     """Note impossible values."""
+    check_redraw(redraw, M, problems)
     for name, value, low, high in (
         ("M", M, 1, None),
         ("cores", cores, 1, None),
