@@ -1356,8 +1356,8 @@ GROUPINGS = [["town"], ["region", "town"], [], ["fuel"]]
     [
         *((pooling, None, False) for pooling in POOLINGS),
         *((pooling, REPLICATES, False) for pooling in POOLINGS),
-        ("rubin", REPLICATES[:3], True),
-        pytest.param("rubin", None, True, marks=pytest.mark.slow),  # bootstrapped
+        slow(("rubin", REPLICATES[:3], True)),
+        slow(("rubin", None, True)),  # bootstrapped
     ],
 )
 @pytest.mark.filterwarnings("ignore:.* 0.* nothing varies:fusionpy.FusionWarning")

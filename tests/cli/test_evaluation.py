@@ -95,6 +95,7 @@ def test_analyze_with_replicate_weights_and_rectified(folder: Path) -> None:
     assert succeed("analyze", back, "mean(electricity)", *own, "--rectify", model).strip() == repr(expected)
 
 
+@pytest.mark.slow
 def test_validate(folder: Path, tmp_path: Path) -> None:
     said = succeed(
         "validate", folder / "donor.parquet", folder / "back.parquet", "--subset-vars", "region,tenure",

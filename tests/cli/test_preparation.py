@@ -63,6 +63,7 @@ def test_prep(folder: Path, tmp_path: Path) -> None:
     assert "not both" in fail("prep", donor, "--y", "electricity")
 
 
+@pytest.mark.slow
 def test_impute(folder: Path, tmp_path: Path) -> None:
     frame = pd.read_parquet(folder / "donor.parquet")
     rng = np.random.default_rng(0)

@@ -165,6 +165,7 @@ def test_hadamard_matrix() -> None:
     np.testing.assert_array_equal(matrix[:, 0], 1)
 
 
+@pytest.mark.slow
 def test_replicates_estimate_the_variance_of_the_design(population: pd.DataFrame) -> None:
     small = population.iloc[:20_000]
     y = ["electricity", "vehicles", "rooms", "food_share"]

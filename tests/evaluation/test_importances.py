@@ -43,6 +43,7 @@ def dumped(booster, names):
     return totals
 
 
+@pytest.mark.slow
 def test_detailed_is_what_the_trees_hold(model):
     table = importance(model, detailed=True)
     assert list(table.columns) == ["y", "model", "x", *MEASURES]
@@ -176,6 +177,7 @@ def worth(table, y):
     return table[table["y"] == y].set_index("x")
 
 
+@pytest.mark.slow
 def test_permutations_know_what_matters_and_what_does_not(permuted):
     assert list(permuted.columns) == ["y", "x", *MEASURES, *PERMUTATION]
     for y, order in {"size": ["strong", "weak"], "owner": ["strong"], "wealth": ["strong"]}.items():
@@ -300,6 +302,7 @@ def test_polars_and_pyarrow_say_the_same(world, held, permuted, convert):
     pd.testing.assert_frame_equal(importance(world, data=convert(held), weight="w", seed=3), permuted)
 
 
+@pytest.mark.slow
 def test_records_without_weight_or_value_play_no_part(world, held):
     some = held.assign(w=np.where(np.arange(len(held)) < 700, held["w"], 0.0))
     alone = importance(world, data=held.head(700), weight="w", seed=0)

@@ -141,6 +141,7 @@ def test_the_floor_is_what_two_samples_of_a_distribution_differ_by():
     assert values(card)["y", "w1"] == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_kinds_of_frames_and_orders_of_rows_do_not_matter(tmp_path):
     truth, implicates = survey(300, 3)
     how = {"x": datasets.PREDICTORS, "weight": "weight", "classifier": False, "quiet": True}
@@ -404,6 +405,7 @@ def donors():
     return frame
 
 
+@pytest.mark.slow
 def test_cross_score_puts_the_folds_in_the_donors_order(donors):
     how = {
         "weight": "w",

@@ -339,6 +339,7 @@ def test_missing_weights_are_refused(observed, fused):
     assert "no weight is positive" in message(observed.assign(w=0.0), fused, weight="w")
 
 
+@pytest.mark.slow
 def test_plot_valid_names_and_files(observed, fused, tmp_path):
     found = run(observed, fused[["M", "kwh", "fuel", "solar"]], min_size=20)
     assert "figures" not in vars(found)  # made only when asked for

@@ -202,6 +202,7 @@ def test_notes_are_broken_into_lines() -> None:
     assert filled("a") == "a"
 
 
+@pytest.mark.slow
 def test_figures_are_shown_in_a_notebook(donor: pd.DataFrame, model: fusionpy.FusionModel) -> None:
     fused = fusionpy.fuse(donor, model, M=3, seed=1, quiet=True)
     valid = fusionpy.validate(donor, fused, "region", plot=False, y=["rent", "fuel"], quiet=True)

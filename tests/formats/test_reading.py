@@ -434,6 +434,7 @@ def test_an_interrupted_run_leaves_nothing(model, recipient, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_depend_on_m(model, recipient, tmp_path):
     def peak(implicates_: int) -> int:
         tracemalloc.start()

@@ -11,6 +11,7 @@ import threading
 import lightgbm as lgb
 import numpy as np
 import pytest
+from pacing import slow
 from patience import PATIENCE
 
 from fusionpy.engines.lightgbm import boosting
@@ -103,9 +104,9 @@ print(json.dumps(found))
 @pytest.mark.parametrize(
     ("before", "children"),
     [
-        ("reads", "one"),
-        pytest.param("reads", "each", marks=pytest.mark.slow),
-        pytest.param("does all that and starts threads", "each", marks=pytest.mark.slow),
+        slow(("reads", "one")),
+        slow(("reads", "each")),
+        slow(("does all that and starts threads", "each")),
     ],
 )
 def test_children_do_all_that_the_parent_can(before, children, tmp_path):
@@ -160,7 +161,7 @@ child.kill()
 """
 
 
-@pytest.mark.parametrize("before", ["has only been imported", "has computed"])
+@pytest.mark.parametrize("before", [slow("has only been imported"), "has computed"])
 def test_polars_whose_threads_are_lost_is_refused_and_not_waited_for(before, tmp_path):
     pytest.importorskip("polars")
     command = [sys.executable, "-c", POLARS, str(tmp_path), before, str(PATIENCE)]

@@ -208,6 +208,7 @@ def test_trained_levels_go_through_files(numbers, tmp_path, name, ordered):
     assert {*shares["est"]} | {0.0} == {*wanted[0]["est"]} | {0.0}
 
 
+@pytest.mark.slow
 def test_levels_go_through_a_cluster(numbers, model, tmp_path, client):
     from fusionpy import distributed
 

@@ -295,7 +295,7 @@ def _size(path):
         return 0
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("name", ["SIGINT", slow("SIGKILL")])
 def test_interrupting_leaves_nothing_that_reads_as_complete(name, donor, tmp_path):
     model = fusionpy.train(donor, ["electricity"], ["rooms"], seed=1, refits=0, **FAST)
     fusionpy.write_fsn(model, tmp_path / "model.fsn")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from pacing import slow
 
 from fusionpy.errors import ArgumentError, Problems
 from fusionpy.fusion import memory
@@ -80,7 +81,7 @@ def test_where_nothing_is_known(monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of a process are read from /proc")
-@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", slow("RLIMIT_DATA")])
 def test_limits_of_the_process(limit):
     code = f"""if True:
         import resource

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pacing import slow
 from pandas.testing import assert_frame_equal
 
 import fusionpy
@@ -79,7 +80,7 @@ def of_frame(request, model, recipient, tmp_path_factory):
         return request.param, fuse(recipient, model), {end: fusionpy.read_fsd(paths[end]) for end in paths}
 
 
-@pytest.mark.parametrize("how", ["one group", "groups", "small groups", "folder", "fst"])
+@pytest.mark.parametrize("how", ["one group", slow("groups"), "small groups", slow("folder"), "fst"])
 def test_a_path_gives_what_the_frame_gives(
     how, of_frame, model, recipient, tmp_path, monkeypatch, small_windows
 ):
@@ -97,6 +98,7 @@ def test_a_path_gives_what_the_frame_gives(
         assert_frame_equal(fusionpy.read_fsd(target), files[ending])
 
 
+@pytest.mark.slow
 def test_codes_that_do_not_fit_are_kept_in_a_file(model, recipient, tmp_path, monkeypatch, small_windows):
     spilled = []
     original = tempfile.TemporaryFile

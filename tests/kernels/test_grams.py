@@ -22,6 +22,7 @@ def test_gram_equals_brute_force(seed, n):
     assert gram.correlation == pytest.approx(covariance / gram.sd / gram.sd[:, None], abs=1e-9)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.integers(1, 30))
 def test_the_gram_by_fours_is_the_same_but_for_its_last_bits(seed, n):
     rng = np.random.default_rng(seed)

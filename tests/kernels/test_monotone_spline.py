@@ -27,6 +27,7 @@ def test_it_never_falls(seed, n, few):
     assert y.min() - 4 < fitted[0] <= fitted[-1] < y.max() + 4
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32))
 def test_scale_and_shift_go_through(seed):
     x, y, w = sample(seed, 60)

@@ -102,6 +102,7 @@ def test_all_that_help_may_import(calls):
     assert fit(modules_of(script), OF_THE_COMMAND, OF_TYPER | by_typer) == (set(), set())
 
 
+@pytest.mark.slow
 def test_estimates_need_no_lightgbm():
     script = """
     import pandas as pd

@@ -60,6 +60,7 @@ def rows_of(grid):
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::fusionpy.FusionWarning")
 def test_every_setting_is_answered_as_the_original_does(entries, donor):
     y = "electricity"

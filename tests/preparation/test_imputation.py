@@ -75,7 +75,7 @@ def types_of(frame):
     return frame.schema if not isinstance(frame, pd.DataFrame) else dict(frame.dtypes)
 
 
-@pytest.mark.parametrize("kind", [slow("pandas"), "polars", "pyarrow"])
+@pytest.mark.parametrize("kind", [slow("pandas"), "polars", slow("pyarrow")])
 def test_every_kind_of_column_is_filled_by_its_own_values(kind):
     data = as_kind(with_holes(survey(120)), kind)
     completed = impute(data, seed=1, quiet=True)
@@ -318,6 +318,7 @@ def test_many_levels_keep_their_association():
     assert np.corrcoef(drawn, x[holes])[0, 1] > 0.6
 
 
+@pytest.mark.slow
 def test_two_hundred_levels_are_warned_of():
     code = np.arange(500) % 210
     data = pd.DataFrame({"x": code + 0.0, "county": pd.Categorical(code.astype(str)), "rank": code % 50})

@@ -278,6 +278,7 @@ def test_the_figure_has_the_records_and_the_function():
     assert is_monotone(line["x"].to_numpy(), line["y"].to_numpy())
 
 
+@pytest.mark.slow
 def test_plotnine_is_imported_only_for_a_figure():
     code = "import sys, fusionpy as m; m.monotonic([1, 2], [1, 2]); print('plotnine' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

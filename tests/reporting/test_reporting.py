@@ -309,6 +309,7 @@ def test_methods_follow_the_model(donor, model, tmp_path):
     assert "16, 32, 64" in texts["2024"]  # the grid
 
 
+@pytest.mark.slow
 def test_same_inputs_same_page(full, everything, tmp_path):
     again = report(tmp_path / "b.html", tables=tmp_path / "tables", **everything)
     assert (tmp_path / "b.html").read_text("utf-8") == full[0]

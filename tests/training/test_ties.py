@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pacing import slow
 
 import fusionpy
 from fusionpy.engines.lightgbm import boosting
@@ -72,7 +73,7 @@ def test_group_means(kind, least):
 
 
 @pytest.mark.parametrize("refits", [0, pytest.param(10, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("y", [["y"], [["y", "u"]]])
+@pytest.mark.parametrize("y", [["y"], slow([["y", "u"]])])
 def test_a_scale_of_five_points_keeps_its_means(y, refits):
     """The means were 1.07, 2, 3, 4.21 and 4.85."""
     r = np.random.default_rng(1)

@@ -11,6 +11,7 @@ import zipfile
 import lightgbm as lgb
 import numpy as np
 import pytest
+from pacing import slow
 from patience import PATIENCE
 
 from fusionpy.engines.lightgbm.model_text import check_model_text
@@ -232,7 +233,7 @@ print(accepted)
 """
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [slow(1), slow(2)])
 def test_no_corruption_crashes_the_process(seed, model, tmp_path):
     """Corruptions, sizes put right: each is refused, or LightGBM reads it and predicts with it."""
     path = tmp_path / "model.txt"
