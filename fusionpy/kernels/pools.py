@@ -7,8 +7,12 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-__all__ = ["choose_pool_sizes", "pool_errors"]
+from fusionpy.kernels.marginals import weighted_quantiles
 
+__all__ = ["TAIL_POOL", "are_far_out", "choose_pool_sizes", "pool_errors"]
+
+FENCE = 1.5  # interquartile ranges beyond the quartiles (Tukey 1977)
+TAIL_POOL = 30  # donors of a pool in the tails
 WINDOW = 5  # values of k over which the tolerance rule averages the divergence
 
 
@@ -167,3 +171,37 @@ def choose_pool_sizes(
             tolerant,
         )
     )
+
+
+def are_far_out(
+    mean: NDArray[np.float64], values: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Tell which centres expect a mean that is far out among the donors' values.
+
+    Parameters
+    ----------
+    mean : (c,) float64
+        The centres' expected values.
+    values, weight : (n,) float64
+        The donors' values and positive weights.
+
+    Returns
+    -------
+    (c,) bool
+        More than 1.5 interquartile ranges below the lower quartile or above the upper one (Tukey 1977);
+        none where the quartiles are the same.
+
+    Notes
+    -----
+    A pool whose size depends on the values in it ends where they fit the centre's percentiles. These are too
+    low in a heavy upper tail, and so are the values that it ends with. `TAIL_POOL` donors are taken there,
+    whatever they have: fewer would be drawn too often, and the mean drifts off with more.
+
+    Examples
+    --------
+    >>> are_far_out(np.array([4.0, 12.0]), np.arange(1.0, 8.0), np.ones(7)).tolist()
+    [False, True]
+    """
+    low, high = weighted_quantiles(values, weight, np.array([0.25, 0.75]))
+    leeway = FENCE * (high - low)
+    return np.asarray(((mean < low - leeway) | (mean > high + leeway)) & (leeway > 0))

@@ -44,6 +44,9 @@ class Options:
         What models miss of the differences between levels of predictors is learned and put right.
     tolerant : bool
         Pool sizes by fusionModel's tolerance rule rather than the least divergence.
+    tails : bool
+        Centres beyond the fences of the donors' values have pools of a fixed size, so that no value decides
+        whether it is in.
     sort_quantiles : bool
         Predicted quantiles are sorted, so that they do not cross.
     integer_weights : bool
@@ -67,6 +70,7 @@ class Options:
     calibrate: bool = True
     effects: bool = False
     tolerant: bool = True
+    tails: bool = True
     sort_quantiles: bool = True
     integer_weights: bool = False
     engine: str = USUAL_ENGINE
@@ -90,6 +94,7 @@ METHODS = {
         untie=False,
         calibrate=False,
         tolerant=False,
+        tails=False,
     ),
     "fusionModel": Options(
         "fusionModel",
@@ -100,6 +105,7 @@ METHODS = {
         redraw=False,
         untie=False,
         calibrate=False,
+        tails=False,
         integer_weights=True,
     ),
 }

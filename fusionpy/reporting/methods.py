@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fusionpy.kernels.inflation import is_inflated
+from fusionpy.kernels.pools import TAIL_POOL
 from fusionpy.kernels.scaling import percentiles
 from fusionpy.kernels.ties import is_tied
 from fusionpy.model import FusionModel
@@ -56,6 +57,8 @@ def methods_section(
             "clusters": count(options.nclusters) if options.nclusters else None,
             "krange": options.krange,
             "tolerant": options.tolerant,
+            "tails": options.tails,
+            "tail_pool": TAIL_POOL,
             "calibrated": any(len(each) for step in model.steps for each in step.calibrations.values()),
             "refits": options.refits,
             "design": options.follow,

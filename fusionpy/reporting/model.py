@@ -176,6 +176,7 @@ def _options_told(options: Options) -> list[tuple[str, str, str]]:
         ),
         ("krange", "Donors in a pool", f"{low} to {high}"),
         ("tolerant", "Pool sizes by the tolerance rule", flag(options.tolerant)),
+        ("tails", "Pools of a fixed size in the tails", flag(options.tails)),
         ("crossfit", "Donors’ expectations from models that did not see them", flag(options.crossfit)),
         ("calibrate", "Class probabilities calibrated", flag(options.calibrate)),
         ("refits", "Refits on bootstraps of the donors", count(options.refits)),
@@ -290,7 +291,7 @@ def train_call(model: FusionModel, weight: str | None) -> str:
         given["method"] = options.method
     for name in (
         *("nfolds", "nquantiles", "nclusters", "krange", "refits", "patience", "crossfit"),
-        *("redraw", "untie", "calibrate", "tolerant"),
+        *("redraw", "untie", "calibrate", "tolerant", "tails"),
     ):
         if getattr(options, name) != getattr(preset, name):
             given[name] = getattr(options, name)

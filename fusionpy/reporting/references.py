@@ -138,6 +138,12 @@ REFERENCES = {
         "Wiley, New York",
         "10.1002/9780470316696",
     ),
+    "tukey1977": Reference(
+        "Tukey 1977",
+        "Tukey, J. W. (1977)",
+        "Exploratory Data Analysis",
+        "Addison-Wesley",
+    ),
     "ummel2024": Reference(
         "Ummel et al. 2024",
         "Ummel, K., Poblete-Cazenave, M., Akkiraju, K., Graetz, N. et al. (2024)",

@@ -65,6 +65,7 @@ def train(
     untie: bool | None = None,
     calibrate: bool | None = None,
     tolerant: bool | None = None,
+    tails: bool | None = None,
     effects: bool | None = None,
     keep_donors: bool = True,
     bounds: str | Sequence[str] | None = None,
@@ -132,6 +133,10 @@ def train(
         Calibrate class probabilities on donors that the models did not see.
     tolerant : bool, optional
         Choose pool sizes with fusionModel's tolerance rule (True), or by least divergence (False).
+    tails : bool, optional
+        Where a variable's expected value is far out (beyond Tukey's fences of the donors' values), take the
+        nearest 30 donors, whatever their values: sizes chosen by values leave the largest out, and means of
+        heavy-tailed amounts fall short.
     effects : bool, optional
         Learn from donors that models did not see what these miss of the differences between levels of
         predictors, and put it right in every implicate: shrunk as far as it may be noise, and drawn at random
@@ -206,7 +211,8 @@ def train(
         ArgumentError, "`train()` cannot start.", "See `help(fusionpy.train)` for what it takes."
     )
     fitted = {"nfolds": nfolds, "patience": patience, "refits": refits, "crossfit": crossfit}
-    pooled = {"nquantiles": nquantiles, "nclusters": nclusters, "krange": krange, "tolerant": tolerant}
+    sized = {"krange": krange, "tolerant": tolerant, "tails": tails}
+    pooled = {"nquantiles": nquantiles, "nclusters": nclusters, **sized}
     drawn = {"redraw": redraw, "untie": untie, "calibrate": calibrate, "effects": effects}
     learned = {"hyper": hyper, "monotone": monotone}
     options = check_options(problems, method, engine, cores, **learned, **fitted, **pooled, **drawn)

@@ -56,7 +56,7 @@ def check_options(
         value = given[name]
         if value is not None and problems.whole(name, value, low):
             settled[name] = int(value)
-    for name in ("crossfit", "redraw", "untie", "calibrate", "effects", "tolerant"):
+    for name in ("crossfit", "redraw", "untie", "calibrate", "effects", "tolerant", "tails"):
         settled[name] = given[name]
         if given[name] is not None:
             problems.flag(name, given[name])

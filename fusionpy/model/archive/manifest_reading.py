@@ -204,7 +204,7 @@ def _read_options(entry: ManifestEntry) -> Options:
             found[name] = tuple(one.whole(1, 10**9) for one in each.each())
         else:
             found[name] = {key: value.plain() for key, value in each.named().items()}
-    for name in ("untie", "effects"):  # before there were such options
+    for name in ("untie", "effects", "tails"):  # before there were such options
         found.setdefault(name, False)
     if set(found) != set(known) or len(found["krange"]) != 2:
         raise damaged(f"{entry.place} lacks entries")
