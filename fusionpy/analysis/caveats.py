@@ -42,6 +42,8 @@ class Making:
     ----------
     refits : int or None
     n_donors, n_recipients : int or None
+    effects : bool
+        Whether the models have effects.
     fused : frozenset of str or None
         The fusion variables.
     known : frozenset of str or None
@@ -52,7 +54,7 @@ class Making:
     >>> Making.of({"refits": 10, "fused": ["kwh"], "known": ["rooms"]}).refits
     10
     >>> Making.of({"refits": "ten"})
-    Making(refits=None, n_donors=None, n_recipients=None, fused=None, known=None)
+    Making(refits=None, n_donors=None, n_recipients=None, fused=None, known=None, effects=False)
     """
 
     refits: int | None = None
@@ -60,6 +62,7 @@ class Making:
     n_recipients: int | None = None
     fused: frozenset[str] | None = None
     known: frozenset[str] | None = None
+    effects: bool = False
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> Making:
@@ -67,7 +70,14 @@ class Making:
         refits, n_donors, n = (
             _number(attributes.get(each)) for each in ("refits", "n_donors", "n_recipients")
         )
-        return cls(refits, n_donors, n, _names(attributes.get(FUSED)), _names(attributes.get(KNOWN)))
+        return cls(
+            refits,
+            n_donors,
+            n,
+            _names(attributes.get(FUSED)),
+            _names(attributes.get(KNOWN)),
+            attributes.get("effects") is True,
+        )
 
     def concerns(self, question: Question) -> bool:
         """Tell whether what is asked for has to do with fusion variables, as far as that can be told."""
@@ -127,7 +137,7 @@ def _settle_records(question: Question, implicates: Implicates) -> OtherRecords 
         return OtherRecords(refits)
     if not making.refits or not making.n_donors or not making.n_recipients or not making.concerns(question):
         return None
-    share = share_of_rule(making.n_donors, making.n_recipients)
+    share = share_of_rule(making.n_donors, making.n_recipients, making.effects)
     return OtherRecords(refits, share) if share > 0 and min(refits, M) >= FEWEST_REFITS else None
 
 

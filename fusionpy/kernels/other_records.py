@@ -14,24 +14,29 @@ Array = NDArray[np.float64]
 
 FEWEST_REFITS = 6  # moments of the variance between them exist from six on
 NO_SHARE = 10.0  # times as many recipients as donors from which Rubin's total variance stands
+WHOLE, WHOLE_WITH_EFFECTS = 1.0, 3.0  # up to which the new one does, and where effects lessen models' bias
 LITTLE, MUCH = 0.2, 0.5  # of the variance between implicates, as noise: nothing, or all, is to be gained
 
 
-def share_of_rule(n_donors: int, n_recipients: int) -> float:
+def share_of_rule(n_donors: int, n_recipients: int, has_effects: bool = False) -> float:
     r"""Tell to what part total variances are without the draws' noise, the rest being Rubin's.
 
     Parameters
     ----------
     n_donors, n_recipients : int
+    has_effects : bool
+        Whether effects make up for some of the models' bias.
 
     Returns
     -------
     float
-        1 where recipients are no more than donors, 0 from ten times as many on.
+        1 where recipients are no more than donors (three times as many with effects), 0 from ten times as
+        many on.
 
     Notes
     -----
-    With r recipients per donor, :math:`(r^{-2} - 10^{-2}) / (1 - 10^{-2})`. What Rubin's variance has too
+    With r recipients per donor, :math:`(r^{-2} - 10^{-2}) / (1 - 10^{-2})`; r and 10 are divided by 3 with
+    effects. What Rubin's variance has too
     much falls with r, what it does not have, the models' bias, does not: `validation/coverage`.
 
     Examples
@@ -39,8 +44,9 @@ def share_of_rule(n_donors: int, n_recipients: int) -> float:
     >>> [round(share_of_rule(1000, n), 3) for n in (500, 1000, 2000, 3000, 10_000)]
     [1.0, 1.0, 0.242, 0.102, 0.0]
     """
-    ratio = max(n_recipients / max(n_donors, 1), 1.0)
-    return float(max(ratio**-2 - NO_SHARE**-2, 0.0) / (1 - NO_SHARE**-2))
+    whole = WHOLE_WITH_EFFECTS if has_effects else WHOLE
+    ratio, end = max(n_recipients / max(n_donors, 1) / whole, 1.0), NO_SHARE / whole
+    return float(max(ratio**-2 - end**-2, 0.0) / (1 - end**-2))
 
 
 def without_noise(

@@ -165,6 +165,9 @@ def test_it_is_chosen_by_what_fuse_noted(model, fused):
     assert ((found["se"] <= plain["se"]) & (found["se"] >= full["se"])).all()  # two recipients per donor
     assert (found["se"] < plain["se"]).any()
     strange = fused.copy()
+    strange.attrs = {"fusionpy": {**fused.attrs["fusionpy"], "effects": True}}
+    assert (analyze(strange)["se"] <= found["se"]).all()
+    assert (analyze(strange)["se"] < found["se"]).any()
     strange.attrs = {}
     assert_frame_equal(analyze(strange), plain)
     few = fusionpy.fuse(RECIPIENT, model, M=5, seed=1, quiet=True)

@@ -81,6 +81,9 @@ def test_share():
     assert none is old
     assert share_of_rule(100, 99) == share_of_rule(100, 100) == 1
     assert share_of_rule(100, 1000) == share_of_rule(100, 10**9) == share_of_rule(0, 10) == 0
+    assert share_of_rule(100, 300, has_effects=True) == 1
+    assert 0 < share_of_rule(100, 301, has_effects=True) < 1
+    assert share_of_rule(100, 1000, has_effects=True) == 0
     shares = [share_of_rule(1000, n) for n in range(1000, 11_000, 500)]
     assert shares == sorted(shares, reverse=True)
 
