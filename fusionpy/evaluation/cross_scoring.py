@@ -83,9 +83,9 @@ def cross_score(
     -----
     Folds are random, balanced on the first fusion variable (its classes or its deciles). The models learn
     from fewer donors than one trained on the whole survey, so the scores are a little worse than its own.
-    Measures of whole distributions (`share_err`, `w1`, `q90`, `q99`, `corr_err`, `auc`, `subgroup`) compare
-    with the sample that the models of the folds learned from, so they leave out the donor survey's own
-    sampling error; scores of single records do not.
+    Measures of whole distributions (`share_err`, `w1`, `q90`, `q99`, `mean`, `top1`, `corr_err`, `auc`,
+    `subgroup`) compare with the sample that the models of the folds learned from, so they leave out the
+    donor survey's own sampling error; scores of single records do not.
 
     Examples
     --------

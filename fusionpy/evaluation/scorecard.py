@@ -18,7 +18,16 @@ FUSED, UNCONDITIONAL = "fused", "unconditional draw"
 HOT_DECK, FLOOR = "random hot deck", "sampling floor"
 AIMS = {
     **{"crps": 0.0, "brier": 0.0, "cover90": 0.9, "zero_err": 0.0, "share_err": 0.0, "w1": 0.0},
-    **{"q90": 1.0, "q99": 1.0, "energy": 0.0, "corr_err": 0.0, "auc": 0.5, "subgroup": 0.0},
+    **{
+        "q90": 1.0,
+        "q99": 1.0,
+        "mean": 1.0,
+        "top1": 1.0,
+        "energy": 0.0,
+        "corr_err": 0.0,
+        "auc": 0.5,
+        "subgroup": 0.0,
+    },
 }
 
 

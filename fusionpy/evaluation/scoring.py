@@ -113,6 +113,8 @@ def score(
     ``w1``        Wasserstein-1 distance of the two distributions over the true standard deviation
     ``q90``       90th percentile, drawn over true; aim 1
     ``q99``       99th percentile, drawn over true; aim 1
+    ``mean``      Mean, drawn over true; aim 1
+    ``top1``      Share of the total that the highest hundredth of the records holds, drawn over true; aim 1
     ``corr_err``  Mean absolute difference of Spearman's correlations (unweighted) between all columns of x
                   and y, nominal ones as dummies; first implicate
     ``auc``       How well boosted trees tell the first implicate, joined to x, from the truth, joined to x,
@@ -244,6 +246,10 @@ def _tell(
         zero = [f.name for f in judged if np.isnan(found.get((FUSED, f.name, measure), (0.0, 0))[0])]
         if zero:
             notes.append(f"{few(zero, '`')}: the true percentile is 0, so {measure} is not defined.")
+    for measure, why in (("mean", "the true mean is 0"), ("top1", "a total is not positive")):
+        nought = [f.name for f in judged if np.isnan(found.get((FUSED, f.name, measure), (0.0, 0))[0])]
+        if nought:
+            notes.append(f"{few(nought, '`')}: {why}, so {measure} is not defined.")
     if has_x and any(
         measure == "subgroup" and np.isnan(value) for (_, _, measure), (value, _) in found.items()
     ):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["marginal_errors", "spread_of", "weighted_quantiles"]
+__all__ = ["marginal_errors", "spread_of", "top_share", "weighted_quantiles"]
 
 Array = NDArray[np.float64]
 GRID = (np.arange(2000) + 0.5) / 2000
 """Probabilities at which quantiles are compared: their mean difference is the Wasserstein-1 distance."""
+
+TOP = 0.01  # of all weight: the records with the largest values
 
 
 def weighted_quantiles(values: Array, weight: Array, probability: Array) -> Array:
@@ -73,8 +75,9 @@ def marginal_errors(truth: Array, weight: Array, drawn: Array, drawn_weight: Arr
     -------
     dict
         `zero_err`: absolute difference of the shares of zeros. `w1`: Wasserstein-1 distance over the true
-        standard deviation. `q90`, `q99`: 90th and 99th percentile, drawn over true. NaN where the divisor
-        is 0.
+        standard deviation. `q90`, `q99`: 90th and 99th percentile, drawn over true. `mean`: mean, likewise.
+        `top1`: share of the total that the highest hundredth of the records holds, likewise. NaN where the
+        divisor is 0, or a total is not positive.
 
     Examples
     --------
@@ -86,7 +89,8 @@ def marginal_errors(truth: Array, weight: Array, drawn: Array, drawn_weight: Arr
     at = np.concatenate([GRID, [0.9, 0.99]])
     M = drawn.shape[1]
     true_at = weighted_quantiles(truth, weight, at)
-    drawn_at = weighted_quantiles(drawn.ravel(), np.repeat(drawn_weight / M, M), at)
+    every, each = drawn.ravel(), np.repeat(drawn_weight / M, M)
+    drawn_at = weighted_quantiles(every, each, at)
     zeros = np.average(truth == 0, weights=weight)
     drawn_zeros = np.average((drawn == 0).mean(axis=1), weights=drawn_weight)
     distance = np.abs(drawn_at - true_at)[: len(GRID)].mean()
@@ -95,7 +99,24 @@ def marginal_errors(truth: Array, weight: Array, drawn: Array, drawn_weight: Arr
         "w1": _ratio(distance, spread_of(truth, weight)),
         "q90": _ratio(drawn_at[-2], true_at[-2]),
         "q99": _ratio(drawn_at[-1], true_at[-1]),
+        "mean": _ratio(np.average(every, weights=each), np.average(truth, weights=weight)),
+        "top1": _ratio(top_share(every, each), top_share(truth, weight)),
     }
+
+
+def top_share(values: Array, weight: Array) -> float:
+    """Share of the weighted total that the highest hundredth of all weight holds; NaN if it is not positive.
+
+    Examples
+    --------
+    >>> top_share(np.append(np.ones(99), 101.0), np.ones(100))
+    0.505
+    """
+    order = np.argsort(-values, kind="stable")
+    reached, held = np.cumsum(weight[order]), np.cumsum((weight * values)[order])
+    if held[-1] <= 0:
+        return float("nan")
+    return float(np.interp(TOP * reached[-1], np.append(0, reached), np.append(0, held)) / held[-1])
 
 
 def _ratio(above: float, below: float) -> float:

@@ -35,6 +35,11 @@ MEASURES = {
     "w1": ("Wasserstein distance", "distance of the two distributions over the true standard deviation"),
     "q90": ("90th percentile", "drawn over true"),
     "q99": ("99th percentile", "drawn over true"),
+    "mean": ("Mean", "drawn over true"),
+    "top1": (
+        "Top 1 %",
+        "share of the total that the highest hundredth of the records holds, drawn over true",
+    ),
     "corr_err": ("Error of correlations", "mean absolute difference of Spearman’s correlations, all pairs"),
     "auc": ("Detectability", "area under the curve of boosted trees that tell fused from true records"),
     "subgroup": ("Error of subgroups", "median relative error of means and shares of subgroups"),

@@ -272,6 +272,8 @@ def test_constant_truth_is_not_divided_by():
     assert found["y", "zero_err"] == 1
     assert "`y`, `c`: one true value only, so crps, brier and w1 are not defined." in card.notes
     assert "`y`: the true percentile is 0, so q99 is not defined." in card.notes
+    assert "`y`: the true mean is 0, so mean is not defined." in card.notes
+    assert "`y`: a total is not positive, so top1 is not defined." in card.notes
 
 
 def test_records_without_weight_do_not_count_in_weighted_measures():
@@ -365,6 +367,7 @@ def test_columns_are_checked_all_at_once():
 
 def test_a_card_prints_side_by_side():
     truth, implicates = line(500)
+    truth["y"], implicates["y"] = truth["y"] + 10, implicates["y"] + 10  # else it has no mean to speak of
     card = score(truth, implicates, x="x", classifier=False, quiet=True)
     lines = repr(card).splitlines()
     assert lines[0] == "Scorecard: 500 records, M = 20, seed 0"
@@ -372,7 +375,7 @@ def test_a_card_prints_side_by_side():
     assert re.split(r"\s{2,}", lines[2].strip()) == re.split(r"\s{2,}", heads)
     assert lines[3].split()[:2] == ["all", "energy"]
     assert lines[3].split()[3:] == ["1.0000", lines[3].split()[4], "–", "lower"]
-    assert [row.split()[-1] for row in lines[3:]] == ["lower"] * 4 + ["0.9", "lower", "lower", "1", "1"]
+    assert [row.split()[-1] for row in lines[3:]] == ["lower"] * 4 + ["0.9", "lower", "lower", *["1"] * 4]
     wide = card.wide()
     assert wide.columns.tolist() == ["y", "measure", *card.table["way"].drop_duplicates()]
     assert wide["measure"].tolist()[:3] == ["energy", "corr_err", "subgroup"]

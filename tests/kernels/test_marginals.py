@@ -55,6 +55,14 @@ def test_errors_of_a_distribution_by_hand():
     for name, share in (("q90", 0.9), ("q99", 0.99)):
         ends = [weighted_quantiles(v, u, np.array([share]))[0] for v, u in ((both, doubled), (truth, w))]
         assert found[name] == pytest.approx(ends[0] / ends[1], rel=1e-3)
+    assert found["mean"] == pytest.approx(2)
+    heads = []
+    for v, u in ((both, doubled), (truth, w)):
+        order = np.argsort(v)[::-1]
+        above = np.cumsum(u[order]) <= 0.01 * u.sum()
+        heads.append((v * u)[order][above].sum() / (v * u).sum())
+    assert found["top1"] == pytest.approx(heads[0] / heads[1], rel=0.03)
+    assert found["top1"] > 1.2  # three times as much for every other draw
     shifted = marginal_errors(truth, w, truth[:, None] + 1.0, w)
     assert shifted["zero_err"] == pytest.approx(np.average(truth == 0, weights=w))
     assert shifted["w1"] == pytest.approx(1 / spread_of(truth, w))
@@ -63,7 +71,7 @@ def test_errors_of_a_distribution_by_hand():
 def test_errors_relative_to_nothing_are_not_told():
     found = marginal_errors(np.zeros(3), np.ones(3), np.ones((3, 2)), np.ones(3))
     assert found["zero_err"] == 1
-    assert all(np.isnan(found[name]) for name in ("w1", "q90", "q99"))
+    assert all(np.isnan(found[name]) for name in ("w1", "q90", "q99", "mean", "top1"))
 
 
 @given(seeds)
