@@ -58,6 +58,7 @@ def methods_section(
             "krange": options.krange,
             "tolerant": options.tolerant,
             "tails": options.tails,
+            "effects": options.effects,
             "tail_pool": TAIL_POOL,
             "calibrated": any(len(each) for step in model.steps for each in step.calibrations.values()),
             "refits": options.refits,

@@ -179,6 +179,7 @@ def _options_told(options: Options) -> list[tuple[str, str, str]]:
         ("tails", "Pools of a fixed size in the tails", flag(options.tails)),
         ("crossfit", "Donors’ expectations from models that did not see them", flag(options.crossfit)),
         ("calibrate", "Class probabilities calibrated", flag(options.calibrate)),
+        ("effects", "Effects of predictors on what models miss", flag(options.effects)),
         ("refits", "Refits on bootstraps of the donors", count(options.refits)),
         ("replicate_weights", "Bootstraps follow the donor survey’s replicate weights", flag(options.follow)),
         ("redraw", "Donor weights redrawn for every implicate", flag(options.redraw)),
@@ -291,7 +292,7 @@ def train_call(model: FusionModel, weight: str | None) -> str:
         given["method"] = options.method
     for name in (
         *("nfolds", "nquantiles", "nclusters", "krange", "refits", "patience", "crossfit"),
-        *("redraw", "untie", "calibrate", "tolerant", "tails"),
+        *("redraw", "untie", "calibrate", "tolerant", "tails", "effects"),
     ):
         if getattr(options, name) != getattr(preset, name):
             given[name] = getattr(options, name)

@@ -66,6 +66,13 @@ REFERENCES = {
         "International Statistical Review 80(1), 127–148",
         "10.1111/j.1751-5823.2011.00166.x",
     ),
+    "breslow1993": Reference(
+        "Breslow and Clayton 1993",
+        "Breslow, N. E. and Clayton, D. G. (1993)",
+        "Approximate inference in generalized linear mixed models",
+        "Journal of the American Statistical Association 88(421), 9–25",
+        "10.1080/01621459.1993.10594284",
+    ),
     "brier1950": Reference(
         "Brier 1950",
         "Brier, G. W. (1950)",
@@ -92,6 +99,13 @@ REFERENCES = {
         "Strictly proper scoring rules, prediction, and estimation",
         "Journal of the American Statistical Association 102(477), 359–378",
         "10.1198/016214506000001437",
+    ),
+    "harville1977": Reference(
+        "Harville 1977",
+        "Harville, D. A. (1977)",
+        "Maximum likelihood approaches to variance component estimation and to related problems",
+        "Journal of the American Statistical Association 72(358), 320–338",
+        "10.1080/01621459.1977.10480998",
     ),
     "judkins1990": Reference(
         "Judkins 1990",

@@ -309,6 +309,17 @@ def test_methods_follow_the_model(donor, model, tmp_path):
     assert "16, 32, 64" in texts["2024"]  # the grid
 
 
+def test_effects_are_told(donor, tmp_path):
+    small = {"hyper": {"num_iterations": 3}, "refits": 2, "seed": 1, "quiet": True}
+    model = fusionpy.train(donor, "rooms", ["urban", "income"], effects=True, **small)
+    report(tmp_path / "a.html", model=model, quiet=True)
+    text = Page((tmp_path / "a.html").read_text("utf-8")).text
+    assert "the effects are drawn from their posterior distribution" in text
+    assert "Harville" in text
+    assert "Effects of predictors on what models miss" in text
+    assert "effects=True" in train_call(model, None)
+
+
 @pytest.mark.slow
 def test_same_inputs_same_page(full, everything, tmp_path):
     again = report(tmp_path / "b.html", tables=tmp_path / "tables", **everything)
