@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.analysis.combining import OtherRecords
@@ -225,7 +226,7 @@ class _Sample:
             found = levels.codes(array)
             rank = np.empty(len(levels.labels) + 1, dtype=np.intp)
             rank[levels.order], rank[-1] = np.arange(len(levels.labels)), -1
-        except (Unreadable, TypeError, ValueError):  # what has no order tells nothing
+        except (Unreadable, TypeError, ValueError, pa.ArrowException):  # what has no order tells nothing
             return None
         return rank[found]
 

@@ -52,7 +52,7 @@ def as_r(members, **edited):
 
 def as_r_draws(model):
     """The model without what R passes over."""
-    steps = tuple(replace(step, stand_ins=(), calibrations={}) for step in model.steps)
+    steps = tuple(replace(step, stand_ins=(), calibrations={}, effects=None) for step in model.steps)
     options = replace(model.options, refits=0, redraw=False, sort_quantiles=False)
     weight = model.weight if model.options.integer_weights else integerize_weights(model.weight).astype(float)
     return replace(model, steps=steps, options=options, counts=np.empty((0, model.n_donors)), weight=weight)
