@@ -242,7 +242,9 @@ def forked(call: Callable[[], object], counts: Path | None = None, aim: tuple[st
         os.dup2(null, 1)
         if counts is None:  # what a process that is killed or hangs has said is shown if all is not well
             os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
-        faulthandler.dump_traceback_later(LIMIT - 5)
+        # No watchdog thread: one that the parent had, pytest's for instance, would be waited for in vain.
+        faulthandler.register(signal.SIGALRM, all_threads=True)
+        signal.alarm(LIMIT - 5)
         warnings.simplefilter("ignore")
         met = _aim(*aim) if aim is not None else [0]
         call()
