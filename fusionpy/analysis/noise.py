@@ -76,7 +76,7 @@ def noise_between(
 
 
 def _added(cell: Cells, values: Array, k: int) -> Array:
-    return np.bincount(cell, values, k)[:k]
+    return np.asarray(np.bincount(cell, values, k)[:k], dtype=np.float64)
 
 
 def _influences(data: Measured, estimate: Array, w: Array) -> Iterator[tuple[Array, Array, Array]]:

@@ -90,7 +90,7 @@ def find_basis(x: Array, w: Array) -> Basis:
         del keep[lost[0]]
     kept = np.isin(np.arange(x.shape[1]), keep)
     z = solve_triangular(triangle, x[:, keep].T, trans="T").T if keep else np.zeros((len(x), 0))
-    return Basis(kept, np.ascontiguousarray(z), triangle)
+    return Basis(kept, np.ascontiguousarray(z), np.asarray(triangle))
 
 
 def fit(basis: Basis, y: Array, w: Array, family: str = "gaussian") -> Fit:
@@ -128,7 +128,8 @@ def fit(basis: Basis, y: Array, w: Array, family: str = "gaussian") -> Fit:
         coefficients[basis.kept] = backwards @ own
         back[basis.kept] = backwards @ inverse
         if slack is not None and len(own):
-            ratio = _spreads(backwards, inverse) / _spreads(backwards, np.linalg.pinv(slack, hermitian=True))
+            least = np.asarray(np.linalg.pinv(slack, hermitian=True), dtype=np.float64)
+            ratio = _spreads(backwards, np.asarray(inverse, dtype=np.float64)) / _spreads(backwards, least)
             endless = np.flatnonzero(basis.kept)[ratio > FLATTEST]
             coefficients[endless], back[endless] = np.nan, np.nan
     return Fit(coefficients, y - expected, back)

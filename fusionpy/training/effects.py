@@ -176,7 +176,7 @@ def _first(part: _Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
         variances=found.variances,
         columns=found.columns,
         mean=found.mean,
-        root=np.linalg.cholesky(found.covariance),
+        root=np.asarray(np.linalg.cholesky(found.covariance), dtype=np.float64),
         refits=refits,
     )
 
