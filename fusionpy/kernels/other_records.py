@@ -102,7 +102,7 @@ def without_noise(
     >>> rubin = Combined(*np.array([[5.0], [1.0], [1.2], [1.5], [40.0], [2.5], [0.5]]))
     >>> new = without_noise(rubin, np.array([0.6]), 20, refits=10)
     >>> rubin.se, new.se.round(3)
-    (array([1.5]), array([1.104]))
+    (array([1.5]), array([1.061]))
     """
     R = min(refits, M)
     if R < FEWEST_REFITS or share == 0:

@@ -262,8 +262,8 @@ def test_what_cannot_be_rectified(model, donor, recipient, fused):
     refused({"gini": "electricity", "p90": "gas_bill"}, "not 'gini', 'p90'")
     refused({"custom": lambda frame, w: 1.0}, "not 'custom'")
     refused("mean(rooms)", "`rooms`: not among the model's fusion variables")
-    with pytest.raises(ArgumentError, match=r"`electricty`, `rooms`: not .* \(is `electricity` meant"):
-        analyze({"mean": ["electricty", "rooms"]}, fused.assign(electricty=1.0), recipient, rectify=model)
+    with pytest.raises(ArgumentError, match=r"`electrycity`, `rooms`: not .* \(is `electricity` meant"):
+        analyze({"mean": ["electrycity", "rooms"]}, fused.assign(electrycity=1.0), recipient, rectify=model)
     refused("mean(electricity)", "`by` has `solar`, not among the model's predictors", by=["solar", "urban"])
     without = replace(model, known=None)
     refused("mean(electricity)", "no record of its donors", rectify=without)
