@@ -54,7 +54,8 @@ LEVEL = 0.90  # of all intervals
 KEYS = ["sample", "judge", "y", "measure"]
 # Between runs of the judge the last digits of its auc differ, as LightGBM's threads do. Ours is kept.
 NOT_KEPT = {"auc"}
-NOT_AVERAGED = {"q90", "q99", "mean", "top1"}  # errors of both signs would cancel
+NOT_SCORED = {"mean", "top1"}  # measures that came after the runs that are kept
+NOT_AVERAGED = {"q90", "q99", *NOT_SCORED}  # errors of both signs would cancel
 
 
 def read_survey() -> pd.DataFrame:
@@ -90,7 +91,7 @@ def scored(
     card = fusionpy.score(
         truth, implicates, FUSED, x=x, classifier=not quick, cores=cores, quiet=True, seed=0
     )
-    own = card.table.assign(judge="score")
+    own = card.table[~card.table["measure"].isin(NOT_SCORED)].assign(judge="score")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the judge's own libraries
         theirs = load_judge().score(truth, implicates, FUSED, list(x))
