@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from packaging.requirements import Requirement
+
+# Dask's workers may look for tests' functions by their modules' names. Behind all else, lest the checkout
+# hides what is installed.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 # Libraries that numbers depend on.
 NUMERICAL = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scipy")
