@@ -89,7 +89,9 @@ def find_basis(x: Array, w: Array) -> Basis:
             break
         del keep[lost[0]]
     kept = np.isin(np.arange(x.shape[1]), keep)
-    z = solve_triangular(triangle, x[:, keep].T, trans="T").T if keep else np.zeros((len(x), 0))
+    z = np.zeros((len(x), len(keep)))
+    if z.size:
+        z = solve_triangular(triangle, x[:, keep].T, trans="T").T
     return Basis(kept, np.ascontiguousarray(z), np.asarray(triangle))
 
 
@@ -124,7 +126,7 @@ def fit(basis: Basis, y: Array, w: Array, family: str = "gaussian") -> Fit:
     coefficients, back = np.full(size, np.nan), np.full((size, z.shape[1]), np.nan)
     if not np.isnan(own).any():
         inverse = np.linalg.pinv(information, hermitian=True)
-        backwards = solve_triangular(basis.triangle, np.eye(len(own)))
+        backwards = solve_triangular(basis.triangle, np.eye(len(own))) if len(own) else np.zeros((0, 0))
         coefficients[basis.kept] = backwards @ own
         back[basis.kept] = backwards @ inverse
         if slack is not None and len(own):

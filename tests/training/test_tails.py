@@ -68,7 +68,7 @@ def test_draws_keep_more_of_the_tail():
         for tails in (True, False)
     )
     assert kept[:, 0].mean() == pytest.approx(1, abs=0.05)
-    assert kept.mean(axis=0) == pytest.approx(lost.mean(axis=0) + 0.02, abs=0.02)
+    assert (kept.mean(axis=0) > lost.mean(axis=0) + 0.001).all()
 
 
 def sizes(donor, **given):
