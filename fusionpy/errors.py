@@ -250,6 +250,11 @@ class Problems:
         wanted = "a number above 0, and at most 1" if above else "a number from 0 to 1"
         return self._must(fits, name, wanted, value)
 
+    def level(self, value: object) -> bool:
+        """Note a level of margins of error that is none."""
+        fits = isinstance(value, float) and 0 < value < 1
+        return self._must(fits, "level", "a number between 0 and 1, such as 0.9", value)
+
     def flag(self, name: str, value: object) -> bool:
         """Note an argument that must be True or False, and is not."""
         return self._must(isinstance(value, bool), name, "True or False", value)

@@ -183,8 +183,7 @@ def of_few_degrees(n: int) -> str:
     >>> of_few_degrees(2)
     '2 margins would rest on less than one degree of freedom, and are missing: make larger groups.'
     """
-    is_are, rests = ("is", "rest") if n == 1 else ("are", "rest")
-    what = f"would {rests} on less than one degree of freedom, and {is_are} missing"
+    what = f"would rest on less than one degree of freedom, and {'is' if n == 1 else 'are'} missing"
     return f"{counted(n, 'margin')} {what}: make larger groups."
 
 

@@ -108,24 +108,24 @@ def combine_answers(
         more = np.nan_to_num(np.maximum(excess, 0)) * scale * (M - 1) / M
     elif replicates is not None:
         complete_df = np.minimum(complete_df, len(replicates) - 1)
+    complete_df = np.repeat(complete_df, n_levels)
     pooled = combine(
         estimate,
         variance,
         rule=pooling,
-        complete_df=np.repeat(complete_df, n_levels),
+        complete_df=complete_df,
         level=level,
         more_between=more,
     )
     noises = [each.noise for each in answers if each.noise is not None]
     if records is not None and noises:
         noise = np.stack([_padded(each, shape, (np.nan, 0.0)) for each in noises]).mean(axis=0).ravel()
-        complete = np.repeat(complete_df, n_levels)
         pooled = without_noise(
             pooled,
             noise,
             M,
             refits=records.refits,
-            complete_df=complete,
+            complete_df=complete_df,
             level=level,
             share=records.share,
         )

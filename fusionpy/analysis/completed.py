@@ -139,8 +139,7 @@ def pool(
         ArgumentError, "`pool()` cannot start.", "See `help(fusionpy.pool)` for what it takes."
     )
     taken = _take(estimates, variances, problems)
-    if not isinstance(level, float) or not 0 < level < 1:
-        problems.add(f"`level` must be a number between 0 and 1, such as 0.9, not {shown(level)}.")
+    problems.level(level)
     is_number = isinstance(complete_df, int | float) and not isinstance(complete_df, bool)
     if complete_df is not None and not (is_number and complete_df > 0):
         problems.add(f"`complete_df` must be a positive number, not {shown(complete_df)}.")

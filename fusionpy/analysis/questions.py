@@ -207,6 +207,5 @@ def _check_arguments(weight: Any, fun: Any, pooling: Any, level: Any, cores: Any
     if fun is not None and not callable(fun):
         problems.add(f"`fun` must be a function, not {shown(fun)}.")
     problems.choice("pooling", pooling, POOLINGS)
-    if not isinstance(level, float) or not 0 < level < 1:
-        problems.add(f"`level` must be a number between 0 and 1, such as 0.9, not {shown(level)}.")
+    problems.level(level)
     problems.whole("cores", cores, 1)

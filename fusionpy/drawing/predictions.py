@@ -234,7 +234,7 @@ def prepare_predictions(
     cuts = cuts_of([one for _, one in every], [places[number] for number, _ in every])
     # Columns that no tree uses have no cuts.
     cuts += [Cut(np.empty(0), 0, 0)] * (len(names) - len(cuts))
-    for factor in factors_of(model):
+    for factor in _factors(model):
         j = names.index(factor.name)
         edges = np.ldexp(factor.edges, exponents.get(factor.name, 0))
         cuts[j] = Cut(np.union1d(cuts[j].edges, edges), 1, 0)
@@ -255,7 +255,7 @@ def _models(step: Step, stand_in: int) -> list[Model]:
     return [models[target.name] for target in step.targets]
 
 
-def factors_of(model: FusionModel) -> list[Factor]:
+def _factors(model: FusionModel) -> list[Factor]:
     """List the factors whose effects are at work in a model, each once."""
     every = {factor.name: factor for step in model.steps if step.effects for factor in step.effects.factors}
     return list(every.values())

@@ -20,7 +20,6 @@ from fusionpy.model.effects import Effect, Effects, Factor
 __all__ = ["Shift", "draw_shifts"]
 
 APART = 2**32  # random numbers that each effect may take
-TINY = 1e-300
 
 Floats = NDArray[np.float64]
 
@@ -57,11 +56,10 @@ class Shift:
         """
         if target not in self.places:
             return p
-        odds = p * np.exp(self._total(target, codes, rows)) / np.maximum(1 - p, TINY)
+        odds = p * np.exp(self._total(target, codes, rows))  # times 1 - p
+        new = odds / (odds + 1 - p)
         if p.shape[1] == 2:
-            second = odds[:, 1] / (1 + odds[:, 1])
-            return np.stack([1 - second, second], axis=1)
-        new = odds / (1 + odds)
+            return np.stack([1 - new[:, 1], new[:, 1]], axis=1)
         return np.asarray(new / new.sum(axis=1, keepdims=True))
 
     def expectations(
@@ -121,8 +119,10 @@ def draw_shifts(
     Notes
     -----
     The draws take the place of how the refits differ: what the implicate's own refit expects of the levels
-    otherwise than all refits on average is taken away, or it would count twice.
+    otherwise than all refits on average is taken away, or it would count twice. Where each record has a refit
+    of its own, that is nothing on average.
     """
+    has_refit = model.assignment == "implicate"
     shifts: list[Shift | None] = []
     for number, step in enumerate(model.steps):
         if step.effects is None:
@@ -130,14 +130,13 @@ def draw_shifts(
             continue
         drawn = np.zeros((step.effects.first()[-1] + 1, len(step.effects.each)))
         for place, effect in enumerate(step.effects.each):
-            drawn[effect.columns, place] = effect.mean
+            b = effect.mean
             if not certain:
                 how = {"implicate": implicate, "step": number, "first": place * APART}
-                drawn[effect.columns, place] += _around(
-                    effect, uniforms(seed, EFFECT, len(effect.mean), **how)[0]
-                )
-            if not certain and len(effect.refits):
-                drawn[effect.columns, place] -= effect.refits[implicate % len(effect.refits)]
+                b = b + _around(effect, uniforms(seed, EFFECT, len(b), **how)[0])
+                if has_refit and len(effect.refits):
+                    b = b - effect.refits[implicate % len(effect.refits)]
+            drawn[effect.columns, place] = b
         shifts.append(_shift(step.effects, drawn, coding))
     return tuple(shifts)
 

@@ -19,7 +19,7 @@ from fusionpy.kernels.uniforms import DRAW, uniforms
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.rules import Rule
 
-__all__ = ["draw", "expected_columns", "inflated_steps", "simulate"]
+__all__ = ["draw", "expected_columns", "simulate"]
 
 
 def simulate(
@@ -167,11 +167,6 @@ def _add_up(waiting: list[Rule], known: set[str], records: Records) -> list[Rule
     return still
 
 
-def inflated_steps(model: FusionModel) -> list[Step]:
-    """List the steps of one zero-inflated variable."""
-    return [step for step in model.steps if not step.is_block and step.targets[0].kind == "z"]
-
-
 def expected_columns(model: FusionModel) -> dict[str, NDArray[np.intp]]:
     """Columns of the expectations of each fusion variable."""
     sizes = [max(variable.n_classes, 1) for variable in model.schema.y]
@@ -226,11 +221,9 @@ def _draw_step(
         _draw_class(prepared, number, records, u, implicate, weights, average)
         return None
     targets, rows, chance = slice(None), None, None
-    if not step.is_block and step.targets[0].kind == "z":
-        targets, (rows, chance) = (
-            slice(1, None),
-            _draw_nonzero(prepared, number, records, u, implicate, weights),
-        )
+    if step.is_inflated:
+        targets = slice(1, None)
+        rows, chance = _draw_nonzero(prepared, number, records, u, implicate, weights)
     centre = _nearest_centres(
         prepared, number, targets, records, u[2], implicate, weights, rows if average is None else None
     )

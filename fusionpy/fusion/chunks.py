@@ -344,7 +344,7 @@ def noted(
         "n_donors": model.n_donors,
         "n_recipients": n_recipients,
         "refits": model.options.refits,
-        **({"effects": True} if getattr(model.options, "effects", False) else {}),
+        **({"effects": True} if model.options.effects else {}),
         "redraw": model.options.redraw if redraw == "implicate" else redraw,
         FUSED: [variable.name for variable in model.schema.y],
         KNOWN: [variable.name for variable in model.schema.x],

@@ -97,6 +97,11 @@ class Step:
         """Whether several variables are taken from one donor."""
         return len(self.variables) > 1
 
+    @property
+    def is_inflated(self) -> bool:
+        """Whether it is of one variable of which it is drawn first whether it is 0."""
+        return not self.is_block and self.targets[0].kind == "z"
+
     def models(self, stand_in: int) -> Mapping[str, Model]:
         """Models of one stand-in, or the final ones if there are no stand-ins."""
         return self.stand_ins[stand_in] if self.stand_ins else self.final

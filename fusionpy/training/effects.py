@@ -85,20 +85,18 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     codes = np.stack([factor.levels(values) for factor, values in zip(factors, donors.x.T, strict=True)])
     design = _Design(factors, codes, donors.weight)
     known = np.flatnonzero(~np.isnan(every.average).any(axis=1))
-    for number in range(PASSES):
-        steps = []
+    y, mine = donors.y[known], design.some(known)
+    for _ in range(PASSES):
+        steps, expected = [], every.some(known)
         for step in model.steps:
-            each = [
-                _learn(part, model, donors.y[known], design.some(known), every.some(known))
-                for part in _parts(model, step)
-            ]
-            if number == 0:
+            parts = list(_parts(model, step))
+            each = [_learn(part, model, y, mine, expected) for part in parts]
+            if step.effects is None:
                 effects = [
                     _first(part, found, _deviations(part, model, design, every, found))
-                    for part, found in zip(_parts(model, step), each, strict=True)
+                    for part, found in zip(parts, each, strict=True)
                 ]
             else:
-                assert step.effects is not None
                 effects = [_add(old, new) for old, new in zip(step.effects.each, each, strict=True)]
             steps.append(replace(step, effects=Effects(factors=factors, each=tuple(effects))))
         model = replace(model, steps=tuple(steps))
@@ -124,7 +122,7 @@ def _parts(model: FusionModel, step: Step) -> Iterator[_Part]:
     """List what a step's effects are on."""
     for variable in step.variables:
         classes = model.schema[variable].n_classes
-        if not step.is_block and step.targets[0].kind == "z":
+        if step.is_inflated:
             yield _Part(f"{variable}_z", 0, variable, is_zero=True)
         if not classes:
             yield _Part(f"{variable}_m", 0, variable)
@@ -161,10 +159,8 @@ def _deviations(
         mine, own, others = design.some(rows), part.expected(expected, columns), thought[rows]
         value, weight = own - others, mine.weight
         if part.is_logit:
-            value, weight = (
-                safe_logit(own) - safe_logit(others),
-                weight * np.maximum(others * (1 - others), FAR),
-            )
+            value = safe_logit(own) - safe_logit(others)
+            weight = weight * np.maximum(others * (1 - others), FAR)
         out.append(project(mine.codes, mine.sizes, value, weight, found))
     return np.stack(out)
 

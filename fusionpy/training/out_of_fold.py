@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.drawing.steps import expected_columns, inflated_steps, simulate
+from fusionpy.drawing.steps import expected_columns, simulate
 from fusionpy.drawing.urns import NEVER, prepare
 from fusionpy.model import FusionModel
 
@@ -65,7 +65,7 @@ def expected_by_others(
     the posterior means are at work.
     """
     n_columns = sum(len(columns) for columns in expected_columns(model).values())
-    inflated = [step.variables[0] for step in inflated_steps(model)]
+    inflated = [step.variables[0] for step in model.steps if step.is_inflated]
     prepared = prepare(model, n_rows=int((model.counts == 0).sum()) // max(1, len(model.counts)))
 
     def average(refit: int) -> tuple[NDArray[np.intp], Expected]:

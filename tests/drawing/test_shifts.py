@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 from fusionpy import datasets, train
 from fusionpy.drawing.predictions import prepare_predictions
 from fusionpy.drawing.shifts import draw_shifts
+from fusionpy.drawing.urns import drawn_by_record
 from fusionpy.frames.tables import as_table
 
 X = ["region", "income", "rooms", "tenure"]
@@ -111,6 +112,22 @@ def test_draws_have_the_posteriors_spread_and_not_the_refits(model):
     assert own.mean() == pytest.approx(effect.mean[-1], abs=4 * spread / np.sqrt(600))
     again = draw_shifts(model, coding, 5, 7)[3].constant[0]
     assert again == drawn[7] != drawn[8]
+
+
+def test_where_each_record_has_a_refit_none_is_taken_away(model):
+    coding, effect = prepare_predictions(model, [0, 1, 2], None).coding, model.steps[3].effects.each[0]
+    single = drawn_by_record(model, with_refits=True)
+    assert single.assignment == "record"
+    for implicate in range(3):
+        own, none = (draw_shifts(each, coding, 5, implicate)[3].constant[0] for each in (model, single))
+        assert none - own == pytest.approx(effect.refits[implicate, -1])
+
+
+def test_chances_of_all_and_of_nothing_stay(model, x):
+    shift, codes, _ = shifts_and_codes(model, x, 10**6, certain=True)
+    sure = np.zeros((len(x), 5))
+    sure[:, 2] = 1
+    assert np.array_equal(shift[0].classes(sure, "heating_fuel_m", codes), sure)
 
 
 def test_steps_without_effects_have_no_shift():
