@@ -47,7 +47,7 @@ from fusionpy.formats.leftovers import is_left
 HERE = Path(__file__).parent
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "os.scandir", "os.chown"}
 LOG = Path(tempfile.gettempdir()) / f"kills-{os.getpid()}.log"
-LIMIT = 600  # seconds, of a call that hangs
+LIMIT = 240  # seconds, of a call that hangs
 HOW = {"seed": 1, "quiet": True}
 COLUMNS = (
     "case",
@@ -231,10 +231,12 @@ def forked(call: Callable[[], object], counts: Path | None = None, aim: tuple[st
     """Make a call in a forked process; give its number."""
     pid = os.fork()
     if pid:
-        yield pid
-        with suppress(ChildProcessError, ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        try:
+            yield pid
+        finally:  # one that lived on would hold this process's pipes open, which others wait for
+            with suppress(ChildProcessError, ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
         return
     code = 1
     try:
@@ -290,7 +292,7 @@ def whole(case: Case, bench: Bench, scratch: Path) -> tuple[dict[str, str], int,
         out.mkdir()
         counts, began = scratch / "counts", time.monotonic()
         with forked(lambda out=out: case.call(out, bench), counts, (str(out), 0)) as pid:
-            assert ended(pid, LIMIT) == 0, case.name
+            assert ended(pid, LIMIT) == 0, f"{case.name}:\n{LOG.read_text() if LOG.exists() else ''}"
         seconds.append(time.monotonic() - began)
     return state(out), int(counts.read_text()), seconds[-1]
 
@@ -345,7 +347,9 @@ def cluster(bench: Bench):
             yield
         finally:
             process.stdin.close()
-            process.wait(600)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+            process.kill()
 
 
 def campaign(
