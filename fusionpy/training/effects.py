@@ -14,12 +14,12 @@ from fusionpy.model import FusionModel, Step
 from fusionpy.model.effects import Effect, Effects, Factor
 from fusionpy.model.variables import Variable
 from fusionpy.training.donors import Donors
-from fusionpy.training.out_of_fold import Expected, expected_by_others
+from fusionpy.training.out_of_fold import Expected, expected_by_others, prepare_refits
 
 __all__ = ["learn_effects"]
 
 CUTS = 8  # levels of a number, with about as many donors in each
-PASSES = 2  # steps later in the chain see in the second what effects do to those before them
+PASSES = 2
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,13 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     FusionModel, Expected
         With effects, and what is expected of the donors with them.
     """
-    every = expected_by_others(model, donors.x, seed, cores, each=True)
     factors = tuple(
         _factor(variable, values) for variable, values in zip(model.schema.x, donors.x.T, strict=True)
     )
+    nothing = Effects(factors=factors, each=())
+    model = replace(model, steps=tuple(replace(step, effects=nothing) for step in model.steps))
+    prepared = prepare_refits(model)  # once: effects change no tree and no pool
+    every = expected_by_others(model, donors.x, seed, cores, prepared, each=True)
     codes = np.stack([factor.levels(values) for factor, values in zip(factors, donors.x.T, strict=True)])
     design = _Design(factors, codes, donors.weight)
     known = np.flatnonzero(~np.isnan(every.average).any(axis=1))
@@ -91,7 +94,7 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
         for step in model.steps:
             parts = list(_parts(model, step))
             each = [_learn(part, model, y, mine, expected) for part in parts]
-            if step.effects is None:
+            if step.effects is None or not step.effects.each:
                 effects = [
                     _first(part, found, _deviations(part, model, design, every, found))
                     for part, found in zip(parts, each, strict=True)
@@ -100,7 +103,7 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
                 effects = [_add(old, new) for old, new in zip(step.effects.each, each, strict=True)]
             steps.append(replace(step, effects=Effects(factors=factors, each=tuple(effects))))
         model = replace(model, steps=tuple(steps))
-        every = expected_by_others(model, donors.x, seed, cores)
+        every = expected_by_others(model, donors.x, seed, cores, prepared)
     return model, every
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.drawing.steps import expected_columns, simulate
-from fusionpy.drawing.urns import NEVER, prepare
+from fusionpy.drawing.urns import NEVER, ReadyModel, prepare
 from fusionpy.model import FusionModel
 
-__all__ = ["Expected", "expected_by_others"]
+__all__ = ["Expected", "expected_by_others", "prepare_refits"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,18 @@ class Expected:
         return Expected(self.average[rows], {name: chance[rows] for name, chance in self.chances.items()})
 
 
+def prepare_refits(model: FusionModel) -> ReadyModel:
+    """Make ready to ask each refit for what it expects of the donors that it did not see."""
+    return prepare(model, n_rows=int((model.counts == 0).sum()) // max(1, len(model.counts)))
+
+
 def expected_by_others(
-    model: FusionModel, x: NDArray[np.float64], seed: int, cores: int, each: bool = False
+    model: FusionModel,
+    x: NDArray[np.float64],
+    seed: int,
+    cores: int,
+    prepared: ReadyModel | None = None,
+    each: bool = False,
 ) -> Expected:
     """Average what fusing each donor would give, by the refits that did not see it.
 
@@ -52,6 +62,9 @@ def expected_by_others(
     x : (n, p) float64
         The donors' predictors.
     seed, cores : int
+    prepared : ReadyModel, optional
+        From `prepare_refits`, of the same model but for its effects (not their factors); worth it if there
+        are several calls.
     each : bool
         Keep what each refit expects, too.
 
@@ -66,7 +79,7 @@ def expected_by_others(
     """
     n_columns = sum(len(columns) for columns in expected_columns(model).values())
     inflated = [step.variables[0] for step in model.steps if step.is_inflated]
-    prepared = prepare(model, n_rows=int((model.counts == 0).sum()) // max(1, len(model.counts)))
+    ready = prepare_refits(model) if prepared is None else replace(prepared, model=model)
 
     def average(refit: int) -> tuple[NDArray[np.intp], Expected]:
         rows = np.flatnonzero(model.counts[refit] == 0)
@@ -82,7 +95,7 @@ def expected_by_others(
             weight=weight,
             expected=expected,
             chances=chances,
-            prepared=prepared,
+            prepared=ready,
             certain=True,
         )
         return rows, Expected(expected, chances)
