@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from fusionpy.kernels.marginals import weighted_quantiles
 
-__all__ = ["TAIL_POOL", "are_far_out", "choose_pool_sizes", "pool_errors"]
+__all__ = ["TAIL_POOL", "are_far_out", "choose_pool_sizes", "pool_errors", "sizes_before_drift"]
 
 FENCE = 1.5  # interquartile ranges beyond the quartiles (Tukey 1977)
 TAIL_POOL = 30  # donors of a pool in the tails
@@ -205,3 +205,50 @@ def are_far_out(
     low, high = weighted_quantiles(values, weight, np.array([0.25, 0.75]))
     leeway = FENCE * (high - low)
     return np.asarray(((mean < low - leeway) | (mean > high + leeway)) & (leeway > 0))
+
+
+def sizes_before_drift(
+    neighbour: NDArray[np.intp],
+    expected: NDArray[np.float64],
+    values: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    low: int,
+) -> NDArray[np.intp]:
+    r"""Count the nearest donors of whom no more is expected, or less, than of the centre, but for noise.
+
+    Parameters
+    ----------
+    neighbour : (c, K) intp
+        Nearest donors of each centre, nearest first.
+    expected, values, weight : (n,) float64
+        The donors' own expected means, their values and positive weights.
+    mean : (c,) float64
+        The centres' expected values.
+    low : int
+        Smallest pool.
+
+    Returns
+    -------
+    (c,) intp
+        The most before the weighted mean of `expected` is first off by more than the standard error of a
+        mean of so many donors, :math:`s / \sqrt{n_{eff}}`, with s the standard deviation that the outer
+        sixths of all values imply; K where it never is, or s is 0.
+
+    Examples
+    --------
+    >>> y = np.arange(9.0)
+    >>> sizes_before_drift(np.arange(9)[None, :], y, y, np.ones(9), np.zeros(1), 1).tolist()
+    [4]
+    """
+    low_sixth, high_sixth = weighted_quantiles(values, weight, np.array([1 / 6, 5 / 6]))
+    spread = (high_sixth - low_sixth) / float(ndtri(5 / 6) - ndtri(1 / 6))
+    n_near = neighbour.shape[1]
+    if spread == 0:
+        return np.full(len(mean), n_near, dtype=np.intp)
+    w = weight[neighbour]
+    total = np.cumsum(w, axis=1)
+    drift = np.cumsum(w * (expected[neighbour] - mean[:, None]), axis=1) / total
+    off = np.abs(drift) > spread * np.sqrt(np.cumsum(w * w, axis=1)) / total
+    off[:, : min(low, n_near)] = False
+    return np.asarray(np.where(off.any(axis=1), off.argmax(axis=1), n_near), dtype=np.intp)

@@ -46,7 +46,7 @@ class Options:
         Pool sizes by fusionModel's tolerance rule rather than the least divergence.
     tails : bool
         Centres beyond the fences of the donors' values have pools of a fixed size, so that no value decides
-        whether it is in.
+        whether it is in; others end before their donors' expectations drift off.
     sort_quantiles : bool
         Predicted quantiles are sorted, so that they do not cross.
     integer_weights : bool

@@ -136,7 +136,7 @@ def train(
     tails : bool, optional
         Where a variable's expected value is far out (beyond Tukey's fences of the donors' values), take the
         nearest 30 donors, whatever their values: sizes chosen by values leave the largest out, and means of
-        heavy-tailed amounts fall short.
+        heavy-tailed amounts fall short. Other pools end before their donors' expectations drift off.
     effects : bool, optional
         Learn from donors that models did not see what these miss of the differences between levels of
         predictors, and put it right in every implicate: shrunk as far as it may be noise, and drawn at random

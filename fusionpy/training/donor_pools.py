@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.kernels.clusters import cluster_centres, nearest
-from fusionpy.kernels.pools import TAIL_POOL, are_far_out, choose_pool_sizes
+from fusionpy.kernels.pools import TAIL_POOL, are_far_out, choose_pool_sizes, sizes_before_drift
 from fusionpy.kernels.scaling import (
     columns_scale,
     percentiles,
@@ -52,6 +52,7 @@ def solo_pools(
     expected = unscaled[:, 0], unscaled[:, 1:]
     size = choose_pool_sizes(near, label, weight, *expected, ptiles, low, options.tolerant, sample.spread)
     if options.tails:
+        size = np.minimum(size, sizes_before_drift(near, values[:, 0], label, weight, expected[0], low))
         size[are_far_out(expected[0], label, weight)] = min(max(low, TAIL_POOL), near.shape[1])
     if options.method == "fusionModel" and len(ptiles) == 1:  # which has no spread then, and takes all
         size[:] = near.shape[1]
