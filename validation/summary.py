@@ -95,7 +95,8 @@ def coverage() -> Iterator[Claim]:
     ways = {"refits, redrawn": "implicates alone", "rectified": "rectified", "complete data": "complete data"}
     for times in ("1", "10", "100"):
         for way, name in ways.items():
-            where = {"donors": "1000", "times": times, "way": way}
+            size = {"population": "embedded", "donors": "1000", "times": times}
+            where = {**size, "way": way, "part": "domains"}
             text = f"Margins that hold the truth, {times} × as many recipients as donors: {name} (aim .90)"
             yield Claim(
                 text, "coverage/summary.csv", where, "coverage", 3, se="coverage_se", runs="replications"
