@@ -95,8 +95,8 @@ def check() -> bool:
         again = beside_truth(pd.concat([replication.run(each) for each in variants]), truth)
         again = pd.read_csv(StringIO(condense(again).to_csv(index=False, float_format=DIGITS)))
         keys = [*KEY, "part", "replication"]
-        both = kept.set_index(keys).join(again.set_index(keys), how="inner", rsuffix="_again")
-        print(both.to_string())
+        both = kept.merge(again, on=keys, suffixes=("", "_again"), validate="one_to_one")
+        print(both.drop(columns=[*first]).to_string())
         columns = ["cells", "covered", "error_to_margin", "margin_to_truth"]
         one, other = both[columns], both[[f"{each}_again" for each in columns]]
         counts = slice(0, 2)
