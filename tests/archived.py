@@ -23,7 +23,7 @@ FAST = {"nfolds": 2, "seed": 4, "quiet": True, "hyper": {"num_iterations": 3, "m
 
 
 METHODS = {
-    "refits": {"refits": 2, "effects": True},
+    "refits": {"refits": 2, "areas": ["region"]},
     "folds": {"refits": 0, "redraw": False},
     "final": {"method": "fusionModel"},
     "2024": {"method": "2024", "nclusters": 15},

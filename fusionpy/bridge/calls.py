@@ -59,6 +59,7 @@ def _open(arguments: Arguments, frames: Frames, model: FusionModel | None) -> Re
     names = {
         "predictors": [variable.name for variable in opened.schema.x],
         "outcomes": [variable.name for variable in opened.schema.y],
+        "needed": opened.needed,
     }
     return Reply(names, model=opened)
 

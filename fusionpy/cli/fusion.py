@@ -45,7 +45,8 @@ def fuse(
     n_rows = pq.read_metadata(recipient).num_rows if survey.schema is not None else 0
     if declared or not survey.suits(model.schema.x):
         learned = {v.name: v for v in model.schema.x if v.name not in declared.ordered}
-        data = survey.read([*(v.name for v in model.schema.x), *kept], declared, learned)
+        said = survey.with_areas(declared, model, model.needed)
+        data = survey.read([*model.needed, *kept], said, learned)
         n_rows = data.num_rows
     path = fusionpy.fuse(
         data,

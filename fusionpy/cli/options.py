@@ -109,6 +109,7 @@ KNOWN = {
             "rules", "Count the records that break it: 'debt <= assets', or a model's (.fsn). Repeatable.",
             list[str], metavar="RULE", read=read_rules,
         ),
+        Option("areas", "Columns whose levels get effects of their own, nested or not; patterns too."),
         Option("retain", "Columns to carry along, comma separated; patterns too."),
         Option(
             "memory", "For codes and chunks, such as 2GB. Default: half of what is free.", str, metavar="SIZE"

@@ -52,7 +52,9 @@ def report(
     )
     fitted = fusionpy.read_fsn(model)
     x, y = ([v.name for v in part] for part in (fitted.schema.x, fitted.schema.y))
-    more = [*([weight] if weight else []), *(name for name in subsets if name not in x)]
+    areas = [name for name in fitted.needed if name not in x]
+    beside = [name for name in subsets if name not in fitted.needed]
+    more = [*areas, *([weight] if weight else []), *beside]
     declared.settle([*x, *y, *more], problems)
     problems.stop()
     donors = None if donor is None else _survey_like(open_survey(donor), [*x, *y, *more], declared, fitted)
@@ -125,6 +127,7 @@ def _scored(
     quiet: bool,
 ) -> Any:
     """Train and score on parts of the donors, as the model was trained."""
+    more: dict[str, Any] = {"areas": [area.name for area in model.areas]} if model.areas else {}
     return fusionpy.cross_score(
         donors,
         [list(step.variables) if step.is_block else step.variables[0] for step in model.steps],
@@ -136,6 +139,7 @@ def _scored(
         quiet=quiet,
         method=model.options.method,
         refits=model.options.refits,
+        **more,
     )
 
 
@@ -151,5 +155,6 @@ def _survey_like(
 ) -> pd.DataFrame:
     """Read columns of a survey, with the levels that the model knows."""
     known = {v.name: v for v in (*model.schema.x, *model.schema.y) if v.name not in declared.ordered}
-    frame: pd.DataFrame = to_pandas(survey.read(names, declared.within(names), known))
+    said = survey.with_areas(declared.within(names), model, names)
+    frame: pd.DataFrame = to_pandas(survey.read(names, said, known))
     return frame

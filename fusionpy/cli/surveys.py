@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from fusionpy.cli.dialects import Dialect, find_dialect, is_numeric_text
 from fusionpy.errors import ArgumentError, Problems, SchemaError, alike, few
 from fusionpy.formats.stored import open_stored
 from fusionpy.frames.levels import without_guesses
+from fusionpy.model import FusionModel
 from fusionpy.model.variables import Variable, is_number
 
 __all__ = ["Survey", "common_columns", "open_survey"]
@@ -46,6 +47,16 @@ class Survey:
             == pa.types.is_dictionary(self.schema.field(variable.name).type)
             for variable in known
         )
+
+    def with_areas(self, declared: Declared, model: FusionModel, names: Sequence[str]) -> Declared:
+        """Say that areas which a model has as text are text: in CSV they may look like numbers."""
+        if self.schema is not None:
+            return declared
+        known = {variable.name for variable in model.schema.x}
+        texts = [area.name for area in model.areas if area.kind == "text" and area.name not in known]
+        said = declared.settle(self.names, Problems(SchemaError, "")).as_text
+        more = [name for name in texts if name in names and name in self.names and name not in said]
+        return replace(declared, text=(*declared.text, *more))
 
     def read(
         self,

@@ -27,6 +27,7 @@ def train(
     drop: list[str] | None,
     weight: str | None,
     replicate_weights: list[str] | None,
+    areas: list[str] | None,
     declared: Declared,
     quiet: bool,
     **rest: Any,
@@ -46,18 +47,20 @@ def train(
     check_writable(fsn, "--fsn", (".fsn",), {"donor": donor, "--recipient": recipient})
     outcomes = [name for block in y for name in block]
     replicates = expand_patterns(replicate_weights or [], survey.names)
+    named = expand_patterns(areas or [], survey.names)
     used = [*outcomes, *([weight] if weight else []), *replicates]
     predictors = expand_patterns(x or [], survey.names)
     if recipient is not None:
-        predictors = common_columns(survey, open_survey(recipient), used, drop or [])
+        predictors = common_columns(survey, open_survey(recipient), [*used, *named], drop or [])
         announce(f"train: {len(predictors)} predictors that both files have: {', '.join(predictors)}", quiet)
     model = fusionpy.train(
-        survey.read([*predictors, *used], declared),
+        survey.read([*predictors, *used, *named], declared),
         [block if len(block) > 1 else block[0] for block in y],
         predictors,
         fsn=fsn,
         weight=weight,
         replicate_weights=replicates or None,
+        areas=named or None,
         quiet=quiet,
         **rest,
     )

@@ -27,7 +27,8 @@ from fusionpy.formats.partitioned import is_finished
 from fusionpy.formats.widths import common_type
 from fusionpy.frames.digests import noted_columns
 from fusionpy.frames.tables import ROWS, take_names
-from fusionpy.fusion.chunks import check_redraw, noted, redrawn, warn_of_strangers
+from fusionpy.fusion.chunks import check_redraw, noted, redrawn
+from fusionpy.fusion.strangers import warn_of_strange_areas, warn_of_strangers
 from fusionpy.model import BLOCK_POOL, FusionModel
 from fusionpy.model.archive import as_model, put_model
 from fusionpy.model.ranges import Tally
@@ -61,9 +62,9 @@ def fuse(
     ----------
     data : Dask DataFrame, or path
         The recipient survey: every predictor of the model, of the same kind, categories with the same levels
-        in the same order. A path is that of a Parquet file or of a folder of Parquet files, which are taken
-        in the order of their names (``part.2`` before ``part.10``). A Dask DataFrame is computed twice: to
-        look at it, and to fuse; `persist` it if that is dear.
+        in the same order, and its areas. A path is that of a Parquet file or of a folder of Parquet files,
+        which are taken in the order of their names (``part.2`` before ``part.10``). A Dask DataFrame is
+        computed twice: to look at it, and to fuse; `persist` it if that is dear.
     fsn : FusionModel or path
         What `train` returned, or wrote.
     M : int
@@ -170,7 +171,7 @@ def fuse(
     if drawn_seed and before is not None:
         seed = int(before.attributes["seed"])
     attributes = noted(model, seed, int(M), 0, 0, redraw)
-    names = [*(variable.name for variable in model.schema.x), *kept]
+    names = [*model.needed, *kept]
     parts = partitions_of(data, names, None if partition_rows is None else int(partition_rows))
     with _model_beside(folder, fsn, before) as digest, at_work(client, n_workers) as client:
         run = Run(str(folder), digest, attributes, tuple(kept), int(kblock), int(cores))
@@ -237,6 +238,11 @@ def _warn(model: FusionModel, looked_at: Sequence[Looked]) -> None:
     """Warn of predictors of which recipients, all partitions together, have what donors have not."""
     names = model.ranges if looked_at else ()
     warn_of_strangers(model, {name: sum((p.tallies[name] for p in looked_at), Tally()) for name in names})
+    matched = {}
+    for area in model.areas if looked_at else ():
+        mine = [part.matched[area.name] for part in looked_at]
+        matched[area.name] = sum(n for n, _ in mine), next((levels for _, levels in mine if levels), ())
+    warn_of_strange_areas(matched)
 
 
 def _work(client: Any, parts: Sequence[Any], run: Run, record: Record, quiet: bool) -> None:

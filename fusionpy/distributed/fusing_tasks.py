@@ -28,6 +28,7 @@ from fusionpy.fusion.recipients import code_recipient, open_recipient, read_alon
 from fusionpy.kernels.digests import Digest
 from fusionpy.model import FusionModel
 from fusionpy.model.archive import read_fsn
+from fusionpy.model.areas import area_problems, code_areas
 from fusionpy.model.ranges import Tally, tally
 
 __all__ = ["Looked", "Run", "digest_of", "fuse_part", "look"]
@@ -111,6 +112,8 @@ class Looked:
         Of the retained columns.
     digests : dict of str to Digest
         Of the columns that can be digested.
+    matched : dict of str to (int, tuple of str)
+        Of each area the number of records at levels of donors, and some of the other levels.
     """
 
     n_rows: int
@@ -119,6 +122,9 @@ class Looked:
     tallies: Mapping[str, Tally] = field(default_factory=dict, repr=False, compare=False)
     types: Mapping[str, pa.DataType] = field(default_factory=dict, repr=False, compare=False)
     digests: Mapping[str, Digest] = field(default_factory=dict, repr=False, compare=False)
+    matched: Mapping[str, tuple[int, tuple[str, ...]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
 
 def look(part: Any, run: Run) -> Looked:
@@ -140,7 +146,8 @@ def look(part: Any, run: Run) -> Looked:
     """
     model = run.model()
     names = [variable.name for variable in model.schema.x]
-    table = table_of(part, [*names, *run.retain])
+    needed = model.needed
+    table = table_of(part, [*needed, *run.retain])
     unknown = [name for name in run.retain if name not in table.names]
     clashes = [f"`retain` names {few(unknown, '`')}, not in `data`."] if unknown else []
     for name in set(run.retain) & set(table.names):
@@ -148,7 +155,8 @@ def look(part: Any, run: Run) -> Looked:
             table.plain_column(name)
         except Unreadable as error:
             clashes.append(f"`retain` names `{name}`: a file cannot hold its {error}.")
-    model.schema.check_recipient(table, names, "the model", clashes)
+    unfit = area_problems(model.areas, table)
+    model.schema.check_recipient(table, names, "the model", clashes, unfit)
     if clashes:
         hint = "Rename or recode these columns, or leave them out."
         raise SchemaError("`retain` cannot be carried along.", clashes, hint)
@@ -156,12 +164,15 @@ def look(part: Any, run: Run) -> Looked:
     with pa.ipc.new_stream(sink, retained.schema) as writer:
         writer.write_table(retained)
     values = np.ascontiguousarray(model.schema.encode(table, names))
-    digest = digest_of(values.tobytes() + memoryview(sink.getvalue()))
+    areas, coder = code_areas(model.areas, table)
+    of_areas = areas.tobytes() + b"".join(keys.tobytes() for keys in coder.unseen())
+    digest = digest_of(values.tobytes() + of_areas + memoryview(sink.getvalue()))
     types = {each.name: each.type for each in retained.schema}
     told = tuple((name, str(kind)) for name, kind in types.items())
     ranges = model.ranges
     tallies = {name: tally(ranges[name], values[:, j]) for j, name in enumerate(names) if name in ranges}
-    return Looked(table.n_rows, digest, told, tallies, types, digest_columns(table, [*names, *run.retain]))
+    digests = digest_columns(table, [*needed, *run.retain])
+    return Looked(table.n_rows, digest, told, tallies, types, digests, coder.matched())
 
 
 def fuse_part(part: Any, run: Run, number: int, first: int, labels: Sequence[int]) -> int:
@@ -185,7 +196,7 @@ def fuse_part(part: Any, run: Run, number: int, first: int, labels: Sequence[int
     """
     prepared, seed = run.prepared(), int(run.attributes["seed"])
     model = prepared.model
-    table = table_of(part, [*(variable.name for variable in model.schema.x), *run.retain])
+    table = table_of(part, [*model.needed, *run.retain])
     recipient = open_recipient(table.frame.to_native())
     read = _in_types(read_along(recipient, run.retain), run.types)
     fields = [

@@ -18,16 +18,28 @@ __all__ = ["Limits", "Records", "limits_of"]
 class Records:
     """Some recipients in one implicate; what is known of them grows step by step."""
 
-    def __init__(self, prepared: ReadyModel, codes: NDArray[Any], values: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        prepared: ReadyModel,
+        codes: NDArray[Any],
+        values: NDArray[np.float64],
+        areas: NDArray[np.int32],
+    ) -> None:
         model, self._coding = prepared.model, prepared.predictions.coding
         self.n_rows = codes.shape[1]
         self.codes = np.empty((len(self._coding.names), self.n_rows), dtype=self._coding.dtype)
         self.codes[: len(codes)] = codes
+        self.areas = areas
         self.drawn = np.empty((len(model.schema.y), self.n_rows))
         self._y = {variable.name: j for j, variable in enumerate(model.schema.y)}
         given = zip(prepared.rule_columns, values, strict=True)
         x = zip((variable.name for variable in model.schema.x), codes, strict=True)
         self._x = dict(x if self._coding.cuts is None else given)
+
+    @property
+    def coded(self) -> tuple[NDArray[Any], NDArray[np.int32]]:
+        """Codes of columns and of areas, by which effects are added."""
+        return self.codes, self.areas
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Values, or level codes, of a variable that is known."""

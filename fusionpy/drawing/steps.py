@@ -35,6 +35,7 @@ def simulate(
     chances: Mapping[str, NDArray[np.float64]] | None = None,
     prepared: ReadyModel | None = None,
     certain: bool = False,
+    areas: NDArray[np.int32] | None = None,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients.
 
@@ -61,6 +62,8 @@ def simulate(
         From `prepare`, with the same `kblock`; worth it if there are several calls.
     certain : bool
         Take the effects' posterior means instead of drawing them.
+    areas : (a, n) int32, optional
+        Codes of the model's areas, if it has some.
 
     Returns
     -------
@@ -78,6 +81,7 @@ def simulate(
         prepared,
         codes,
         values,
+        np.empty((0, len(x)), dtype=np.int32) if areas is None else areas,
         seed=seed,
         implicate=implicate,
         first=first,
@@ -92,6 +96,7 @@ def draw(
     prepared: ReadyModel,
     codes: NDArray[Any],
     values: NDArray[np.float64],
+    areas: NDArray[np.int32],
     *,
     seed: int,
     implicate: int,
@@ -109,6 +114,8 @@ def draw(
         Predictors, as ``prepared.predictions.coding`` has them.
     values : (r, n) float64
         Of the predictors among ``prepared.rule_columns``.
+    areas : (a, n) int32
+        Codes of the model's areas.
     seed, implicate, first, expected, chances
         As for `simulate`.
     weights : Weights
@@ -120,7 +127,7 @@ def draw(
         Values or level codes, rows as in ``model.schema.y``.
     """
     model = prepared.model
-    records = Records(prepared, codes, values)
+    records = Records(prepared, codes, values, areas)
     averages = expected_columns(model) if expected is not None else {}
     known = {variable.name for variable in model.schema.x}
     waiting = _add_up(_derived(model), known, records)
@@ -316,7 +323,7 @@ def _calibrated(
     """Calibrate the probabilities of a step's first target, and let effects work on them."""
     target = step.targets[0].name
     p = calibrate(p, step.calibrations.get(target, ()))
-    return p if shift is None else shift.classes(p, target, records.codes)
+    return p if shift is None else shift.classes(p, target, records.coded)
 
 
 def _nearest_centres(
@@ -337,7 +344,7 @@ def _nearest_centres(
         return np.empty(0, dtype=np.intp)
     expected = _predict(prepared, number, targets, records, u, implicate, rows)
     if (shift := weights.shifts[number]) is not None:
-        shift.expectations(expected, prepared.model.steps[number].targets[targets], records.codes, rows)
+        shift.expectations(expected, prepared.model.steps[number].targets[targets], records.coded, rows)
     scale_sorted(expected, pools.centre, pools.scale, urn.together)
     return nearest_one(expected, urn.index)
 

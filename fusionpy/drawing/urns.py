@@ -153,7 +153,12 @@ def _urn(model: FusionModel, step: Step, kblock: int, predictions: Predictions) 
 
 
 def weigh(
-    prepared: ReadyModel, weight: NDArray[np.float64], seed: int, implicate: int, certain: bool = False
+    prepared: ReadyModel,
+    weight: NDArray[np.float64],
+    seed: int,
+    implicate: int,
+    certain: bool = False,
+    unseen: Sequence[NDArray[np.uint64]] = (),
 ) -> Weights:
     """Add up donors' weights in all pools, and draw the effects.
 
@@ -165,13 +170,16 @@ def weigh(
     seed, implicate : int
     certain : bool
         Take the effects' posterior means instead of drawing them.
+    unseen : sequence of (u,) uint64
+        Of each area the keys of levels that no donor has.
 
     Returns
     -------
     Weights
     """
     totals = (None if urn is None else running_totals(urn.start, urn.member, weight) for urn in prepared.urns)
-    shifts = draw_shifts(prepared.model, prepared.predictions.coding, seed, implicate, certain)
+    coding = prepared.predictions.coding
+    shifts = draw_shifts(prepared.model, coding, seed, implicate, certain, unseen)
     return Weights(weight, tuple(totals), shifts)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fusionpy.errors import ArgumentError, Problems, SchemaError, grouped, meant, settle_seed
 from fusionpy.evaluation.scorecard import Scorecard
 from fusionpy.evaluation.scoring import score
-from fusionpy.frames.tables import Table, Unreadable, as_table, is_text, to_floats
+from fusionpy.frames.tables import Table, Unreadable, as_table, is_text, take_names, to_floats
 from fusionpy.fusion import fuse
 from fusionpy.kernels.strata import assign_folds, strata_of
 from fusionpy.model import FusionModel
@@ -109,8 +109,9 @@ def cross_score(
     outcomes = [name for plan in plans for name in plan.variables]
     replicates = train_arguments.get("replicate_weights")
     check_roles(predictors, outcomes, weight, replicates, problems)
+    areas = take_names(train_arguments.get("areas"), "areas", problems)
     problems.stop()
-    survey = _survey(as_table(data), [*predictors, *outcomes], weight, replicates or [])
+    survey = _survey(as_table(data), [*predictors, *outcomes, *areas], weight, replicates or [])
     n_folds = int(nfolds)
     if survey.num_rows < 2 * n_folds:
         problem = f"It has {survey.num_rows} rows, too few for {n_folds} folds."

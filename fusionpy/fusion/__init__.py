@@ -101,8 +101,8 @@ def fuse(
     ----------
     data : pandas or polars DataFrame, pyarrow Table, or path
         The recipient survey: every predictor of the model, of the same kind, categories with the same levels
-        in the same order. A path is that of a Parquet file, of a folder of them, or of an ``.fst`` or
-        ``.fsd`` file, of which no more than `memory` is held at a time.
+        in the same order, and its areas. A path is that of a Parquet file, of a folder of them, or of an
+        ``.fst`` or ``.fsd`` file, of which no more than `memory` is held at a time.
     fsn : FusionModel or path
         What `train` returned, or wrote.
     fsd : path, optional

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from fusionpy.drawing.predictions import stand_ins_of
 from fusionpy.drawing.steps import draw
 from fusionpy.drawing.urns import ReadyModel, Weights, draw_weights, drawn_by_record, prepare, weigh
-from fusionpy.errors import ArgumentError, Problems, counted, few, warn
+from fusionpy.errors import ArgumentError, Problems
 from fusionpy.formats.notes import with_metadata
 from fusionpy.frames.digests import noted_columns
 from fusionpy.frames.tables import FUSED, KNOWN, ROWS
 from fusionpy.fusion.code_store import Coded
 from fusionpy.fusion.memory import shown_bytes
 from fusionpy.fusion.recipients import Recipient, check_frame, code_recipient, digest_others, read_along
+from fusionpy.fusion.strangers import warn_of_gaps, warn_of_strange_areas, warn_of_strangers
 from fusionpy.model import FusionModel
-from fusionpy.model.ranges import Tally, strangers
 from fusionpy.progress import Ticker
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "noted",
     "open_drawing",
     "redrawn",
-    "warn_of_strangers",
 ]
 
 ROWS_MOST, ROWS_LEAST = 20_000, 1_000
@@ -202,7 +201,9 @@ class Drawing:
             if implicate not in self._weights:
                 model = self.prepared.model
                 weight = draw_weights(model, self.plan.seed, implicate)
-                self._weights[implicate] = weigh(self.prepared, weight, self.plan.seed, implicate)
+                self._weights[implicate] = weigh(
+                    self.prepared, weight, self.plan.seed, implicate, unseen=self.coded.unseen
+                )
                 for other in [other for other in self._weights if other < implicate - 1]:
                     del self._weights[other]
             return self._weights[implicate]
@@ -253,7 +254,7 @@ def open_drawing(
     SchemaError, ArgumentError
         As `code_recipient` and `DrawingPlan.rows`.
     """
-    check_frame(recipient, model.schema, called, problems)
+    check_frame(recipient, model, called, problems)
     stand_ins = stand_ins_of(model, implicates)
     row_bytes = _row_bytes(model, along)
     rows = plan.rows(recipient.n_rows, row_bytes)
@@ -264,12 +265,14 @@ def open_drawing(
         n_rows=len(implicates) * recipient.n_rows // len(stand_ins),
     )
     kept = len(model.schema.x) * prepared.predictions.coding.dtype.itemsize + 8 * len(prepared.rule_columns)
+    kept += 4 * len(model.areas)
     spill = recipient.n_rows * kept > plan.memory - rows * row_bytes * (plan.cores + AHEAD)
     with code_recipient(
         recipient, prepared, rows, called, problems, spill=spill, folder=folder, digest=note_rows
     ) as coded:
-        _warn_of_gaps(prepared, coded, stand_ins[0])
+        warn_of_gaps(prepared, coded, stand_ins[0])
         warn_of_strangers(model, coded.tallies)
+        warn_of_strange_areas(coded.matched)
         read = read_along(recipient, along)
         fields = [pa.field("M", pa.int32()), *read(0, 0).schema]
         fields += [pa.field(variable.name, variable.arrow_type) for variable in model.schema.y]
@@ -279,37 +282,6 @@ def open_drawing(
             attributes = {**attributes, ROWS: noted_columns(few_of)}
         schema = with_metadata(pa.schema(fields), attributes)
         yield Drawing(prepared, coded, schema, plan, read, attributes)
-
-
-def _warn_of_gaps(prepared: ReadyModel, coded: Coded, stand_in: int) -> None:
-    """Warn of predictors that recipients lack and no donor did: nothing was learned of that."""
-    if not coded.n_missing:
-        return
-    known = prepared.predictions.without_gaps(stand_in)
-    if strange := {name: n for name, n in coded.n_missing.items() if name in known}:
-        lacking = few((f"`{name}` ({n:,})" for name, n in strange.items()), "")
-        warn(
-            f"Recipients have missing values that no donor had: {lacking}. They are fused as if these were 0,"
-            " or none of the levels. Fill them first, with `impute()` for instance."
-        )
-
-
-def warn_of_strangers(model: FusionModel, tallies: Mapping[str, Tally]) -> None:
-    """Warn of predictors of which recipients have what donors have not: no donor tells what follows.
-
-    Parameters
-    ----------
-    model : FusionModel
-    tallies : mapping of str to Tally
-        Of all recipients.
-    """
-    if strange := strangers(model.ranges, tallies, model.n_donors):
-        listed = "; ".join(f"{few([name], '`')}: {what}" for name, what in list(strange.items())[:5])
-        more = f"; and {counted(len(strange) - 5, 'more predictor')}" if len(strange) > 5 else ""
-        warn(
-            f"Recipients are unlike the donors. {listed}{more}. They are fused as if they were the nearest"
-            " donors: check units, codes of missing answers, and levels."
-        )
 
 
 def _row_bytes(model: FusionModel, along: Sequence[str]) -> int:
@@ -347,7 +319,7 @@ def noted(
         **({"effects": True} if model.options.effects else {}),
         "redraw": model.options.redraw if redraw == "implicate" else redraw,
         FUSED: [variable.name for variable in model.schema.y],
-        KNOWN: [variable.name for variable in model.schema.x],
+        KNOWN: model.needed,
     }
 
 

@@ -18,7 +18,7 @@ from fusionpy.model.ranges import Tally
 
 __all__ = ["Coded", "spool"]
 
-Block = tuple[NDArray[Any], NDArray[np.float64]]
+Block = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.int32]]
 
 
 class Coded:
@@ -28,8 +28,8 @@ class Coded:
     ----------
     n_rows, rows : int
         All, and those of a block; the last block has what is left.
-    shape : (int, int)
-        Coded columns, and columns of which the values are kept too.
+    shape : (int, int, int)
+        Coded columns, columns of which the values are kept too, and areas.
     dtype : dtype
         Of the codes.
     file : file, optional
@@ -43,10 +43,19 @@ class Coded:
         How the predictors lie in the donors' ranges.
     digests : dict of str to Digest
         Of the predictors, if they were wanted.
+    unseen : tuple of (u,) uint64
+        Of each area the keys of levels that no donor has.
+    matched : dict of str to (int, tuple of str)
+        Of each area the number of records at levels of donors, and some of the other levels.
     """
 
     def __init__(
-        self, n_rows: int, rows: int, shape: tuple[int, int], dtype: np.dtype[Any], file: IO[bytes] | None
+        self,
+        n_rows: int,
+        rows: int,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        file: IO[bytes] | None,
     ) -> None:
         self.n_rows, self.rows = n_rows, rows
         self._shape, self._dtype, self._file = shape, dtype, file
@@ -57,21 +66,23 @@ class Coded:
         self.n_missing: dict[str, int] = {}
         self.tallies: dict[str, Tally] = {}
         self.digests: dict[str, Digest] = {}
+        self.unseen: tuple[NDArray[np.uint64], ...] = ()
+        self.matched: dict[str, tuple[int, tuple[str, ...]]] = {}
 
     @property
     def starts(self) -> range:
         """First row of each block."""
         return range(0, self.n_rows, self.rows)
 
-    def append(self, codes: NDArray[Any], values: NDArray[np.float64]) -> None:
-        """Add rows: (p, m) and (r, m)."""
+    def append(self, codes: NDArray[Any], values: NDArray[np.float64], areas: NDArray[np.int32]) -> None:
+        """Add rows: (p, m), (r, m) and (a, m)."""
         taken = 0
         while taken < codes.shape[1]:
             if self._filling is None:
                 self._filling = self._empty(min(self.rows, self.n_rows - self._done))
             size = self._filling[0].shape[1]
             part = min(size - self._filled, codes.shape[1] - taken)
-            for into, whole in zip(self._filling, (codes, values), strict=True):
+            for into, whole in zip(self._filling, (codes, values, areas), strict=True):
                 into[:, self._filled : self._filled + part] = whole[:, taken : taken + part]
             taken += part
             self._filled += part
@@ -81,19 +92,22 @@ class Coded:
                 self._done += size
 
     def block(self, start: int) -> Block:
-        """Fetch the block that begins at a row: (p, m) codes, (r, m) values. Safe from several threads."""
+        """Fetch the block that begins at a row: codes, values and areas. Safe from several threads."""
         number = start // self.rows
         if self._file is None:
             return self._blocks[number]
-        codes, values = self._empty(min(self.rows, self.n_rows - start))
-        position = start * (self._shape[0] * self._dtype.itemsize + self._shape[1] * 8)
-        for into in (codes, values):
+        block = self._empty(min(self.rows, self.n_rows - start))
+        n_codes, n_values, n_areas = self._shape
+        position = start * (n_codes * self._dtype.itemsize + n_values * 8 + n_areas * 4)
+        for into in block:
             _read_into(self._read, into, position)
             position += into.nbytes
-        return codes, values
+        return block
 
     def _empty(self, rows: int) -> Block:
-        return np.empty((self._shape[0], rows), dtype=self._dtype), np.empty((self._shape[1], rows))
+        n_codes, n_values, n_areas = self._shape
+        codes, values = np.empty((n_codes, rows), dtype=self._dtype), np.empty((n_values, rows))
+        return codes, values, np.empty((n_areas, rows), dtype=np.int32)
 
     def _keep(self, block: Block) -> None:
         if self._file is None:

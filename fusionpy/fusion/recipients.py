@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from fusionpy.frames.digests import digest_columns, digest_of
 from fusionpy.frames.tables import Table, Unreadable, as_table, is_text
 from fusionpy.fusion.code_store import Coded, spool
 from fusionpy.kernels.digests import Digest
+from fusionpy.model import FusionModel
+from fusionpy.model.areas import AreaCodes, area_problems
 from fusionpy.model.ranges import Tally, tally
 from fusionpy.model.schema import Schema
 from fusionpy.model.variables import Variable, is_number
@@ -184,13 +186,13 @@ def digest_others(recipient: Recipient, known: Iterable[str]) -> dict[str, Diges
     return {name: digest for name, digest in found.items() if digest.n == recipient.n_rows}
 
 
-def check_frame(recipient: Recipient, schema: Schema, called: str, problems: Sequence[str] = ()) -> None:
+def check_frame(recipient: Recipient, model: FusionModel, called: str, problems: Sequence[str] = ()) -> None:
     """Refuse a frame that does not fit a model; a file is looked at while it is coded.
 
     Parameters
     ----------
     recipient : Recipient
-    schema : Schema
+    model : FusionModel
     called : str
         What to call the model in errors.
     problems : sequence of str
@@ -199,10 +201,11 @@ def check_frame(recipient: Recipient, schema: Schema, called: str, problems: Seq
     Raises
     ------
     SchemaError
-        Naming every predictor that differs from training's, and how.
+        Naming every predictor, and area, that differs from training's, and how.
     """
     if recipient.stored is None:
-        _check_table(schema, recipient.head, called, problems)
+        unfit = area_problems(model.areas, recipient.head)
+        _check_table(model.schema, recipient.head, called, problems, unfit)
 
 
 @contextmanager
@@ -241,14 +244,14 @@ def code_recipient(
     Raises
     ------
     SchemaError
-        Naming every predictor that differs from training's, and how.
+        Naming every predictor, and area, that differs from training's, and how.
     ArgumentError
         If a file is damaged.
     """
     schema, coding = prepared.model.schema, prepared.predictions.coding
-    x, ranges = schema.x, prepared.model.ranges
+    x, ranges, areas = schema.x, prepared.model.ranges, AreaCodes(prepared.model.areas)
     with spool(spill, folder) as file:
-        shape = len(x), len(prepared.rule_columns)
+        shape = len(x), len(prepared.rule_columns), len(areas.areas)
         coded = Coded(recipient.n_rows, rows, shape, coding.dtype, file)
         known = [v for v in x if v.name in recipient.names] if recipient.stored is not None else []
         sketches = {v.name: recipient.head.column(v.name) for v in known}
@@ -272,10 +275,23 @@ def code_recipient(
                 codes[j] = coding.encode(name, column)
                 if name in prepared.rule_columns:
                     values[prepared.rule_columns.index(name)] = column
-            coded.append(codes, values)
+            coded.append(codes, values, _code_areas(areas, recipient, first, n_rows, called))
         if recipient.stored is not None:
-            _check_table(schema, _sketched(sketches, recipient), called, problems)
+            unfit = {**area_problems(areas.areas, recipient.head), **areas.problems}
+            _check_table(schema, _sketched(sketches, recipient), called, problems, unfit)
+        coded.unseen, coded.matched = areas.unseen(), areas.matched()
         yield coded
+
+
+def _code_areas(
+    areas: AreaCodes, recipient: Recipient, first: int, n_rows: int, called: str
+) -> NDArray[np.int32]:
+    """Code the areas of some records."""
+    codes = np.zeros((len(areas.areas), n_rows), dtype=np.int32)
+    for place, area in enumerate(areas.areas):
+        if area.name in recipient.names:  # others are told at the end
+            codes[place] = areas.encode(place, _fetch(recipient, first, n_rows, area.name, called))
+    return codes
 
 
 def _fetch(recipient: Recipient, first: int, n_rows: int, name: str, called: str) -> pa.Array:
@@ -333,8 +349,10 @@ def _sketched(sketches: dict[str, pa.Array], recipient: Recipient) -> Table:
     return replace(as_table(pa.table(padded)), names=recipient.names, guessed=recipient.head.guessed)
 
 
-def _check_table(schema: Schema, table: Table, called: str, problems: Sequence[str]) -> None:
-    schema.check_recipient(table, [variable.name for variable in schema.x], called, problems)
+def _check_table(
+    schema: Schema, table: Table, called: str, problems: Sequence[str], unfit: Mapping[str, str]
+) -> None:
+    schema.check_recipient(table, [variable.name for variable in schema.x], called, problems, unfit)
     if problems:
         hint = "Rename or recode these columns, or leave them out."
         raise SchemaError("`retain` cannot be carried along.", problems, hint)

@@ -10,6 +10,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from fusionpy.kernels.equations import Equations, find_firsts
+
 __all__ = ["Mixed", "add_effects", "fit_logits", "fit_normal", "project", "safe_logit"]
 
 ROUNDS = 40
@@ -35,36 +37,20 @@ class Mixed:
         that of the constant.
     mean : (k,) float64
         Their posterior means.
-    covariance : (k, k) float64
-        Their posterior covariance.
+    covariance : (r, r) float64
+        Their posterior covariance; without the effects that are solved for apart.
+    ties : (q, r) float64
+        Minus by how much the mean of an effect apart rises with each of the others.
+    alone : (q,) float64
+        Variance of the effects apart, given the others.
     """
 
     variances: Floats
     columns: Codes
     mean: Floats
     covariance: Floats
-
-
-@njit(cache=True, nogil=True)
-def _products(codes, first, weight, value, gram, moment):  # type: ignore[no-untyped-def]
-    """Add up Z'WZ and Z'Wv, where Z has a column for every level, and a last one of ones."""
-    n_factors, n = codes.shape
-    last = len(moment) - 1
-    for i in range(n):
-        w = weight[i]
-        for f in range(n_factors):
-            a = first[f] + codes[f, i]
-            moment[a] += w * value[i]
-            gram[a, last] += w
-            for g in range(f + 1):
-                gram[a, first[g] + codes[g, i]] += w
-        moment[last] += w * value[i]
-        gram[last, last] += w
-    for a in range(last + 1):
-        for b in range(a):
-            total = gram[a, b] + gram[b, a]
-            gram[a, b] = total
-            gram[b, a] = total
+    ties: Floats
+    alone: Floats
 
 
 @njit(cache=True, nogil=True)
@@ -105,14 +91,40 @@ def safe_logit(p: Floats) -> Floats:
     return np.asarray(logit(np.clip(p, FAR, 1 - FAR)))
 
 
-def _firsts(sizes: Sequence[int]) -> Codes:
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+@dataclass(frozen=True)
+class _Solution:
+    """Effects and their posterior, as `Mixed` has them; `spread` are all their variances."""
 
+    b: Floats
+    spread: Floats
+    covariance: Floats
+    ties: Floats
+    alone: Floats
 
-def _normal_equations(codes: Codes, first: Codes, weight: Floats, value: Floats) -> tuple[Floats, Floats]:
-    gram, moment = np.zeros((first[-1] + 1, first[-1] + 1)), np.zeros(first[-1] + 1)
-    _products(codes, first, weight, value, gram, moment)
-    return gram, moment
+    @classmethod
+    def of(cls, equations: Equations, precision: Floats, noise: float) -> _Solution:
+        """Solve the equations."""
+        matrix, right, ties, diagonal = equations.reduced(precision, noise)
+        covariance = np.linalg.inv(matrix)
+        b = equations.all_of(covariance @ right / noise, ties, diagonal, noise)
+        rest, alone = np.diag(covariance), 1 / diagonal
+        apart = alone + np.einsum("ij,ij->i", ties @ covariance, ties)
+        return cls(b, np.concatenate([rest[:-1], apart, rest[-1:]]), covariance, ties, alone)
+
+    def mixed(self, variances: _Variances, columns: Codes) -> Mixed:
+        """Leave out what the last step has left out."""
+        stay = np.isin(columns, variances.kept)
+        n_rest = len(self.covariance) - 1
+        rest = np.append(stay[:n_rest], stay[-1])
+        apart = stay[n_rest:-1]
+        return Mixed(
+            variances.values,
+            columns[stay],
+            self.b[stay],
+            self.covariance[np.ix_(rest, rest)],
+            self.ties[np.ix_(apart, rest)],
+            self.alone[apart],
+        )
 
 
 def _effective(weight: Floats) -> Floats:
@@ -124,7 +136,7 @@ class _Variances:
     """The factors' variances on the way to those of greatest restricted likelihood."""
 
     def __init__(self, sizes: Sequence[int], start: float) -> None:
-        self.first = _firsts(sizes)
+        self.first = find_firsts(sizes)
         self.values = np.full(len(sizes), start)
         self.kept = np.arange(self.first[-1] + 1)
 
@@ -154,7 +166,9 @@ class _Variances:
         return moved, fitted
 
 
-def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Floats) -> Mixed:
+def fit_normal(
+    codes: Codes, sizes: Sequence[int], residual: Floats, weight: Floats, apart: bool = False
+) -> Mixed:
     r"""Fit effects of levels on a mean.
 
     Parameters
@@ -167,6 +181,8 @@ def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Flo
         What is left to explain.
     weight : (n,) float64
         Survey weights.
+    apart : bool
+        The last factor has many levels: their equations are diagonal, and eliminated.
 
     Returns
     -------
@@ -183,7 +199,7 @@ def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Flo
     weight = _effective(weight)
     n = float(weight.sum())
     variances = _Variances(sizes, 1.0)
-    whole, moments = _normal_equations(codes, variances.first, weight, residual)
+    whole = Equations.of(codes, variances.first, weight, residual, apart)
     square = float(weight @ residual**2)
     noise = square / n
     if noise < TINY:  # nothing is left
@@ -191,31 +207,28 @@ def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Flo
     variances.values *= noise / 100
     for _ in range(ROUNDS):
         kept = variances.kept
-        gram, moment = whole[np.ix_(kept, kept)], moments[kept]
-        covariance = np.linalg.inv(gram / max(noise, TINY) + np.diag(variances.precision(0.0)))
-        b = covariance @ moment / max(noise, TINY)
-        moved, fitted = variances.improve(b, np.diag(covariance), noise / n)
-        left = square - 2 * float(b @ moment) + float(b @ gram @ b)
-        noise = max(left / max(n - fitted - 1, 1.0), 0.0)
+        equations = whole.some(kept)
+        found = _Solution.of(equations, variances.precision(0.0), max(noise, TINY))
+        moved, fitted = variances.improve(found.b, found.spread, noise / n)
+        noise = max(equations.left(found.b, square) / max(n - fitted - 1, 1.0), 0.0)
         if not moved:
             break
-    return _mixed(variances, kept, b, covariance)
-
-
-def _mixed(variances: _Variances, columns: Codes, b: Floats, covariance: Floats) -> Mixed:
-    """Leave out what the last step has left out."""
-    stay = np.isin(columns, variances.kept)
-    return Mixed(variances.values, columns[stay], b[stay], covariance[np.ix_(stay, stay)])
+    return found.mixed(variances, kept)
 
 
 def fit_logits(
-    codes: Codes, sizes: Sequence[int], happened: NDArray[np.bool_], chance: Floats, weight: Floats
+    codes: Codes,
+    sizes: Sequence[int],
+    happened: NDArray[np.bool_],
+    chance: Floats,
+    weight: Floats,
+    apart: bool = False,
 ) -> Mixed:
     r"""Fit effects of levels on the logit of a chance.
 
     Parameters
     ----------
-    codes, sizes, weight
+    codes, sizes, weight, apart
         As for `fit_normal`.
     happened : (n,) bool
     chance : (n,) float64
@@ -240,26 +253,27 @@ def fit_logits(
         mu = expit(offset + eta)
         steep = np.maximum(mu * (1 - mu), FAR)
         working = eta + (happened - mu) / steep
-        whole, moments = _normal_equations(codes, variances.first, weight * steep, working)
-        precise = whole[np.ix_(kept, kept)] + np.diag(variances.precision(1e-6))
-        covariance = np.linalg.inv(precise)
-        b = covariance @ moments[kept]
-        near = np.abs(b - every[kept]).max() < CLOSE
+        whole = Equations.of(codes, variances.first, weight * steep, working, apart)
+        found = _Solution.of(whole.some(kept), variances.precision(1e-6), 1.0)
+        near = np.abs(found.b - every[kept]).max() < CLOSE
         every[:] = 0.0
-        every[kept] = b
-        moved, _ = variances.improve(b, np.diag(covariance), 1 / max(float(whole[-1, -1]), TINY))
+        every[kept] = found.b
+        total = float(whole.gram[-1, -1])
+        moved, _ = variances.improve(found.b, found.spread, 1 / max(total, TINY))
         every[np.setdiff1d(kept, variances.kept)] = 0.0
         if near and not moved:
             break
-    return _mixed(variances, kept, b, covariance)
+    return found.mixed(variances, kept)
 
 
-def project(codes: Codes, sizes: Sequence[int], value: Floats, weight: Floats, found: Mixed) -> Floats:
+def project(
+    codes: Codes, sizes: Sequence[int], value: Floats, weight: Floats, found: Mixed, apart: bool = False
+) -> Floats:
     """Find what of some values is differences between the levels of a mixed model.
 
     Parameters
     ----------
-    codes, sizes, weight
+    codes, sizes, weight, apart
         As for `fit_normal`.
     value : (n,) float64
     found : Mixed
@@ -271,10 +285,8 @@ def project(codes: Codes, sizes: Sequence[int], value: Floats, weight: Floats, f
         As ``found.mean``.
     """
     weight = _effective(weight)
-    first, kept = _firsts(sizes), found.columns
-    gram, moment = _normal_equations(codes, first, weight, value)
+    equations = Equations.of(codes, find_firsts(sizes), weight, value, apart).some(found.columns)
     noise = max(float(weight @ value**2) / float(weight.sum()), TINY)
-    prior = np.append(np.repeat(1 / np.maximum(found.variances, TINY), sizes), 0.0)[kept]
-    return np.asarray(
-        np.linalg.solve(gram[np.ix_(kept, kept)] / noise + np.diag(prior), moment[kept] / noise)
-    )
+    prior = np.append(np.repeat(1 / np.maximum(found.variances, TINY), sizes), 0.0)[found.columns]
+    matrix, right, ties, diagonal = equations.reduced(prior, noise)
+    return equations.all_of(np.linalg.solve(matrix, right / noise), ties, diagonal, noise)

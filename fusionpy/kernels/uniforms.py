@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ANALYSIS",
+    "AREA",
     "BOOSTER_SEED",
     "BOOTSTRAP",
     "DRAW",
@@ -27,11 +28,12 @@ __all__ = [
     "TIES",
     "philox",
     "uniforms",
+    "uniforms_of",
 ]
 
 # Purposes: the last word of the counter, so that no two uses ever share a number.
 DRAW, REWEIGHT, FOLD, BOOTSTRAP, MEMBER, BOOSTER_SEED, ANALYSIS, TIES = range(8)
-PERMUTE, THIN, SAMPLE, FILL, EFFECT = range(100, 105)
+PERMUTE, THIN, SAMPLE, FILL, EFFECT, AREA = range(100, 106)
 
 _KEY_TAG = np.uint64(0x667573696F6E7079)  # "fusionpy", the second word of every key
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
@@ -125,4 +127,39 @@ def uniforms(
     out = np.empty((4, n))
     words = (np.uint64(value) for value in (purpose, implicate, step, first))
     _fill(out, np.uint64(seed), _KEY_TAG, *words)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _fill_of(out, keys, seed, tag, purpose, implicate, step):  # type: ignore[no-untyped-def]
+    scale = 2.0**-53
+    for i in range(len(keys)):
+        out[i] = (philox(keys[i], implicate, step, purpose, seed, tag)[0] >> _11) * scale
+
+
+def uniforms_of(
+    seed: int, purpose: int, keys: NDArray[np.uint64], *, implicate: int = 0, step: int = 0
+) -> NDArray[np.float64]:
+    """Draw one uniform for each of some rows that have any numbers.
+
+    Parameters
+    ----------
+    seed, purpose, implicate, step : int
+        As for `uniforms`.
+    keys : (n,) uint64
+        Numbers of the rows.
+
+    Returns
+    -------
+    (n,) float64
+
+    Examples
+    --------
+    >>> keys = np.array([7, 3], dtype=np.uint64)
+    >>> uniforms_of(1, AREA, keys).tolist() == uniforms(1, AREA, 8)[0][[7, 3]].tolist()
+    True
+    """
+    out = np.empty(len(keys))
+    words = (np.uint64(value) for value in (purpose, implicate, step))
+    _fill_of(out, keys, np.uint64(seed), _KEY_TAG, *words)
     return out

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fusionpy.engines.base import Model, Target, Tuning
 from fusionpy.errors import counted
 from fusionpy.figures.layout import Grid, Page
+from fusionpy.model.areas import Area
 from fusionpy.model.effects import Effects
 from fusionpy.model.kinds import listed_kinds, told_kind
 from fusionpy.model.options import Options
@@ -185,6 +186,18 @@ class FusionModel:
         return len(self.weight)
 
     @property
+    def areas(self) -> tuple[Area, ...]:
+        """Areas that have effects of their own, which recipients must have; the one with most levels last."""
+        effects = self.steps[0].effects
+        return () if effects is None else effects.areas
+
+    @property
+    def needed(self) -> list[str]:
+        """Columns that recipients must have: predictors, and areas."""
+        names = [*(variable.name for variable in self.schema.x), *(area.name for area in self.areas)]
+        return list(dict.fromkeys(names))
+
+    @property
     def assignment(self) -> Literal["final", "record", "implicate"]:
         """Which stand-in predicts a recipient: none, one drawn per record, or one per implicate."""
         if self.options.refits:
@@ -246,6 +259,8 @@ class FusionModel:
         listed = listed_kinds(self.schema.x, self.ranges)
         predictors = Grid(("predictors", ""), tuple(listed), (False, False))
         notes = [f"rule: {rule.text}" for rule in self.rules]
+        areas = [f"{area.name} ({len(area.levels):,} levels)" for area in self.areas]
+        notes += [f"areas with effects of their own: {', '.join(areas)}"] if areas else []
         notes += [line for step in self.steps if step.effects for line in step.effects.told()]
         return Page(headline, (steps, predictors), tuple(notes))
 
@@ -270,6 +285,7 @@ class FusionModel:
             "predictors": [variable.name for variable in self.schema.x],
             "steps": [list(step.variables) for step in self.steps],
             "rules": [rule.text for rule in self.rules],
+            "areas": [area.name for area in self.areas],
             "effects": [line for step in self.steps if step.effects for line in step.effects.told()],
             "seconds": self.seconds,
             "versions": dict(self.versions),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fusionpy.model.areas import Area
 
 __all__ = ["Effect", "Effects", "Factor"]
 
@@ -61,10 +63,15 @@ class Effect:
         Places of the effects among the levels of all factors; the last is that of the constant.
     mean : (k,) float64
         Posterior means.
-    root : (k, k) float64
-        Lower triangle, the square of which is the posterior covariance.
-    refits : (r, k) float64
+    root : (r, r) float64
+        Lower triangle, the square of which is the posterior covariance of the effects that are not apart.
+    refits : (b, k) float64
         By how much each refit's expectations of the levels are off those of all.
+    ties : (q, r) float64
+        For the effects apart, of the last area (right before the constant): minus by how much their mean
+        rises with each of the others. None are apart without areas.
+    alone : (q,) float64
+        Their standard deviation, given the others.
     """
 
     target: str
@@ -74,6 +81,16 @@ class Effect:
     mean: NDArray[np.float64]
     root: NDArray[np.float64]
     refits: NDArray[np.float64]
+    ties: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    alone: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def around(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Make standard normal numbers, (k,), deviations of effects from their means."""
+        rest = self.root @ z[: len(self.root)]
+        if not len(self.alone):
+            return np.asarray(rest)
+        apart = self.alone * z[len(self.root) :] - self.ties @ rest
+        return np.concatenate([rest[:-1], apart, rest[-1:]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,24 +101,27 @@ class Effects:
     ----------
     factors : tuple of Factor
     each : tuple of Effect
+    areas : tuple of Area
+        Whose levels stand behind those of the factors; the one with the most levels is the last.
     """
 
     factors: tuple[Factor, ...]
     each: tuple[Effect, ...]
+    areas: tuple[Area, ...] = ()
 
     def told(self) -> list[str]:
         """Tell, for each model, the predictors between whose levels it missed most."""
         lines = []
         for effect in self.each:
-            largest = sorted(
-                zip(-np.sqrt(effect.variances), self.factors, strict=True), key=lambda pair: pair[0]
-            )
-            parts = [f"{-spread:.3g} between levels of {factor.name}" for spread, factor in largest if spread]
+            names = [*(factor.name for factor in self.factors), *(area.name for area in self.areas)]
+            largest = sorted(zip(-np.sqrt(effect.variances), names, strict=True), key=lambda pair: pair[0])
+            parts = [f"{-spread:.3g} between levels of {name}" for spread, name in largest if spread]
             of_class = f", class {effect.column + 1}" if effect.column else ""
             found = ", ".join(parts[:MOST_TOLD]) or "none"
             lines.append(f"effects on {effect.target}{of_class}: {found}")
         return lines
 
     def first(self) -> NDArray[np.intp]:
-        """Find where the levels of each factor begin, and where the last one's end."""
-        return np.concatenate([[0], np.cumsum([each.n_levels for each in self.factors])]).astype(np.intp)
+        """Find where the levels of each factor, and then area, begin, and where the last one's end."""
+        sizes = [*(factor.n_levels for factor in self.factors), *(area.n_levels for area in self.areas)]
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)

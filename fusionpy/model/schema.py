@@ -5,8 +5,9 @@ A column is continuous (a number), ordered or nominal (levels, coded from 0), or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +150,12 @@ class Schema:
         return matrix
 
     def check_recipient(
-        self, table: Table, names: Sequence[str], model: str, more: Sequence[str] = ()
+        self,
+        table: Table,
+        names: Sequence[str],
+        model: str,
+        more: Sequence[str] = (),
+        areas: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Refuse recipients whose columns are not what the donors' were.
 
@@ -162,6 +168,8 @@ class Schema:
             What to call the model in the error.
         more : sequence of str
             Other problems, to be told after those that are found here.
+        areas : mapping of str to str
+            What is wrong with columns of areas.
 
         Raises
         ------
@@ -173,6 +181,8 @@ class Schema:
         Same kind, and for categories identical levels in identical order (reference, section 1).
         """
         found = [("", name, problem) for name in names if (problem := check_column(self[name], table))]
+        told = {name for _, name, _ in found}
+        found += [("", name, problem) for name, problem in areas.items() if name not in told]
         if found:
             raise SchemaError(
                 f"`data` does not match the predictors of {model}.",

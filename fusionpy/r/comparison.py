@@ -35,6 +35,7 @@ __all__ = ["compare_with_r"]
 OWN = ("data", "y", "x", "weight", "cores", "seed", "quiet", "fsn", "method")  # of train's arguments
 SHARED = ("nfolds", "nquantiles", "nclusters", "krange", "hyper")  # that R's train has, too
 VALID = re.compile(r"([A-Za-z]|\.(?![0-9]))[A-Za-z0-9._]*")  # names that R takes as they are
+HELP = "See `help(fusionpy.r.compare_with_r)` for what it takes."
 GET_IT = "R's fusionModel is on GitHub (ummel/fusionModel): install it in R, or say in `library` where it is."
 
 
@@ -121,11 +122,7 @@ def compare_with_r(
     >>> found = compare_with_r(donor, recipient, "electricity", x=["region", "rooms"])  # doctest: +SKIP
     >>> found.nlargest(5, "z")  # doctest: +SKIP
     """
-    problems = Problems(
-        ArgumentError,
-        "`compare_with_r()` cannot start.",
-        "See `help(fusionpy.r.compare_with_r)` for what it takes.",
-    )
+    problems = Problems(ArgumentError, "`compare_with_r()` cannot start.", HELP)
     for name, value, low in (("M", M, 2), ("repeats", repeats, 1), ("cores", cores, 1)):
         problems.whole(name, value, low)
     _check_train_arguments(train_arguments, problems)
@@ -135,11 +132,12 @@ def compare_with_r(
     plans, predictors = plan_steps(y, x, problems)
     outcomes = [name for plan in plans for name in plan.variables]
     check_roles(predictors, outcomes, weight, train_arguments.get("replicate_weights"), problems)
+    needed = [*predictors, *take_names(train_arguments.get("areas"), "areas", problems)]
     if library is not None and not Path(library).expanduser().is_dir():
         problems.add(f"`library` must be a folder of R packages; there is no '{library}'.")
     problems.stop()
     others = [*([weight] if weight else []), *(train_arguments.get("replicate_weights") or [])]
-    donors, recipients, groups = _read_surveys(donor, recipient, outcomes, predictors, groups_by, others)
+    donors, recipients, groups = _read_surveys(donor, recipient, outcomes, needed, groups_by, others)
     rinterface()
     version = _find_fusion_model(library)
     if not seed_given:
@@ -147,10 +145,11 @@ def compare_with_r(
     seeds = np.random.default_rng(seed).integers(0, 2**31, (int(repeats), 3)).tolist()
     statistics = list(statistics_of(donors, outcomes))
     everything = {"y": y, "x": x, "weight": weight, "cores": cores, **train_arguments}
-    r_seeds = [each[2] for each in seeds]
     runs = {
         "python": _run_python(donors, recipients, {**everything, "method": method}, int(M), seeds),
-        "r": _run_r(donors, recipients, _asked_of_r(everything), int(M), r_seeds, library),
+        "r": _run_r(
+            donors, recipients, _asked_of_r(everything), int(M), [each[2] for each in seeds], library
+        ),
     }
 
     def estimated(fused: pa.Table) -> Any:

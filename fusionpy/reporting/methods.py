@@ -59,6 +59,7 @@ def methods_section(
             "tolerant": options.tolerant,
             "tails": options.tails,
             "effects": options.effects,
+            "areas": _listed([area.name for area in model.areas]) if model.areas else None,
             "tail_pool": TAIL_POOL,
             "calibrated": any(len(each) for step in model.steps for each in step.calibrations.values()),
             "refits": options.refits,

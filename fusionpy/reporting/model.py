@@ -150,6 +150,9 @@ def _pools_told(row: Mapping[str, Any]) -> str:
 def _settings_table(model: FusionModel) -> Table:
     options = model.options
     told = _options_told(options)
+    if model.areas:
+        names = ", ".join(f"{area.name} ({count(len(area.levels))} levels)" for area in model.areas)
+        told.append(("areas", "Areas with effects of their own", names))
     rows = [{"setting": what, "argument": name, "value": value} for name, what, value in told]
     headers = {"setting": "Setting", "argument": "Argument", "value": "Value"}
     return plain_table("settings", "Settings of the method.", pd.DataFrame(rows), headers)
@@ -296,6 +299,8 @@ def train_call(model: FusionModel, weight: str | None) -> str:
     ):
         if getattr(options, name) != getattr(preset, name):
             given[name] = getattr(options, name)
+    if model.areas:
+        given["areas"] = [area.name for area in model.areas]
     usual_hyper = engine.settle(preset.hyper, model.n_donors)
     if hyper := {name: v for name, v in options.hyper.items() if usual_hyper.get(name) != v}:
         given["hyper"] = hyper

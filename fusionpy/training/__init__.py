@@ -30,6 +30,7 @@ from fusionpy.model.ranges import learn_ranges
 from fusionpy.model.rules import read_rules
 from fusionpy.model.schema import Schema
 from fusionpy.progress import announce, track
+from fusionpy.training.areas import check_area_roles, settle_areas
 from fusionpy.training.arguments import check_options, settle
 from fusionpy.training.donors import Donors, check_rules, read_donors
 from fusionpy.training.effects import learn_effects
@@ -39,6 +40,8 @@ from fusionpy.training.planning import FusionPlan, StepPlan, settle_plan
 from fusionpy.training.refits import refit_counts
 
 __all__ = ["train"]
+
+HELP = "See `help(fusionpy.train)` for what it takes."
 
 
 @gone(rank_scale="learning skewed variables on a normal scale did not pay")
@@ -73,6 +76,7 @@ def train(
     monotone: Mapping[str, Mapping[str, int]] | None = None,
     quiet: bool = False,
     engine: str = "lightgbm",
+    areas: str | Sequence[str] | None = None,
 ) -> FusionModel:
     """Learn the distribution of a donor survey's own variables given those it shares with a recipient.
 
@@ -160,6 +164,13 @@ def train(
     engine : str
         What learns and predicts. "lightgbm" is the one that fusionpy has; CONTRIBUTING tells how to add
         another, with hyperparameters of its own.
+    areas : str or sequence of str, optional
+        Columns, predictors or not, whose levels get effects of their own: state, county, PUMA. They hold
+        text, categories or whole numbers, recipients must have them, and a missing value is a level of its
+        own. Effects are shrunk as far as donors of a level are few; levels of recipients that no donor has
+        get effects drawn at random, as different as those of others, so that margins of small areas hold the
+        truth. Areas may be nested in each other. Implies `effects`. At most 5,000 levels of one area, 1,000
+        of all others.
 
     Returns
     -------
@@ -207,12 +218,11 @@ def train(
     [('insulation',), ('electricity',)]
     """
     began = time.monotonic()
-    problems = Problems(
-        ArgumentError, "`train()` cannot start.", "See `help(fusionpy.train)` for what it takes."
-    )
+    problems = Problems(ArgumentError, "`train()` cannot start.", HELP)
     fitted = {"nfolds": nfolds, "patience": patience, "refits": refits, "crossfit": crossfit}
     sized = {"krange": krange, "tolerant": tolerant, "tails": tails}
     pooled = {"nquantiles": nquantiles, "nclusters": nclusters, **sized}
+    area_names, effects = settle_areas(areas, effects, method, fitted, problems)
     drawn = {"redraw": redraw, "untie": untie, "calibrate": calibrate, "effects": effects}
     learned = {"hyper": hyper, "monotone": monotone}
     options = check_options(problems, method, engine, cores, **learned, **fitted, **pooled, **drawn)
@@ -220,9 +230,10 @@ def train(
     seed = settle_seed(seed, problems)
     rules = read_rules(bounds, identities, monotone, problems)
     plan = settle_plan(y, x, rules, weight, replicate_weights, problems)
+    check_area_roles(area_names, plan, weight, replicate_weights, problems)
     problems.stop()
     target = check_writable(fsn, "fsn", (".fsn",), folders=True) if fsn is not None else None
-    donors = read_donors(data, plan, weight, replicate_weights)
+    donors = read_donors(data, plan, weight, replicate_weights, area_names)
     _note_codes(donors, quiet)
     check_rules(plan.rules, donors)
     options = settle(options, donors)

@@ -18,8 +18,10 @@ from fusionpy.errors import (
     warn,
 )
 from fusionpy.frames.tables import Table, as_table
+from fusionpy.model.areas import Area
 from fusionpy.model.rules import Rule, check_donors
 from fusionpy.model.schema import RECODE, UNFIT, Schema, positive_weights, weight_column
+from fusionpy.training.areas import read_areas
 from fusionpy.training.planning import FusionPlan
 
 __all__ = ["FEWEST_DONORS", "FEWEST_NONZERO", "Donors", "check_rules", "read_donors"]
@@ -42,12 +44,17 @@ class Donors:
         Of mean 1.
     replicates : (n, R) float64 or None
         Replicate weights over the full-sample weight.
+    areas : tuple of Area
+    area_codes : (a, n) intp
+        Their levels of the areas.
     """
 
     schema: Schema
     matrix: NDArray[np.float64]
     weight: NDArray[np.float64]
     replicates: NDArray[np.float64] | None
+    areas: tuple[Area, ...]
+    area_codes: NDArray[np.intp]
 
     @property
     def x(self) -> NDArray[np.float64]:
@@ -61,7 +68,11 @@ class Donors:
 
 
 def read_donors(
-    data: Any, plan: FusionPlan, weight: str | None, replicate_weights: Sequence[str] | None
+    data: Any,
+    plan: FusionPlan,
+    weight: str | None,
+    replicate_weights: Sequence[str] | None,
+    areas: Sequence[str] = (),
 ) -> Donors:
     """Take from a survey what a plan needs; refuse what cannot be learned from."""
     table = as_table(data)
@@ -70,12 +81,14 @@ def read_donors(
         raise SchemaError(UNFIT, [problem], "Pass the whole donor survey.")
     unfit = Problems(SchemaError, UNFIT, RECODE)
     weights, replicates = _weights(table, weight, replicate_weights, unfit)
-    schema = Schema.learn(table, plan.predictors, plan.outcomes, unfit, boosted=True)
     used = np.flatnonzero(weights > 0)
+    learned, codes = read_areas(table, areas, used, unfit)
+    schema = Schema.learn(table, plan.predictors, plan.outcomes, unfit, boosted=True)
     matrix = schema.encode(table, schema.names)[used]
     _check_enough(schema, matrix)
     weights = weights[used] / weights[used].mean()
-    return Donors(schema, matrix, weights, None if replicates is None else replicates[used])
+    replicates = None if replicates is None else replicates[used]
+    return Donors(schema, matrix, weights, replicates, learned, codes)
 
 
 def _weights(

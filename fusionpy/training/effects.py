@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fusionpy.drawing.steps import expected_columns
 from fusionpy.kernels.mixed import FAR, Mixed, fit_logits, fit_normal, project, safe_logit
 from fusionpy.model import FusionModel, Step
+from fusionpy.model.areas import Area
 from fusionpy.model.effects import Effect, Effects, Factor
 from fusionpy.model.variables import Variable
 from fusionpy.training.donors import Donors
@@ -29,14 +30,20 @@ class _Design:
     factors: tuple[Factor, ...]
     codes: NDArray[np.intp]
     weight: NDArray[np.float64]
+    areas: tuple[Area, ...]
 
     @property
     def sizes(self) -> list[int]:
-        return [factor.n_levels for factor in self.factors]
+        return [*(factor.n_levels for factor in self.factors), *(area.n_levels for area in self.areas)]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the last factor, an area, is solved for apart."""
+        return bool(self.areas)
 
     def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> _Design:
         """Take some donors."""
-        return _Design(self.factors, self.codes[:, rows], self.weight[rows])
+        return _Design(self.factors, self.codes[:, rows], self.weight[rows], self.areas)
 
 
 @dataclass(frozen=True)
@@ -78,15 +85,11 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     FusionModel, Expected
         With effects, and what is expected of the donors with them.
     """
-    factors = tuple(
-        _factor(variable, values) for variable, values in zip(model.schema.x, donors.x.T, strict=True)
-    )
-    nothing = Effects(factors=factors, each=())
+    design = _design_of(model, donors)
+    nothing = Effects(factors=design.factors, areas=design.areas, each=())
     model = replace(model, steps=tuple(replace(step, effects=nothing) for step in model.steps))
     prepared = prepare_refits(model)  # once: effects change no tree and no pool
     every = expected_by_others(model, donors.x, seed, cores, prepared, each=True)
-    codes = np.stack([factor.levels(values) for factor, values in zip(factors, donors.x.T, strict=True)])
-    design = _Design(factors, codes, donors.weight)
     known = np.flatnonzero(~np.isnan(every.average).any(axis=1))
     y, mine = donors.y[known], design.some(known)
     for _ in range(PASSES):
@@ -101,10 +104,23 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
                 ]
             else:
                 effects = [_add(old, new) for old, new in zip(step.effects.each, each, strict=True)]
-            steps.append(replace(step, effects=Effects(factors=factors, each=tuple(effects))))
+            steps.append(replace(step, effects=replace(nothing, each=tuple(effects))))
         model = replace(model, steps=tuple(steps))
-        every = expected_by_others(model, donors.x, seed, cores, prepared)
+        every = expected_by_others(model, donors.x, seed, cores, prepared, areas=donors.area_codes)
     return model, every
+
+
+def _design_of(model: FusionModel, donors: Donors) -> _Design:
+    """Find the levels of predictors and areas; of a category that is an area, too, once."""
+    named = {area.name for area in donors.areas}
+    chosen = [
+        (_factor(variable, values), values)
+        for variable, values in zip(model.schema.x, donors.x.T, strict=True)
+        if not (variable.is_categorical and variable.name in named)
+    ]
+    levels = [factor.levels(values) for factor, values in chosen]
+    codes = np.stack([*levels, *donors.area_codes])
+    return _Design(tuple(factor for factor, _ in chosen), codes, donors.weight, donors.areas)
 
 
 def _factor(variable: Variable, values: NDArray[np.float64]) -> Factor:
@@ -143,12 +159,12 @@ def _learn(
     thought = part.expected(expected, expected_columns(model)[part.variable])
     if part.is_logit:
         happened = values == (0 if part.is_zero else part.level)
-        return fit_logits(design.codes, design.sizes, happened, thought, design.weight)
+        return fit_logits(design.codes, design.sizes, happened, thought, design.weight, design.is_large)
     rows = np.arange(len(values))
     if part.variable in expected.chances:
         rows = np.flatnonzero(values)
     mine = design.some(rows)
-    return fit_normal(mine.codes, mine.sizes, (values - thought)[rows], mine.weight)
+    return fit_normal(mine.codes, mine.sizes, (values - thought)[rows], mine.weight, mine.is_large)
 
 
 def _deviations(
@@ -164,7 +180,7 @@ def _deviations(
         if part.is_logit:
             value = safe_logit(own) - safe_logit(others)
             weight = weight * np.maximum(others * (1 - others), FAR)
-        out.append(project(mine.codes, mine.sizes, value, weight, found))
+        out.append(project(mine.codes, mine.sizes, value, weight, found, mine.is_large))
     return np.stack(out)
 
 
@@ -177,6 +193,8 @@ def _first(part: _Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
         mean=found.mean,
         root=np.asarray(np.linalg.cholesky(found.covariance), dtype=np.float64),
         refits=refits,
+        ties=found.ties if len(found.alone) else np.empty((0, 0)),
+        alone=np.sqrt(found.alone),
     )
 
 
@@ -184,11 +202,28 @@ def _add(old: Effect, new: Mixed) -> Effect:
     """Add what the second pass has found; how sure the effects are is known from the first."""
     columns = np.union1d(old.columns, new.columns)
     place, more = np.searchsorted(columns, old.columns), np.searchsorted(columns, new.columns)
-    mean, root = np.zeros(len(columns)), np.zeros((len(columns), len(columns)))
+    mean = np.zeros(len(columns))
     mean[place] += old.mean
     mean[more] += new.mean
-    root[np.ix_(place, place)] = old.root
     refits = np.zeros((len(old.refits), len(columns)))
     refits[:, place] = old.refits
+    # Those apart stand right before the constant, in both or in either.
+    n_apart = max(len(old.alone), len(new.alone))
+    rest = np.r_[0 : len(columns) - 1 - n_apart, len(columns) - 1]
+    own = np.searchsorted(rest, place[np.isin(place, rest)])
+    root = np.zeros((len(rest), len(rest)))
+    root[np.ix_(own, own)] = old.root
+    alone, ties = np.zeros(n_apart), np.zeros((n_apart, len(rest) if n_apart else 0))
+    if len(old.alone):
+        alone[:], ties[:, own] = old.alone, old.ties
     variances = np.maximum(old.variances, new.variances)
-    return replace(old, variances=variances, columns=columns, mean=mean, root=root, refits=refits)
+    return replace(
+        old,
+        variances=variances,
+        columns=columns,
+        mean=mean,
+        root=root,
+        refits=refits,
+        ties=ties,
+        alone=alone,
+    )

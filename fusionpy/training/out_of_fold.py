@@ -52,6 +52,7 @@ def expected_by_others(
     cores: int,
     prepared: ReadyModel | None = None,
     each: bool = False,
+    areas: NDArray[np.intp] | None = None,
 ) -> Expected:
     """Average what fusing each donor would give, by the refits that did not see it.
 
@@ -67,6 +68,8 @@ def expected_by_others(
         are several calls.
     each : bool
         Keep what each refit expects, too.
+    areas : (a, n) intp, optional
+        The donors' levels of the model's areas, if it has effects of theirs.
 
     Returns
     -------
@@ -97,6 +100,7 @@ def expected_by_others(
             chances=chances,
             prepared=ready,
             certain=True,
+            areas=None if areas is None else areas[:, rows].astype(np.int32),
         )
         return rows, Expected(expected, chances)
 

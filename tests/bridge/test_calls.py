@@ -486,7 +486,7 @@ def test_train_tells_pools_and_notes(donor, tmp_path):
 
 def test_fuse_is_that_of_python(donor, fsn):
     opened, reply = finished("open", {"fsn": fsn})
-    assert reply["value"] == {"predictors": X, "outcomes": ["solar", "vehicles"]}
+    assert reply["value"] == {"predictors": X, "outcomes": ["solar", "vehicles"], "needed": X}
     buffers = []
     frame = packed_frame(donor.select(X), buffers)
     frame["columns"].append({"name": "hid", "kind": "absent"})

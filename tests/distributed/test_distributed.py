@@ -200,6 +200,29 @@ def test_a_folder_of_files(client, tmp_path, recipient, model, alone):
     assert_same(out, alone)
 
 
+def test_areas(client, tmp_path, recipient):
+    """Levels without donors are met in other partitions, and in another order: their draws are the same."""
+    donor = datasets.load_donor().head(400)
+    area = recipient["hid"].astype("int64") % 37
+    recipient = recipient.assign(area=area, code=area.astype(str).str.zfill(3))
+    donor = donor.assign(area=donor.index % 30, code=(donor.index % 20).astype(str).str.zfill(3))
+    how = {"hyper": {"num_iterations": 5}, "nclusters": 20, "refits": 2, "seed": 5, "quiet": True}
+    small = fusionpy.train(donor, ["electricity", "solar"], ["rooms"], areas=["area", "code"], **how)
+    recipient.to_parquet(tmp_path / "r.parquet", row_group_size=150)
+    here = fusionpy.fuse(recipient, small, tmp_path / "here.parquet", M=2, retain="area", seed=1, quiet=True)
+    kept = {"retain": "area", "seed": 1, "quiet": True, "client": client}
+    for name, data in (("a", tmp_path / "r.parquet"), ("b", dd.from_pandas(recipient, npartitions=3))):
+        rows = 200 if name == "a" else None
+        out = distributed.fuse(data, small, 2, tmp_path / name, partition_rows=rows, **kept)
+        assert_frame_equal(read(out), read(here), check_exact=True)
+    lacking = dd.from_pandas(recipient.drop(columns="code"), npartitions=2)
+    with pytest.raises(SchemaError, match="`code`: not in `data`, and an area"):
+        distributed.fuse(lacking, small, 2, tmp_path / "c", **kept)
+    strange = dd.from_pandas(recipient.assign(code="x"), npartitions=2)
+    with pytest.warns(FusionWarning, match=r"`code` \(such as 'x'\)"):
+        distributed.fuse(strange, small, 2, tmp_path / "d", **kept)
+
+
 @pytest.mark.slow
 def test_a_cluster_for_the_call(tmp_path, survey, model, alone, capfd):
     out = distributed.fuse(survey, model, M, tmp_path / "out", n_workers=1, **{**HOW, "quiet": False})

@@ -37,7 +37,8 @@ def shifts_and_codes(model, x, n_rows, **how):
     codes = np.zeros((len(coding.names), len(x)), dtype=coding.dtype)
     for j, name in enumerate(X):
         codes[j] = coding.encode(name, np.ascontiguousarray(x[:, j]))
-    return draw_shifts(model, coding, 5, 1, **how), codes, coding
+    coded = codes, np.empty((0, len(x)), dtype=np.int32)
+    return draw_shifts(model, coding, 5, 1, **how), coded, coding
 
 
 def by_loop(effects, place, b, x):

@@ -222,16 +222,18 @@ def test_paths_that_cannot_be_read(model, recipient, tmp_path):
 def test_blocks_come_back_from_memory_and_file(tmp_path):
     rng = np.random.default_rng(1)
     codes, values = rng.integers(0, 60_000, (5, 1_003)).astype(np.uint16), rng.normal(size=(2, 1_003))
+    areas = rng.integers(0, 3_000, (3, 1_003)).astype(np.int32)
     with (tmp_path / "codes").open("w+b") as file:
         for kept in (None, file):
-            coded = Coded(1_003, 100, (5, 2), codes.dtype, kept)
+            coded = Coded(1_003, 100, (5, 2, 3), codes.dtype, kept)
             for first, last in ((0, 37), (37, 640), (640, 640), (640, 1_003)):
-                coded.append(codes[:, first:last], values[:, first:last])
+                coded.append(codes[:, first:last], values[:, first:last], areas[:, first:last])
             assert list(coded.starts) == list(range(0, 1_003, 100))
             for start in reversed(coded.starts):
                 found = coded.block(start)
                 assert np.array_equal(found[0], codes[:, start : start + 100])
                 assert np.array_equal(found[1], values[:, start : start + 100])
+                assert np.array_equal(found[2], areas[:, start : start + 100])
         os.truncate(file.fileno(), 5_000)
         with pytest.raises(OSError, match="cut short"):
             coded.block(1_000)
@@ -243,11 +245,12 @@ def test_blocks_come_from_a_file_to_several_threads(portable, tmp_path, monkeypa
     if portable:
         monkeypatch.delattr(os, "pread", raising=False)
     codes, values = np.arange(30_000, dtype=np.uint16).reshape(3, -1), np.arange(10_000.0)[None]
+    none = np.empty((0, 10_000), dtype=np.int32)
     with (tmp_path / "codes").open("w+b") as file, ThreadPoolExecutor(8) as pool:
-        coded = Coded(10_000, 100, (3, 1), codes.dtype, file)
-        coded.append(codes[:, :5_000], values[:, :5_000])
+        coded = Coded(10_000, 100, (3, 1, 0), codes.dtype, file)
+        coded.append(codes[:, :5_000], values[:, :5_000], none[:, :5_000])
         assert np.array_equal(coded.block(200)[1], values[:, 200:300])  # moves the file's position
-        coded.append(codes[:, 5_000:], values[:, 5_000:])
+        coded.append(codes[:, 5_000:], values[:, 5_000:], none[:, 5_000:])
         starts = [*coded.starts] * 20
         for start, found in zip(starts, pool.map(coded.block, starts), strict=True):
             assert np.array_equal(found[0], codes[:, start : start + 100])

@@ -318,6 +318,15 @@ TRAIN: dict[str, Case] = {
     "replicates equal to the weight": lambda b: b.train(
         b.donor(w1=DONOR["w"], w2=DONOR["w"]), weight="w", replicate_weights=["w1", "w2"]
     ),
+    "areas with much else": lambda b: b.train(
+        weight="w", areas=["w", "income", "income", "town"], effects=False, method="2024", refits=0
+    ),
+    "areas not names": lambda b: b.train(areas=[1]),
+    "areas that cannot be": lambda b: b.train(
+        b.donor(half=0.5, one=1, day=date(2020, 1, 1)),
+        areas=["half", "one", "day", "owner", "towns"],
+        refits=1,
+    ),
     "weights and columns wrong": lambda b: b.train(
         b.donor(w=gaps("w"), income=gaps("income"), age=np.nan), y=["income", "rnt"], weight="w"
     ),

@@ -318,6 +318,21 @@ def test_effects_are_told(donor, tmp_path):
     assert "Harville" in text
     assert "Effects of predictors on what models miss" in text
     assert "effects=True" in train_call(model, None)
+    assert "between areas" not in text
+
+
+def test_areas_are_told(donor, tmp_path):
+    small = {"hyper": {"num_iterations": 3}, "refits": 2, "seed": 1, "quiet": True}
+    model = fusionpy.train(donor, "rooms", ["urban", "income"], areas="region", **small)
+    report(tmp_path / "a.html", model=model, quiet=True)
+    text = " ".join(Page((tmp_path / "a.html").read_text("utf-8")).text.split())
+    assert "differences between levels of predictors, and between areas (region), is learned" in text
+    assert (
+        "Those of areas without donors are drawn from the distribution of the effects of all areas." in text
+    )
+    assert "Areas with effects of their own" in text
+    assert f"region ({len(model.areas[0].levels)} levels)" in text
+    assert 'areas=["region"]' in train_call(model, None)
 
 
 @pytest.mark.slow

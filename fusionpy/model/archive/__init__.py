@@ -29,7 +29,7 @@ from fusionpy.engines.base import Engine, Model, Target
 from fusionpy.errors import ArchiveError, ArgumentError, shown
 from fusionpy.formats.atomic import check_writable, shown_path, written_aside
 from fusionpy.model import FusionModel, Known, Pools, Step
-from fusionpy.model.archive.effects import effect_tables, read_effects
+from fusionpy.model.archive.effects import apart_table, effect_tables, read_effects
 from fusionpy.model.archive.entries import damaged
 from fusionpy.model.archive.files import MOST_SCALED, ArchiveFiles, quoted, suspicious
 from fusionpy.model.archive.manifest import FORMAT, MANIFEST, PoolsEntry, StepEntry, write_manifest
@@ -137,6 +137,8 @@ def _contents(model: FusionModel) -> dict[str, Callable[[], str | bytes]]:
             effects, spreads = effect_tables(step.effects)
             found[places.of_step(number, "effects")] = partial(_table, effects)
             found[places.of_step(number, "spreads")] = partial(_table, spreads)
+            if (apart := apart_table(step.effects)) is not None:
+                found[places.of_step(number, "apart")] = partial(_table, apart)
     return found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,16 @@ from fusionpy.model.archive.entries import ManifestEntry, damaged
 from fusionpy.model.archive.files import ArchiveFiles
 from fusionpy.model.archive.manifest import EffectsEntry
 from fusionpy.model.archive.places import Places
+from fusionpy.model.areas import Area
 from fusionpy.model.effects import Effect, Effects, Factor
 from fusionpy.model.schema import Schema
 
-__all__ = ["effect_tables", "read_effects", "read_effects_entry"]
+__all__ = ["apart_table", "effect_tables", "read_areas", "read_effects", "read_effects_entry"]
 
 MOST_EFFECT = 1e290  # in the unit of a variable
 MOST_LOGIT = 500.0
+WHOLE = re.compile(r"-?\d+")
+MOST_TIE = 1 + 1e-6  # of what an area's mean follows: shares of its donors
 
 
 def effect_tables(effects: Effects) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
@@ -31,11 +36,32 @@ def effect_tables(effects: Effects) -> tuple[dict[str, NDArray[Any]], dict[str, 
     }
     refits = np.concatenate([e.refits for e in each], axis=1)
     table |= {f"refit{b}": values for b, values in enumerate(refits)}
-    return table, {"root": np.concatenate([e.root[np.tril_indices(len(e.mean))] for e in each])}
+    return table, {"root": np.concatenate([e.root[np.tril_indices(len(e.root))] for e in each])}
+
+
+def apart_table(effects: Effects) -> dict[str, NDArray[Any]] | None:
+    """Make the table of how effects apart go with the others, row by row, and of their own spreads."""
+    parts = [part for e in effects.each if len(e.alone) for part in (e.ties.ravel(), e.alone)]
+    return {"apart": np.concatenate(parts)} if parts else None
+
+
+def read_areas(entry: ManifestEntry, schema: Schema) -> tuple[Area, ...]:
+    """Read which areas there are."""
+    found = []
+    for each in entry.each():
+        name, kind = each["name"].text(), each["kind"].one_of(("text", "number"))
+        levels = each["levels"].texts()
+        if not levels or (kind == "number" and not all(map(WHOLE.fullmatch, levels))):
+            raise damaged(f"the levels of {each.place} do not fit its kind")
+        found.append(Area(name=name, kind=kind, levels=levels))
+    names = [area.name for area in found]
+    if len(set(names)) < len(names) or {variable.name for variable in schema.y} & set(names):
+        raise damaged(f"{entry.place} has impossible names")
+    return tuple(found)
 
 
 def read_effects_entry(
-    entry: ManifestEntry, schema: Schema, targets: Sequence[Target]
+    entry: ManifestEntry, schema: Schema, targets: Sequence[Target], areas: tuple[Area, ...] = ()
 ) -> EffectsEntry | None:
     """Read what the manifest says; None if it says that there are none."""
     if entry.value is None:
@@ -49,18 +75,23 @@ def read_effects_entry(
         factors.append(Factor(name=each["name"].one_of(x), edges=edges))
     if len({factor.name for factor in factors}) < len(factors):
         raise damaged(f"{entry.place} names a factor twice")
-    most = sum(factor.n_levels for factor in factors) + 1
+    most = sum(factor.n_levels for factor in factors) + sum(area.n_levels for area in areas) + 1
     found = []
     for each in entry["each"].each():
         target = known[each["target"].one_of(list(known))]
         column = each["column"].whole(0, target.n_classes - 1)
         variances = np.array([one.number(0) for one in each["variances"].each()], dtype=np.float64)
-        if len(variances) != len(factors) or target.objective == "quantile":
+        if len(variances) != len(factors) + len(areas) or target.objective == "quantile":
             raise damaged(f"{each.place} does not fit its factors, or its model")
-        found.append((target, column, variances, each["size"].whole(1, most)))
+        size, apart = each["size"].whole(1, most), 0
+        if "apart" in each.named():
+            apart = each["apart"].whole(1, size - 1)
+            if not areas or apart != areas[-1].n_levels:
+                raise damaged(f"{each.place} is not of as many levels as its areas have")
+        found.append((target, column, variances, size, apart))
     if not found or len({(target.name, column) for target, column, *_ in found}) < len(found):
         raise damaged(f"{entry.place} has no effects, or some of them twice")
-    return EffectsEntry(tuple(factors), tuple(found))
+    return EffectsEntry(tuple(factors), areas, tuple(found))
 
 
 def read_effects(
@@ -70,25 +101,33 @@ def read_effects(
     names = [f"refit{b}" for b in range(n_refits)]
     table = packed.table(places.of_step(number, "effects"), ["column", "mean", *names])
     root = packed.table(places.of_step(number, "spreads"), ["root"])["root"].astype(np.float64)
-    sizes = np.array([size for *_, size in entry.each])
-    triangles = sizes * (sizes + 1) // 2
-    if len(table["mean"]) != sizes.sum() or len(root) != triangles.sum():
+    sizes, n_apart = (np.array([each[place] for each in entry.each]) for place in (-2, -1))
+    n_rest = sizes - n_apart
+    triangles, oblongs = n_rest * (n_rest + 1) // 2, n_apart * n_rest + n_apart
+    beside = np.empty(0)
+    if oblongs.any():
+        beside = packed.table(places.of_step(number, "apart"), ["apart"])["apart"].astype(np.float64)
+    if (len(table["mean"]), len(root), len(beside)) != (sizes.sum(), triangles.sum(), oblongs.sum()):
         raise damaged(f"the effects of step {number + 1} are not as many as it says")
-    n_levels = sum(factor.n_levels for factor in entry.factors)
-    at, parts = np.cumsum(sizes)[:-1], np.split(root, np.cumsum(triangles)[:-1])
+    n_levels = int(entry.blank.first()[-1])
+    at = np.cumsum(sizes)[:-1]
     columns, mean = (np.split(table[name], at) for name in ("column", "mean"))
     refits = [np.split(table[name], at) for name in names]
+    parts, others = np.split(root, np.cumsum(triangles)[:-1]), np.split(beside, np.cumsum(oblongs)[:-1])
     each = []
-    for place, (target, column, variances, size) in enumerate(entry.each):
+    for place, (target, column, variances, size, q) in enumerate(entry.each):
         own = columns[place].astype(np.intp)
         # Kernels add them up without looking.
-        if own[0] < 0 or own[-1] != n_levels or (np.diff(own) <= 0).any():
+        ends = own[-1] == n_levels and own[-1 - q] == n_levels - q
+        if own[0] < 0 or not ends or (np.diff(own) <= 0).any():
             raise damaged(f"the effects of step {number + 1} are not of its factors' levels")
-        lower = np.zeros((size, size))
-        lower[np.tril_indices(size)] = parts[place]
+        lower = np.zeros((size - q, size - q))
+        lower[np.tril_indices(size - q)] = parts[place]
+        ties, alone = np.split(others[place], [q * (size - q)])
         values = np.stack([mean[place], *(one[place] for one in refits)]).astype(np.float64)
         most = MOST_EFFECT if target.objective == "regression" else MOST_LOGIT
-        if max(np.abs(values).max(), np.abs(lower).max()) > most:
+        largest = max(np.abs(values).max(), np.abs(lower).max(), np.abs(alone).max(initial=0))
+        if largest > most or np.abs(ties).max(initial=0) > MOST_TIE or (alone < 0).any():
             raise damaged(f"the effects of step {number + 1} are impossible")
         each.append(
             Effect(
@@ -99,6 +138,8 @@ def read_effects(
                 mean=values[0],
                 root=lower,
                 refits=values[1:],
+                ties=ties.reshape(q, size - q) if q else np.empty((0, 0)),
+                alone=alone,
             )
         )
-    return Effects(factors=entry.factors, each=tuple(each))
+    return replace(entry.blank, each=tuple(each))

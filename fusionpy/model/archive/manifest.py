@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fusionpy.engines.base import Target, Tuning
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.archive.places import FORMAT_VERSION
+from fusionpy.model.areas import Area
 from fusionpy.model.effects import Effects, Factor
 from fusionpy.model.options import Options
 from fusionpy.model.ranges import Range
@@ -54,12 +55,19 @@ class EffectsEntry:
     Attributes
     ----------
     factors : tuple of Factor
-    each : tuple of (Target, int, (f,) float64, int)
-        Target, its class, variances, and the number of effects.
+    areas : tuple of Area
+    each : tuple of (Target, int, (f,) float64, int, int)
+        Target, its class, variances, the number of effects, and how many of them are apart.
     """
 
     factors: tuple[Factor, ...]
-    each: tuple[tuple[Target, int, NDArray[np.float64], int], ...]
+    areas: tuple[Area, ...]
+    each: tuple[tuple[Target, int, NDArray[np.float64], int, int], ...]
+
+    @property
+    def blank(self) -> Effects:
+        """The effects, before they are read."""
+        return Effects(factors=self.factors, areas=self.areas, each=())
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,8 @@ def write_manifest(model: FusionModel, obstacles: Sequence[str] = ()) -> str:
         "ranges": {name: _range(each) for name, each in model.ranges.items()},
         "not_for_r": list(obstacles),
     }
+    if model.areas:
+        content["areas"] = [{**asdict(area), "levels": list(area.levels)} for area in model.areas]
     return json.dumps(_sorted(content), indent=1)
 
 
@@ -173,6 +183,7 @@ def _effects(effects: Effects) -> dict[str, Any]:
     factors = [{"name": factor.name, "edges": factor.edges.tolist()} for factor in effects.factors]
     each = [
         {"target": e.target, "column": e.column, "variances": e.variances.tolist(), "size": len(e.mean)}
+        | ({"apart": len(e.alone)} if len(e.alone) else {})
         for e in effects.each
     ]
     return {"factors": factors, "each": each}

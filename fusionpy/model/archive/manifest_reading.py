@@ -15,10 +15,11 @@ from fusionpy.engines import ENGINES, USUAL_ENGINE, find_engine
 from fusionpy.engines.base import Target, Tuning
 from fusionpy.errors import ArchiveError, FusionError, Problems, few, is_whole, shown, warn
 from fusionpy.formats.notes import read_json
-from fusionpy.model.archive.effects import read_effects_entry
+from fusionpy.model.archive.effects import read_areas, read_effects_entry
 from fusionpy.model.archive.entries import ManifestEntry, damaged
 from fusionpy.model.archive.manifest import FORMAT, GONE, Manifest, PoolsEntry, StepEntry
 from fusionpy.model.archive.places import FORMAT_VERSION, FORMAT_VERSIONS
+from fusionpy.model.areas import Area
 from fusionpy.model.options import METHODS, Options
 from fusionpy.model.ranges import QUARTILES, Range
 from fusionpy.model.rules import Rule, orient, parse_rule, unfit
@@ -79,7 +80,8 @@ def read_manifest(content: bytes, most_members: int, size: int | None = None) ->
     options = replace(_read_options(root["options"]), engine=engine)
     n_refits = root["n_refits"].whole(0, most_members)
     rules = [_read_rule(each) for each in root["rules"].each()] if "rules" in root.value else []
-    steps = _read_steps(root["steps"], schema, most_members, rules)
+    areas = read_areas(root["areas"], schema) if "areas" in root.value else ()
+    steps = _read_steps(root["steps"], schema, most_members, rules, areas)
     _check_rules(rules, schema, steps)
     _warn_of_scores(root["steps"], schema)
     n_stand_ins = {step.n_stand_ins for step in steps}
@@ -232,14 +234,18 @@ def _check_rules(rules: Sequence[Rule], schema: Schema, steps: Sequence[StepEntr
 
 
 def _read_steps(
-    entry: ManifestEntry, schema: Schema, most_members: int, rules: Sequence[Rule]
+    entry: ManifestEntry,
+    schema: Schema,
+    most_members: int,
+    rules: Sequence[Rule],
+    areas: tuple[Area, ...],
 ) -> tuple[StepEntry, ...]:
     """Read the steps; what predicts a step must be known by then, as totals are once their parts are."""
     steps: list[StepEntry] = []
     known = [variable.name for variable in schema.x]
     waiting = [variable.name for variable in schema.y]
     for each in entry.each():
-        step = _read_step(each, schema, known, waiting, most_members)
+        step = _read_step(each, schema, known, waiting, most_members, areas)
         steps.append(step)
         known += step.variables
         waiting = [name for name in waiting if name not in step.variables]
@@ -253,7 +259,12 @@ def _read_steps(
 
 
 def _read_step(
-    entry: ManifestEntry, schema: Schema, known: Sequence[str], waiting: Sequence[str], most_members: int
+    entry: ManifestEntry,
+    schema: Schema,
+    known: Sequence[str],
+    waiting: Sequence[str],
+    most_members: int,
+    areas: tuple[Area, ...],
 ) -> StepEntry:
     variables = entry["variables"].texts(waiting)
     predictors = entry["predictors"].texts(known)
@@ -282,7 +293,11 @@ def _read_step(
         for name, each in entry["calibrations"].named().items()
     }
     n_stand_ins = entry["n_members"].whole(0, most_members)
-    effects = read_effects_entry(entry["effects"], schema, targets) if "effects" in entry.named() else None
+    effects = None
+    if "effects" in entry.named():
+        effects = read_effects_entry(entry["effects"], schema, targets, areas)
+    if areas and effects is None:
+        raise damaged(f"{entry.place} lacks the effects of its areas")
     return StepEntry(variables, predictors, targets, n_stand_ins, calibrations, tuning, pools, effects)
 
 

@@ -24,7 +24,7 @@ ask <- function(verb, arguments, frames = list(), opened = NULL) {
   c(reply$value, frames, list(job = job))
 }
 
-# A model that is read once for the calls that follow: `job`, and names of `predictors` and `outcomes`.
+# A model that is read once for the calls that follow: `job`, and names of `predictors`, `outcomes` and what is `needed` of recipients.
 open_model <- function(arguments) {
   ask("open", structure(arguments["fsn"], context = attr(arguments, "context")))
 }

@@ -140,7 +140,7 @@ TABLE <- list(
     nquantiles = optional(number), nclusters = optional(number), krange = optional(numbers),
     hyper = optional(hyperparameters), cores = number, seed = seed, method = string, refits = optional(number),
     replicate_weights = optional(strings), bounds = optional(strings), identities = optional(strings),
-    monotone = optional(directions), keep_donors = flag
+    monotone = optional(directions), keep_donors = flag, areas = optional(strings)
   ),
   fetch_recs_example = list(path = optional(path)),
   fuse = list(

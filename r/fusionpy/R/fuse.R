@@ -6,7 +6,7 @@
 #' The signature is that of `fusionModel::fuse()`; what comes after `cores` is new. Draws are a function of the seed,
 #' the implicate, the step and the row number alone: they do not depend on `cores`, on `margin` or on `M`.
 #'
-#' @param data A data frame: the recipient survey, with every predictor of the model. Columns must have the donors'
+#' @param data A data frame: the recipient survey, with every predictor of the model, and its areas. Columns must have the donors'
 #'   classes; factors the same levels in the same order.
 #' @param fsn Path of a model that [train()], or R's own fusionModel, wrote.
 #' @param fsd Path of a file, ending with `.fsd` (or `.parquet`): the result is streamed to it instead of returned,
@@ -51,11 +51,11 @@ fuse <- function(data, fsn, fsd = NULL, M = 1, retain = NULL, kblock = 10, margi
     say(paste0("fuse: rows of an implicate are sorted by ", paste(key, collapse = ", "), ", not as in `data`; see ?fuse"))
   }
   if (is.null(fsd)) {
-    fused <- ask("fuse", arguments, list(data = send(data, model$predictors)), model)$frame
+    fused <- ask("fuse", arguments, list(data = send(data, model$needed)), model)$frame
     return(carry_along(fused, data, retain, M, key, rows))
   }
   arguments$key <- key
-  frames <- list(data = send(data, c(model$predictors, retain)))
+  frames <- list(data = send(data, c(model$needed, retain)))
   if (!is.null(rows)) frames$order <- send(data.table(row = rows - 1L))
   ask("fuse", arguments, frames, model)$path
 }

@@ -64,6 +64,9 @@
 #' @param identities Sums that every fused record is to satisfy, such as `"income = wages + other"`.
 #' @param monotone A list such as `list(rent = c(rooms = 1))`: the expectation of rent does not fall as rooms rise.
 #' @param keep_donors Whether donors' microdata are kept in the model, which `analyze(rectify = )` needs.
+#' @param areas Names of columns, predictors or not, whose levels get effects of their own (state, county, PUMA): factors,
+#'   characters or whole numbers. [fuse()] needs them, too. Levels that no donor has get effects drawn at random, as
+#'   different as those of others, so that margins of small areas hold the truth.
 #'
 #' @return The absolute path of the model's file, invisibly. Messages tell of the predictors, of each step, of its donor
 #'   pools, and of the time that it took; sizes of pools are printed.
@@ -79,7 +82,8 @@
 train <- function(data, y, x, fsn = "fusion_model.fsn", weight = NULL, nfolds = 5, nquantiles = 2,
                   nclusters = 2000, krange = c(10, 500), hyper = NULL, fork = FALSE, cores = 1,
                   seed = NULL, method = getOption("fusionpy.method", "default"), refits = NULL,
-                  replicate_weights = NULL, bounds = NULL, identities = NULL, monotone = NULL, keep_donors = TRUE) {
+                  replicate_weights = NULL, bounds = NULL, identities = NULL, monotone = NULL, keep_donors = TRUE,
+                  areas = NULL) {
   if (identical(method, "2024")) { # the paper has other defaults than those that are shown
     if (missing(nfolds)) nfolds <- NULL
     if (missing(nquantiles)) nquantiles <- NULL
@@ -88,7 +92,7 @@ train <- function(data, y, x, fsn = "fusion_model.fsn", weight = NULL, nfolds = 
   }
   if (isTRUE(fork)) say("`fork` has no effect: fusionpy uses `cores` threads of one process.")
   arguments <- take("train", environment())
-  needed <- c(unlist(y), unlist(x), weight, replicate_weights)
+  needed <- c(unlist(y), unlist(x), weight, replicate_weights, areas)
   say_task(data, y, x)
   reply <- ask("train", arguments, list(data = send(data, needed)))
   say_steps(reply$steps)
