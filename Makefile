@@ -28,6 +28,9 @@ help:
 demo: $(VENV)/.installed
 	@$(VENV)/bin/fusionpy demo
 
+# What is imported is compiled once, tests too, and not by every process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
+
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/pytest $(ARGS)
 

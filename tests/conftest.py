@@ -21,6 +21,8 @@ NUMERICAL = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 # Threads that wait for work of a few microseconds are to sleep, and not to keep a core from others.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Nor are those of OpenBLAS, which do not sleep: small matrices cost eight times as much on a busy machine.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Compiling a kernel can take seconds, so no example has a deadline.
 settings.register_profile("dev", deadline=None, max_examples=50)

@@ -1,6 +1,10 @@
 """Which cases of a test are run by `make test`: the others are `slow`, and CI runs those, too."""
 
 import pytest
+from hypothesis import settings
+
+# Half of the profile's examples, for tests whose examples are dear.
+halved = settings(max_examples=max(settings().max_examples // 2, 1))
 
 
 def quick(cases, few):

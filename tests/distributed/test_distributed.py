@@ -57,8 +57,8 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(place):
     """Path of a small model."""
-    donor = datasets.load_donor().head(800)
-    hyper = {"num_iterations": 15}
+    donor = datasets.load_donor().head(500)
+    hyper = {"num_iterations": 5}
     how = {"nclusters": 60, "krange": (10, 40), "refits": 2, "seed": 5, "quiet": True}
     fusionpy.train(donor, Y, X, fsn=f"{place}/model.fsn", weight="weight", hyper=hyper, **how)
     return place / "model.fsn"

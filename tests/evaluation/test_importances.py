@@ -24,7 +24,7 @@ def model():
     donor = datasets.load_donor().head(1500)
     y = ["insulation", ["gas_bill", "electricity"]]
     x = ["region", "rooms", "income", "dwelling"]
-    return fusionpy.train(donor, y=y, x=x, refits=2, seed=1, quiet=True)
+    return fusionpy.train(donor, y=y, x=x, refits=1, hyper={"num_iterations": 40}, seed=1, quiet=True)
 
 
 def walk(node, names, totals):
@@ -169,8 +169,29 @@ def held():
 
 
 @pytest.fixture(scope="module")
-def permuted(world, held):
-    return importance(world, data=held, weight="w", seed=3)
+def small():
+    """The same of fewer donors and rounds, where it does not matter how well it has learned."""
+    how = {
+        "refits": 0,
+        "nfolds": 2,
+        "nquantiles": 2,
+        "hyper": {"num_iterations": 15},
+        "seed": 1,
+        "quiet": True,
+    }
+    return fusionpy.train(
+        known_world(700, 1), ["size", "owner", "bill", "wealth"], [X] * 4, weight="w", **how
+    )
+
+
+@pytest.fixture(scope="module")
+def few(held):
+    return held.head(500)
+
+
+@pytest.fixture(scope="module")
+def permuted(small, few):
+    return importance(small, data=few, weight="w", seed=3)
 
 
 def worth(table, y):
@@ -178,7 +199,8 @@ def worth(table, y):
 
 
 @pytest.mark.slow
-def test_permutations_know_what_matters_and_what_does_not(permuted):
+def test_permutations_know_what_matters_and_what_does_not(world, held):
+    permuted = importance(world, data=held, weight="w", seed=3)
     assert list(permuted.columns) == ["y", "x", *MEASURES, *PERMUTATION]
     for y, order in {"size": ["strong", "weak"], "owner": ["strong"], "wealth": ["strong"]}.items():
         mine = worth(permuted, y)
@@ -249,22 +271,22 @@ def rows_by(u):
         ("wealth", "m", "strong"),
     ],
 )
-def test_every_kind_of_model_by_hand(world, held, y, kind, x):
-    table = importance(world, detailed=True, data=held, weight="w", n_repeats=2, seed=7)
+def test_every_kind_of_model_by_hand(small, few, y, kind, x):
+    table = importance(small, detailed=True, data=few, weight="w", n_repeats=2, seed=7)
     row = table[(table["y"] == y) & (table["model"] == kind) & (table["x"] == x)].iloc[0]
-    assert row["permutation"] == pytest.approx(by_hand(world, held, y, kind, x, 2, 7), rel=1e-6)
+    assert row["permutation"] == pytest.approx(by_hand(small, few, y, kind, x, 2, 7), rel=1e-6)
 
 
-def test_zero_inflated_variables_are_among_those(world):
-    assert "bill_z" in world.steps[2].final
+def test_zero_inflated_variables_are_among_those(small):
+    assert "bill_z" in small.steps[2].final
 
 
-def test_the_summary_averages_all_models_of_a_variable(world, held, permuted):
-    detailed = importance(world, detailed=True, data=held, weight="w", seed=3)
+def test_the_summary_averages_all_models_of_a_variable(small, few, permuted):
+    detailed = importance(small, detailed=True, data=few, weight="w", seed=3)
     assert list(detailed.columns) == ["y", "model", "x", *MEASURES, *PERMUTATION]
     for row in permuted.itertuples():
         mine = detailed[(detailed["y"] == row.y) & (detailed["x"] == row.x)]
-        n_models = sum(target.variable == row.y for step in world.steps for target in step.targets)
+        n_models = sum(target.variable == row.y for step in small.steps for target in step.targets)
         assert row.permutation == pytest.approx(mine["permutation"].sum() / n_models)
         # Between all models telling the same, and each telling something else.
         se = mine["permutation_se"]
@@ -283,32 +305,32 @@ def test_the_standard_error_is_that_between_samples(n):
     assert told == pytest.approx(spread, rel=0.35 if n > 20 else 0.5)
 
 
-def test_the_same_seed_gives_the_same_on_any_number_of_cores(world, held, permuted):
-    again = importance(world, data=held, weight="w", seed=3, cores=2)
+def test_the_same_seed_gives_the_same_on_any_number_of_cores(small, few, permuted):
+    again = importance(small, data=few, weight="w", seed=3, cores=2)
     pd.testing.assert_frame_equal(again, permuted, check_exact=True)
-    other = importance(world, data=held, weight="w", seed=4)
+    other = importance(small, data=few, weight="w", seed=4)
     assert (other["permutation"] != permuted["permutation"]).any()
     assert other["permutation"].to_numpy() == pytest.approx(
         permuted["permutation"].to_numpy(), rel=0.2, abs=0.05
     )
 
 
-def test_the_other_columns_are_as_without_data(world, permuted):
-    pd.testing.assert_frame_equal(permuted.drop(columns=list(PERMUTATION)), importance(world))
+def test_the_other_columns_are_as_without_data(small, permuted):
+    pd.testing.assert_frame_equal(permuted.drop(columns=list(PERMUTATION)), importance(small))
 
 
 @pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas])
-def test_polars_and_pyarrow_say_the_same(world, held, permuted, convert):
-    pd.testing.assert_frame_equal(importance(world, data=convert(held), weight="w", seed=3), permuted)
+def test_polars_and_pyarrow_say_the_same(small, few, permuted, convert):
+    pd.testing.assert_frame_equal(importance(small, data=convert(few), weight="w", seed=3), permuted)
 
 
 @pytest.mark.slow
-def test_records_without_weight_or_value_play_no_part(world, held):
-    some = held.assign(w=np.where(np.arange(len(held)) < 700, held["w"], 0.0))
-    alone = importance(world, data=held.head(700), weight="w", seed=0)
-    pd.testing.assert_frame_equal(importance(world, data=some, weight="w", seed=0), alone)
-    holes = held.assign(size=held["size"].where(np.arange(len(held)) < 700))
-    table = importance(world, data=holes, weight="w", seed=0)
+def test_records_without_weight_or_value_play_no_part(small, few):
+    some = few.assign(w=np.where(np.arange(len(few)) < 300, few["w"], 0.0))
+    alone = importance(small, data=few.head(300), weight="w", seed=0)
+    pd.testing.assert_frame_equal(importance(small, data=some, weight="w", seed=0), alone)
+    holes = few.assign(size=few["size"].where(np.arange(len(few)) < 300))
+    table = importance(small, data=holes, weight="w", seed=0)
     pd.testing.assert_frame_equal(worth(table, "size"), worth(alone, "size"))
 
 

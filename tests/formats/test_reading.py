@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pacing import quick, slow
+from pacing import halved, quick, slow
 from pandas.testing import assert_frame_equal
 
 import fusionpy
@@ -107,6 +107,7 @@ def canonical(value):
     return None if value is None or value != value else value
 
 
+@halved
 @given(data=st.data())
 def test_a_semi_join_is_that_of_the_slow_twin(path, data):
     names = data.draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=4, unique=True))
@@ -323,7 +324,7 @@ def test_rows_of_several_columns_are_looked_up_as_tuples(table, looked_up):
 
 @pytest.fixture(scope="module")
 def donor():
-    frame = fusionpy.datasets.load_donor().head(800).copy()
+    frame = fusionpy.datasets.load_donor().head(500).copy()
     frame["gadgets"] = (frame["electricity"] // 1000).astype("int64")
     frame["wealth"] = (frame["electricity"] * 1e7).astype("int64")
     return frame
@@ -332,7 +333,7 @@ def donor():
 @pytest.fixture(scope="module")
 def model(donor):
     y = ["heating_fuel", "electricity", ["gadgets", "wealth"], "education", "solar"]
-    how = {"hyper": {"num_iterations": 10}, "nclusters": 100, "refits": 2, "quiet": True}
+    how = {"hyper": {"num_iterations": 5}, "nclusters": 50, "refits": 2, "quiet": True}
     return fusionpy.train(donor, y, ["region", "rooms", "income"], weight="weight", seed=5, **how)
 
 

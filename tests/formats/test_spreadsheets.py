@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pacing import halved
 from typer.testing import CliRunner
 
 import fusionpy
@@ -41,6 +42,7 @@ TEXTS = st.one_of(
 )
 
 
+@halved
 @given(st.lists(TEXTS, min_size=1, max_size=6), st.lists(TEXTS, unique=True, min_size=2, max_size=2))
 @pytest.mark.parametrize("kind", ["object", "string", "category"])
 def test_no_cell_acts_and_all_come_back(kind, values, names):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pacing import halved
 
 import fusionpy.kernels.forest
 from fusionpy.kernels.forest import Cut, Trees, cuts_of, encode, encode_columns, grow
@@ -108,6 +109,7 @@ def some_rows(rng, n, n_columns):
     return x
 
 
+@halved
 @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 300), st.integers(1, 3))
 def test_sums_equal_a_walk(seed, n_trees, most_leaves, n_classes):
     rng = np.random.default_rng(seed)
@@ -118,6 +120,7 @@ def test_sums_equal_a_walk(seed, n_trees, most_leaves, n_classes):
     assert np.array_equal(found, walk(model, x))
 
 
+@halved
 @given(st.integers(0, 2**32))
 def test_codes_of_more_models_than_are_asked(seed):
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pacing import halved
 from sklearn.linear_model import lasso_path as sklearn_path
 
 from fusionpy.engines.glmnet import glmnet_path, has_glmnet
@@ -34,6 +35,7 @@ def standardised(X, w):
 
 
 @pytest.mark.compiled
+@halved
 @given(st.integers(0, 2**32), st.sampled_from([30, 400]))
 def test_paths_are_optimal(seed, n):
     """The conditions under which coefficients minimise the penalised loss, on the rows themselves."""

@@ -46,8 +46,8 @@ def restricted_likelihood(design, value, variances, noise):
 
 
 def test_variances_are_of_greatest_restricted_likelihood():
-    codes, _, value, _ = survey(3, 300, (0.8, 0.7, 0.9))
-    found = fit_normal(codes, SIZES, value, np.ones(300))
+    codes, _, value, _ = survey(3, 120, (0.8, 0.7, 0.9))  # few, as the matrices are of records
+    found = fit_normal(codes, SIZES, value, np.ones(120))
     design = one_hot(codes)
 
     def height(logs):
@@ -55,7 +55,7 @@ def test_variances_are_of_greatest_restricted_likelihood():
 
     best = minimize(height, np.log([0.5, 0.5, 0.5, 1.0]), method="Nelder-Mead", options={"xatol": 1e-4})
     assert np.allclose(found.variances, np.exp(best.x[:3]), rtol=0.05)
-    mean, covariance = posterior(design, np.ones(300), value, np.exp(best.x[:3]), np.exp(best.x[3]))
+    mean, covariance = posterior(design, np.ones(120), value, np.exp(best.x[:3]), np.exp(best.x[3]))
     assert np.allclose(found.mean, mean, atol=0.02)
     assert np.allclose(np.sqrt(np.diag(found.covariance)), np.sqrt(np.diag(covariance)), rtol=0.05)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pacing import halved
 from scipy.interpolate import CubicSpline
 from scipy.optimize import linprog, minimize
 
@@ -80,6 +81,7 @@ def test_stiffest_fit_is_the_least_absolute_line(seed):
 
 
 @pytest.mark.compiled
+@halved
 @given(st.integers(0, 2**32), st.floats(-100, 100), st.floats(0.01, 100))
 def test_curve_moves_with_its_points(seed, shift, scale):
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pacing import halved
 
 from fusionpy.kernels.supersmoother import SPANS, running_lines, supersmooth
 
@@ -96,6 +97,7 @@ def chosen_by_hand(x, y, w, bass):
     return window_lines(x, np.array(mixed), w, SPANS[0], narrow)[0]
 
 
+@halved
 @given(st.integers(0, 2**32), st.integers(8, 80), st.sampled_from([0.0, 4.0, 10.0]))
 def test_supersmooth_equals_its_steps_by_hand(seed, n, bass):
     x, y, w = sample(seed, n)

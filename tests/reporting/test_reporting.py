@@ -65,7 +65,7 @@ def recipient():
 
 @pytest.fixture(scope="module")
 def model(donor):
-    hyper = {"num_iterations": 20}
+    hyper = {"num_iterations": 8}
     return fusionpy.train(donor, Y, X, weight="weight", refits=2, hyper=hyper, seed=1, cores=2, quiet=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 import fusionpy
 from fusionpy import FusionWarning, datasets
 
-SMALL = {"hyper": {"num_iterations": 30}, "refits": 4, "nclusters": 100, "quiet": True}
+SMALL = {"hyper": {"num_iterations": 12}, "refits": 3, "nclusters": 100, "quiet": True}
 X = ["region", "income", "rooms", "tenure"]
 Y = ["heating_fuel", ["food_share", "housing_share"], "vehicles", "electricity"]
 
@@ -32,12 +32,12 @@ def groups(seed, n):
 
 def errors(effects):
     """Root mean squared errors of group means, in the population's standard deviations."""
-    donor, recipient, truth = groups(1, 2500), groups(2, 6000), groups(3, 200_000)
+    donor, recipient, truth = groups(1, 2000), groups(2, 4000), groups(3, 100_000)
     few_rounds = SMALL | {"hyper": {"num_iterations": 10}}  # which shrink much
     model = fusionpy.train(
         donor, ["amount", "has", "gift"], ["group", "z"], seed=1, effects=effects, **few_rounds
     )
-    fused = fusionpy.fuse(recipient, model, M=8, retain="group", seed=1, quiet=True)
+    fused = fusionpy.fuse(recipient, model, M=5, retain="group", seed=1, quiet=True)
     names = ["amount", "has", "gift"]
     off = (
         fused.groupby("group", observed=True)[names].mean()

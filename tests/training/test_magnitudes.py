@@ -17,7 +17,7 @@ from fusionpy.engines.lightgbm.model_text import check_model_text
 from fusionpy.engines.lightgbm.rewriting import Unit
 
 K = {"seed": 1, "quiet": True}
-SMALL = {"refits": 2, "nfolds": 2, "hyper": {"num_leaves": 7, "num_iterations": 40}}
+SMALL = {"refits": 2, "nfolds": 2, "hyper": {"num_leaves": 7, "num_iterations": 20}}
 N = 600
 
 

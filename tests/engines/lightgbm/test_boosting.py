@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import lightgbm as lgb
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from pacing import halved
 from patience import PATIENCE
 
 from fusionpy.engines import base
@@ -256,7 +257,7 @@ def by_hand(problem, grid, folds, patience, seed, counts):
     several=st.booleans(),
     threshold=st.sampled_from([0, 10**6]),
 )
-@settings(max_examples=60, deadline=None)
+@halved
 def test_models_equal_those_of_lightgbms_own_loop(
     seed, objective, hyper, n_folds, patience, weighted, monotone, several, threshold
 ):

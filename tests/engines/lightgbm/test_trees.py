@@ -5,9 +5,9 @@ import re
 import lightgbm as lgb
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from pacing import slow
+from pacing import halved, slow
 
 from fusionpy import read_fsn
 from fusionpy.engines.lightgbm import boosting
@@ -15,7 +15,6 @@ from fusionpy.engines.lightgbm.trees import trees_of
 from fusionpy.kernels.forest import cuts_of, encode_columns, grow, predict
 
 TINY = float(np.float32(1e-35))  # LightGBM's zero
-HALF = settings().max_examples // 2  # of the profile's examples
 EDGES = [0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, TINY, -TINY, 1e300, -1e300, 0.5, -0.5, -1.0, 1.7]
 EDGES += [np.nextafter(TINY, 1), np.nextafter(-TINY, -1), 2.0**31 - 1, 2.0**31, 2.0**31 - 1e-6, 1e10, 999.0]
 
@@ -156,7 +155,7 @@ def mutate(rng, booster):
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["regression", "binary", "multiclass"]))
-@settings(max_examples=HALF)
+@halved
 def test_nodes_of_every_kind(seed, objective):
     rng = np.random.default_rng(seed)
     first = train(seed, objective=objective, num_leaves=int(rng.integers(2, 40)))
@@ -166,7 +165,7 @@ def test_nodes_of_every_kind(seed, objective):
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5))
-@settings(max_examples=HALF)
+@halved
 def test_several_models_share_columns(seed, n_models):
     # Each with its own treatment of missing values and its own order of the columns.
     rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pacing import halved
 
 from fusionpy.errors import ArgumentError, OutputError, SchemaError
 from fusionpy.formats.fst import FstWriter, open_fst, pack_fst, packing, read_fst, write_fst
@@ -68,6 +69,7 @@ def tables(draw):
     return pa.table(columns, names=names)
 
 
+@halved
 @given(
     table=tables(),
     compress=st.sampled_from([0, 1, 30, 50, 51, 75, 90, 100]),

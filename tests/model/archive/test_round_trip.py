@@ -56,7 +56,7 @@ def archives(kind, tmp_path_factory):
         "quiet": True,
     }
     donor = fusionpy.datasets.load_donor().head(1200)
-    fusionpy.train(donor, Y, X, **arguments, hyper={"num_iterations": 60}, fsn=whole, **KINDS[kind])
+    fusionpy.train(donor, Y, X, **arguments, hyper={"num_iterations": 30}, fsn=whole, **KINDS[kind])
     return whole, strip(whole, folder / "r.fsn")
 
 
