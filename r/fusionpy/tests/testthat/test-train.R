@@ -298,3 +298,26 @@ test_that("train() keeps the rules that structures.json has for it", {
     expect_identical(names(data), names(kept))
   }
 })
+
+test_that("areas go through train() and fuse(), whatever R's type of them", {
+  skip_without_python()
+  donor <- donors(400)
+  recipient <- recipients(100)
+  donor$state <- sprintf("%02d", seq_len(400) %% 15)
+  recipient$state <- sprintf("%02d", seq_len(100) %% 20)
+  donor$county <- seq_len(400) %% 30 + 6001
+  recipient$county <- as.integer(seq_len(100) %% 35 + 6001)
+  arguments <- list(y = "electricity", x = X, hyper = FAST, refits = 2, seed = 1, areas = c("state", "county"))
+  file <- tempfile(fileext = ".fsn")
+  trained <- function(data) quietly(do.call(train, c(list(data, fsn = file), arguments)))
+  utils::capture.output(trained(donor))
+  fused <- quietly(fuse(recipient, file, M = 3, retain = "county", seed = 1))
+  expect_identical(nrow(fused), 300L)
+  expect_identical(fused$county, rep(recipient$county, 3))
+  recipient$state <- factor(recipient$state) # levels that no donor has are no error
+  recipient$county <- as.numeric(recipient$county)
+  expect_identical(quietly(fuse(recipient, file, M = 3, seed = 1))$electricity, fused$electricity)
+  written <- quietly(fuse(recipient, file, fsd = tempfile(fileext = ".fsd"), M = 3, seed = 1))
+  expect_identical(read_fsd(written, M = 3)$electricity, fused$electricity)
+  expect_error(quietly(fuse(recipient[, -"county"], file, seed = 1)), "county")
+})
