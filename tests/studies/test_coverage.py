@@ -143,16 +143,18 @@ def test_a_run_goes_on_where_it_was(study, monkeypatch, tmp_path, capsys, truth_
 def test_variants_of_the_acs_have_their_parts(study, monkeypatch, tmp_path, shared, truth_there):
     truth_there(tmp_path)
     how = "--population", "acs", "--donors", 300, "--ratios", "1,4", "--replications", 1
-    how += "--variants", "none,effects,rectified", "--processes", 1, "--out", tmp_path
+    how += "--variants", "none,effects,areas,rectified", "--processes", 1, "--out", tmp_path
     call(study, monkeypatch, *how)
     summary = pd.read_csv(tmp_path / "summary.csv").set_index(["times", "way", "part"])
-    assert len(summary) == 2 * (3 + 3 + 1)
+    assert len(summary) == 2 * (3 + 3 + 3 + 1)
     assert summary["coverage"].between(0.5, 1).all()
     default = summary.xs(study.replicating.DEFAULT, level="way")
     assert (default[["rmse_to_default", "margin_to_default"]] == 1).all(axis=None)
     effects = summary.xs("effects", level="way")
-    assert effects["rmse_to_default"].between(0.6, 1.4).all()
+    assert effects.xs("domains", level="part")["rmse_to_default"].between(0.5, 1.2).all()
     assert (effects["rmse_to_default"] != 1).all()
+    areas = summary.xs("effects, areas", level="way")
+    assert (areas["rmse_to_default"] != effects["rmse_to_default"]).all()
 
 
 @pytest.fixture
