@@ -80,9 +80,11 @@ class Coded:
         while taken < codes.shape[1]:
             if self._filling is None:
                 self._filling = self._empty(min(self.rows, self.n_rows - self._done))
-            size = self._filling[0].shape[1]
+            block: tuple[NDArray[Any], ...] = self._filling
+            given: tuple[NDArray[Any], ...] = codes, values, areas
+            size = block[0].shape[1]
             part = min(size - self._filled, codes.shape[1] - taken)
-            for into, whole in zip(self._filling, (codes, values, areas), strict=True):
+            for into, whole in zip(block, given, strict=True):
                 into[:, self._filled : self._filled + part] = whole[:, taken : taken + part]
             taken += part
             self._filled += part
