@@ -26,11 +26,11 @@ EDUCATION = "education=less_than_high_school<high_school<some_college<bachelor<g
 INSULATION = "insulation=poor<fair<good<excellent"
 PREDICTORS = ["region", "urban", "age", "education", "income"]
 STEPS = ["insulation", ["electricity", "gas_bill"]]
-FAST = "--refits 0 --nclusters 20 --hyper num_iterations=15 --seed 1 --quiet".split()
+FAST = "--refits 0 --nclusters 20 --hyper num_iterations=5 --seed 1 --quiet".split()
 FAST_API: dict[str, Any] = {
     "refits": 0,
     "nclusters": 20,
-    "hyper": {"num_iterations": 15},
+    "hyper": {"num_iterations": 5},
     "seed": 1,
     "quiet": True,
 }
@@ -490,7 +490,7 @@ def test_info(folder: Path) -> None:
     for part in (
         "method default",
         "lightgbm",
-        "num_iterations 15",
+        "num_iterations 5",
         "quantities age (",
         "ordered education (5",
     ):

@@ -295,7 +295,16 @@ def test_the_summary_averages_all_models_of_a_variable(small, few, permuted):
 
 @pytest.mark.parametrize("n", [14, slow(25), pytest.param(60, marks=pytest.mark.slow)])
 def test_the_standard_error_is_that_between_samples(n):
-    model = fusionpy.train(known_world(1000, 1), y="size", x=X, refits=0, nquantiles=2, seed=1, quiet=True)
+    model = fusionpy.train(
+        known_world(1000, 1),
+        y="size",
+        x=X,
+        refits=0,
+        nquantiles=1,
+        hyper={"num_iterations": 40},
+        seed=1,
+        quiet=True,
+    )
     samples = [
         importance(model, data=known_world(200, 100 + k), n_repeats=1, seed=k).set_index("x").loc["weak"]
         for k in range(n)

@@ -21,7 +21,7 @@ from fusionpy import datasets
 Y = ["heating_fuel", "electricity", "gas_bill", ["food_share", "housing_share", "other_share"], "solar"]
 X = datasets.PREDICTORS
 SHARES = ["food_share", "housing_share", "other_share"]
-FAST = {"hyper": {"num_iterations": 12}, "nclusters": 80, "krange": (10, 60), "quiet": True}
+FAST = {"hyper": {"num_iterations": 8}, "nclusters": 80, "krange": (10, 60), "quiet": True}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def recipient():
 @pytest.fixture(scope="module", params=["refits", slow("folds"), slow("final")])
 def model(request, donor):
     how = {
-        "refits": {"refits": 3},
+        "refits": {"refits": 2},
         "folds": {"refits": 0, "redraw": False},
         "final": {"method": "fusionModel"},
     }[request.param]

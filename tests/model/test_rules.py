@@ -24,7 +24,7 @@ TINY: dict[str, Any] = {
     "nfolds": 2,
     "nquantiles": 2,
     "nclusters": 50,
-    "hyper": {"num_iterations": 15},
+    "hyper": {"num_iterations": 8},
     "seed": 1,
     "quiet": True,
 }
@@ -33,7 +33,7 @@ X = ["region", "urban", "age", "rooms", "hh_size", "income"]
 
 @pytest.fixture(scope="module")
 def donor() -> pd.DataFrame:
-    frame = datasets.load_donor().head(1200).copy()
+    frame = datasets.load_donor().head(800).copy()
     frame["power_bill"] = 0.15 * frame["electricity"]
     frame["bills"] = frame["gas_bill"] + frame["power_bill"]
     u = np.random.default_rng(1).random(len(frame))
@@ -46,7 +46,7 @@ def donor() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def recipient() -> pd.DataFrame:
-    return datasets.load_recipient().head(700)
+    return datasets.load_recipient().head(400)
 
 
 # --- Reading
@@ -269,7 +269,7 @@ def test_violations_are_counted(model: fusionpy.FusionModel, donor: pd.DataFrame
     ("demand", "told"),
     [
         ({"bounds": "debt < savings"}, "not understood"),
-        ({"bounds": "savings <= debt"}, "donors of 1,200 break it"),
+        ({"bounds": "savings <= debt"}, "donors of 800 break it"),
         ({"identities": "savings = debt + gas_bill"}, "break it, by up to"),
         ({"identities": 5}, "`identities` must be text"),
         ({"bounds": "nothing <= 5"}, "neither in `x` nor in `y`"),

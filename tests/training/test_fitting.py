@@ -19,7 +19,7 @@ from fusionpy.engines.lightgbm.searching import Search
 from fusionpy.kernels.draws import fit_calibration
 from fusionpy.training import donor_predictions, fitting
 
-HYPER = {"num_leaves": 5, "num_iterations": 12, "min_data_in_leaf": 5, "learning_rate": 0.3}
+HYPER = {"num_leaves": 5, "num_iterations": 8, "min_data_in_leaf": 5, "learning_rate": 0.3}
 GIVEN = {"weight": "w", "hyper": HYPER, "nclusters": 20, "krange": (3, 20), "seed": 3, "quiet": True}
 Y = ["rooms", ["fuel", "area"], "kwh", "people", "owner"]
 

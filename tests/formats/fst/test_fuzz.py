@@ -36,12 +36,12 @@ def check(seeds: list[Seed], n: int, seed: int, first: int = 0) -> None:
     assert len(found.outcomes) == 4
 
 
-@pytest.mark.parametrize("n", [120, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [60, pytest.param(250, marks=pytest.mark.slow)])
 def test_damaged_files_of_our_own(made, n):
     check(made, n, seed=1)
 
 
-@pytest.mark.parametrize("n", [150, pytest.param(350, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [75, pytest.param(350, marks=pytest.mark.slow)])
 def test_damaged_files_of_r(shared, n):
     seeds = golden_seeds(shared / "reference" / "fst")
     assert len(seeds) > 65

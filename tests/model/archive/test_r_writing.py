@@ -258,7 +258,7 @@ def changed_at(value, place, new):
     return replace(value, values=tuple(values))
 
 
-@pytest.mark.parametrize("n", [30, pytest.param(110, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [15, pytest.param(110, marks=pytest.mark.slow)])
 def test_no_metadata_makes_fuse_fail(members, tmp_path, n):
     """Whatever one part is changed to: it is refused as such, or the model still fuses."""
     about = read_rds(members["metadata.rds"])
@@ -278,7 +278,7 @@ def test_no_metadata_makes_fuse_fail(members, tmp_path, n):
     assert refused > 0.45 * n
 
 
-@pytest.mark.parametrize("n", [15, pytest.param(70, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [8, pytest.param(70, marks=pytest.mark.slow)])
 def test_no_numbers_make_fuse_fail(members, tmp_path, n):
     """Single numbers of matrices and vectors changed."""
     about = read_rds(members["metadata.rds"])
@@ -349,7 +349,7 @@ def test_what_r_passes_over_does_no_harm(one, members, tmp_path):
     assert_frame_equal(fusionpy.fuse(recipient(), again, **arguments), expected)
 
 
-@pytest.mark.parametrize("n", [50, slow(120)])
+@pytest.mark.parametrize("n", [25, slow(120)])
 def test_garbled_members(members, tmp_path, n):
     rng = random.Random(11)
     refused = 0
