@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionpy.drawing.centres import expectations, nearest_centres, note_means, predict_step
 from fusionpy.drawing.limits import Limits, Records, limits_of
-from fusionpy.drawing.predictions import FINAL
 from fusionpy.drawing.shifts import Shift
 from fusionpy.drawing.urns import ReadyModel, Urn, Weights, pool_means, prepare, weigh
-from fusionpy.kernels.clusters import nearest_one
 from fusionpy.kernels.draws import calibrate, draw_by_totals, draw_classes, nearest_within
-from fusionpy.kernels.scaling import scale_sorted
 from fusionpy.kernels.uniforms import DRAW, uniforms
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.rules import Rule
@@ -33,6 +31,7 @@ def simulate(
     weight: NDArray[np.float64],
     expected: NDArray[np.float64] | None = None,
     chances: Mapping[str, NDArray[np.float64]] | None = None,
+    means: Mapping[str, NDArray[np.float64]] | None = None,
     prepared: ReadyModel | None = None,
     certain: bool = False,
     areas: NDArray[np.int32] | None = None,
@@ -58,6 +57,9 @@ def simulate(
         variable, one per class of the others.
     chances : mapping of str to (n,) float64, optional
         Filled, with `expected`, with the chances that zero-inflated variables are not 0.
+    means : mapping of str to (n,) float64, optional
+        Filled with what the models predict of continuous variables, before pools: a mean, times the chance
+        that it is not 0.
     prepared : ReadyModel, optional
         From `prepare`, with the same `kblock`; worth it if there are several calls.
     certain : bool
@@ -88,6 +90,7 @@ def simulate(
         weights=weigh(prepared, weight, seed, implicate, certain),
         expected=expected,
         chances=chances,
+        means=means,
     )
     return np.asarray(drawn.T)
 
@@ -104,6 +107,7 @@ def draw(
     weights: Weights,
     expected: NDArray[np.float64] | None = None,
     chances: Mapping[str, NDArray[np.float64]] | None = None,
+    means: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients whose predictors are coded.
 
@@ -116,7 +120,7 @@ def draw(
         Of the predictors among ``prepared.rule_columns``.
     areas : (a, n) int32
         Codes of the model's areas.
-    seed, implicate, first, expected, chances
+    seed, implicate, first, expected, chances, means
         As for `simulate`.
     weights : Weights
         Of the implicate.
@@ -138,7 +142,7 @@ def draw(
             columns = np.concatenate([averages[variable] for variable in step.variables])
             average = np.empty((records.n_rows, len(columns)))
         limited = limits_of(model, step, records)
-        chance = _draw_step(prepared, number, records, u, implicate, weights, limited, average)
+        chance = _draw_step(prepared, number, records, u, implicate, weights, limited, average, means)
         if chances is not None and chance is not None:
             chances[step.variables[0]][:] = chance
         if expected is not None:
@@ -152,6 +156,10 @@ def draw(
                 for name in rule.parts
             ]
             expected[:, averages[rule.variable][0]] = sum(parts)
+    if means is not None:
+        for rule in _derived(model):
+            parts = [means[name] if name in means else records.column(name) for name in rule.parts]
+            means[rule.variable][:] = sum(parts)
     return records.drawn
 
 
@@ -183,32 +191,6 @@ def expected_columns(model: FusionModel) -> dict[str, NDArray[np.intp]]:
     }
 
 
-def _predict(
-    prepared: ReadyModel,
-    number: int,
-    targets: slice,
-    records: Records,
-    u: NDArray[np.float64],
-    implicate: int,
-    rows: NDArray[np.intp] | None = None,
-) -> NDArray[np.float64]:
-    """Predict with the stand-in of this implicate, or for each record."""
-    model, predictions = prepared.model, prepared.predictions
-    n_stand_ins = len(model.steps[number].stand_ins)
-    if model.assignment != "record":
-        stand_in = implicate % n_stand_ins if n_stand_ins else FINAL
-        return predictions.predict(number, stand_in, targets, records.codes, rows)
-    chosen = np.floor((u if rows is None else u[rows]) * n_stand_ins).astype(np.intp)
-    n_columns = sum(target.n_classes for target in model.steps[number].targets[targets])
-    out = np.empty((len(chosen), n_columns))
-    for m in range(n_stand_ins):
-        mine = np.flatnonzero(chosen == m)
-        if len(mine):
-            which = mine if rows is None else rows[mine]
-            out[mine] = predictions.predict(number, m, targets, records.codes, which)
-    return out
-
-
 def _draw_step(
     prepared: ReadyModel,
     number: int,
@@ -218,8 +200,9 @@ def _draw_step(
     weights: Weights,
     limited: Limits | None,
     average: NDArray[np.float64] | None,
+    means: Mapping[str, NDArray[np.float64]] | None,
 ) -> NDArray[np.float64] | None:
-    """Draw one step; fill `average`, if it is given, with what the draws are on average.
+    """Draw one step; fill `average` and `means`, if they are given, with what draws and models expect.
 
     Returns, for a zero-inflated variable, the chances that it is not 0.
     """
@@ -231,15 +214,22 @@ def _draw_step(
     if step.is_inflated:
         targets = slice(1, None)
         rows, chance = _draw_nonzero(prepared, number, records, u, implicate, weights)
-    centre = _nearest_centres(
-        prepared, number, targets, records, u[2], implicate, weights, rows if average is None else None
+    of_all = average is not None or means is not None
+    expected = expectations(
+        prepared, number, targets, records, u[2], implicate, weights, None if of_all else rows
     )
+    if means is not None:
+        note_means(step, targets, expected, chance, limited, means)
+    centre = nearest_centres(prepared, number, expected)
     if average is not None:
-        means = pool_means(prepared.model, step, urn.start, urn.member, weights.weight)
-        average[:] = means[centre] if chance is None else chance[:, None] * means[centre]
-        centre = centre if rows is None else centre[rows]
+        of_pools = pool_means(prepared.model, step, urn.start, urn.member, weights.weight)
+        average[:] = of_pools[centre] if chance is None else chance[:, None] * of_pools[centre]
         if limited is not None and average.shape == limited.nonzero.shape:
             average *= limited.nonzero
+    if of_all and rows is not None:
+        centre = centre[rows]
+    if chance is not None and limited is not None:
+        chance = chance * limited.nonzero[:, 0]
     own = u[1] if rows is None else u[1][rows]
     donor = draw_by_totals(centre, urn.start, urn.member, weights.weight, weights.totals[number], own)
     if limited is not None:
@@ -259,7 +249,7 @@ def _draw_nonzero(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Draw which records have another value than zero; return their rows, and every record's chance."""
     step = prepared.model.steps[number]
-    p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
+    p = predict_step(prepared, number, slice(0, 1), records, u[2], implicate)
     p = _calibrated(np.hstack([1 - p, p]), step, weights.shifts[number], records)
     return np.flatnonzero(draw_classes(p, u[0]) == 0), p[:, 0]
 
@@ -303,7 +293,7 @@ def _draw_class(
     """Draw a categorical variable from its probabilities."""
     step = prepared.model.steps[number]
     variable = step.variables[0]
-    p = _predict(prepared, number, slice(0, 1), records, u[2], implicate)
+    p = predict_step(prepared, number, slice(0, 1), records, u[2], implicate)
     if p.shape[1] == 1:
         p = np.hstack([1 - p, p])
     p = _calibrated(p, step, weights.shifts[number], records)
@@ -324,29 +314,6 @@ def _calibrated(
     target = step.targets[0].name
     p = calibrate(p, step.calibrations.get(target, ()))
     return p if shift is None else shift.classes(p, target, records.coded)
-
-
-def _nearest_centres(
-    prepared: ReadyModel,
-    number: int,
-    targets: slice,
-    records: Records,
-    u: NDArray[np.float64],
-    implicate: int,
-    weights: Weights,
-    rows: NDArray[np.intp] | None,
-) -> NDArray[np.intp]:
-    """Find the centre nearest to each record's expectations."""
-    urn, pools = prepared.urns[number], prepared.model.steps[number].pools
-    assert urn is not None
-    assert pools is not None
-    if rows is not None and len(rows) == 0:
-        return np.empty(0, dtype=np.intp)
-    expected = _predict(prepared, number, targets, records, u, implicate, rows)
-    if (shift := weights.shifts[number]) is not None:
-        shift.expectations(expected, prepared.model.steps[number].targets[targets], records.coded, rows)
-    scale_sorted(expected, pools.centre, pools.scale, urn.together)
-    return nearest_one(expected, urn.index)
 
 
 def _draw_within(

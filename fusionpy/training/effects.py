@@ -69,6 +69,12 @@ class _Part:
             return found / np.maximum(expected.chances[self.variable], FAR)
         return found
 
+    def is_told(self, expected: Expected) -> NDArray[np.bool_]:
+        """Tell the donors of whom the mean is known: not where a zero is all that is expected."""
+        if self.is_logit or self.variable not in expected.chances:
+            return np.full(len(expected.average), True)
+        return np.asarray(expected.chances[self.variable] > FAR)
+
 
 def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> tuple[FusionModel, Expected]:
     """Learn the effects of all steps from what fusing each donor would give on average.
@@ -162,7 +168,7 @@ def _learn(
         return fit_logits(design.codes, design.sizes, happened, thought, design.weight, design.is_large)
     rows = np.arange(len(values))
     if part.variable in expected.chances:
-        rows = np.flatnonzero(values)
+        rows = np.flatnonzero((values != 0) & part.is_told(expected))
     mine = design.some(rows)
     return fit_normal(mine.codes, mine.sizes, (values - thought)[rows], mine.weight, mine.is_large)
 
@@ -176,7 +182,7 @@ def _deviations(
     out = []
     for rows, expected in every.refits:
         mine, own, others = design.some(rows), part.expected(expected, columns), thought[rows]
-        value, weight = own - others, mine.weight
+        value, weight = own - others, mine.weight * (part.is_told(expected) & part.is_told(every)[rows])
         if part.is_logit:
             value = safe_logit(own) - safe_logit(others)
             weight = weight * np.maximum(others * (1 - others), FAR)

@@ -10,7 +10,9 @@ import fusionpy
 from fusionpy import datasets
 from fusionpy.drawing.steps import expected_columns, simulate
 from fusionpy.drawing.urns import draw_weights, prepare
+from fusionpy.engines import find_engine
 from fusionpy.frames.tables import as_table
+from fusionpy.kernels.draws import calibrate
 
 X = ["region", "age", "rooms", "hh_size", "income", "tenure"]
 SHARES = ["food_share", "housing_share", "other_share"]
@@ -47,9 +49,10 @@ def x(model):
     return model.schema.encode(as_table(recipient), X)
 
 
-def simulated(model, x, implicate, n_rows=None, expected=None):
+def simulated(model, x, implicate, n_rows=None, expected=None, means=None):
     prepared = prepare(model, implicates=[implicate], kblock=8, n_rows=n_rows)
-    how = {"seed": 11, "implicate": implicate, "first": 70, "kblock": 8, "expected": expected}
+    how = {"seed": 11, "implicate": implicate, "first": 70, "kblock": 8}
+    how |= {"expected": expected, "means": means}
     return simulate(model, x, weight=draw_weights(model, 11, implicate), prepared=prepared, **how)
 
 
@@ -107,3 +110,28 @@ def test_refits_may_stand_in_record_by_record(n_rows):
             assert np.array_equal(found[:, j], expected[variable.name]), variable.name
         drawn.append(found)
     assert not np.array_equal(*drawn)
+
+
+def test_means_are_what_the_models_predict_and_change_no_draw(model, x):
+    names = [v.name for v in model.schema.y if not v.is_categorical]
+    means = {name: np.full(len(x), np.nan) for name in names}
+    drawn = simulated(model, x, 1, means=means)
+    assert np.array_equal(drawn, simulated(model, x, 1))
+    columns = {v.name: drawn[:, j] for j, v in enumerate(model.schema.y)}
+    columns |= {v.name: x[:, j] for j, v in enumerate(model.schema.x)}
+    engine = find_engine(model.options.engine)
+    for step in model.steps:
+        seen = np.column_stack([columns[name] for name in step.predictors])
+        predicted = {
+            target.name: engine.predict(step.stand_ins[1][target.name], seen)[:, 0] for target in step.targets
+        }
+        for name in set(step.variables) & set(names):
+            wanted = predicted[f"{name}_m"]
+            if f"{name}_z" in predicted:
+                zero = np.column_stack([1 - predicted[f"{name}_z"], predicted[f"{name}_z"]])
+                wanted = wanted * calibrate(zero, step.calibrations.get(f"{name}_z", ()))[:, 0]
+            if name == "gas_bill":
+                is_gas = columns["heating_fuel"] == model.schema["heating_fuel"].levels.index("piped_gas")
+                wanted = np.where(is_gas, wanted, 0)
+            assert means[name] == pytest.approx(wanted, rel=1e-12), name
+    assert np.array_equal(means["energy"], means["electricity"] + means["gas_bill"])

@@ -52,6 +52,20 @@ def test_differences_between_groups_are_put_right():
     assert ratio.mean() < 0.8
 
 
+@pytest.mark.parametrize("bounds", [None, "bill = 0 unless fuel in gas"])
+def test_zeros_that_follow_from_a_step_before_do_not_lift_the_mean(bounds):
+    """Where all refits draw another fuel, the amount is not known, rather than 0."""
+    rng = np.random.default_rng(5)
+    donor = pd.DataFrame({"x": rng.normal(size=1500), "k": rng.integers(0, 4, 1500)})
+    gas = rng.random(1500) < 0.35
+    donor["fuel"] = pd.Categorical(np.where(gas, "gas", np.where(donor["x"] > 0, "oil", "wood")))
+    donor["bill"] = np.where(gas, 100 + 10 * donor["x"] + rng.normal(0, 5, 1500), 0.0)
+    model = fusionpy.train(donor, ["fuel", "bill"], ["x", "k"], seed=1, effects=True, bounds=bounds, **SMALL)
+    fused = fusionpy.fuse(donor[["x", "k"]], model, M=4, seed=1, quiet=True)
+    ratio = fused["bill"][fused["bill"] > 0].mean() / donor["bill"][gas].mean()
+    assert 0.97 < ratio < 1.03
+
+
 def test_where_nothing_is_missed_nothing_is_added():
     rng = np.random.default_rng(4)
     donor = pd.DataFrame(
