@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ def simulate(
     prepared: ReadyModel | None = None,
     certain: bool = False,
     areas: NDArray[np.int32] | None = None,
+    unseen: Sequence[NDArray[np.uint64]] = (),
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients.
 
@@ -66,6 +67,8 @@ def simulate(
         Take the effects' posterior means instead of drawing them.
     areas : (a, n) int32, optional
         Codes of the model's areas, if it has some.
+    unseen : sequence of (u,) uint64
+        Of each area the keys of levels that no donor has.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def simulate(
         seed=seed,
         implicate=implicate,
         first=first,
-        weights=weigh(prepared, weight, seed, implicate, certain),
+        weights=weigh(prepared, weight, seed, implicate, certain, unseen),
         expected=expected,
         chances=chances,
         means=means,

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fusionpy.errors import ArgumentError, Problems, SchemaError, grouped, meant, settle_seed
+from fusionpy.evaluation.predicted import predicted_means, with_predicted
 from fusionpy.evaluation.scorecard import Scorecard
 from fusionpy.evaluation.scoring import score
 from fusionpy.frames.tables import Table, Unreadable, as_table, is_text, take_names, to_floats
@@ -70,7 +71,8 @@ def cross_score(
     Returns
     -------
     Scorecard
-        As of `score`, over all records, each fused by the model that has not seen it.
+        As of `score`, over all records, each fused by the model that has not seen it; with one way more,
+        "predicted" (see Notes).
 
     Raises
     ------
@@ -86,6 +88,11 @@ def cross_score(
     Measures of whole distributions (`share_err`, `w1`, `q90`, `q99`, `mean`, `top1`, `corr_err`, `auc`,
     `subgroup`) compare with the sample that the models of the folds learned from, so they leave out the
     donor survey's own sampling error; scores of single records do not.
+
+    "predicted" has the measures `mean` and `top1` of what the models expect of the records, before donors are
+    drawn: a mean that is right there and too low in "fused" is lost in the pools, one that is too low in both
+    by the models. Expectations differ less among records than values do, so their `top1` is below 1 by
+    nature; compare it between models.
 
     Examples
     --------
@@ -123,8 +130,8 @@ def cross_score(
     seeds = rng.integers(0, 2**31, (n_folds, 2)).tolist()
     fit = partial(train, y=y, x=x, weight=weight, cores=cores, quiet=True, **train_arguments)
     draw = partial(fuse, M=int(M), cores=cores, quiet=True)
-    implicates = _fuse_held_out(survey, fold, seeds, fit, draw, quiet)
-    return score(
+    implicates, predicted = _fuse_held_out(survey, fold, seeds, fit, draw, int(M), quiet)
+    card = score(
         survey,
         implicates,
         outcomes,
@@ -135,6 +142,8 @@ def cross_score(
         seed=seed,
         quiet=quiet,
     )
+    truth = {name: to_floats(survey.column(name).combine_chunks()) for name in predicted}
+    return with_predicted(card, truth, predicted, _weights(survey, weight))
 
 
 def _check_training(given: Mapping[str, Any], problems: Problems) -> None:
@@ -153,21 +162,35 @@ def _fuse_held_out(
     seeds: Sequence[tuple[int, int]],
     fit: Callable[..., FusionModel],
     draw: Callable[..., pa.Table],
+    M: int,
     quiet: bool,
-) -> pa.Table:
-    """Fuse each part of a survey by a model of the others, and put the implicates in the survey's order."""
+) -> tuple[pa.Table, dict[str, NDArray[np.float64]]]:
+    """Fuse each part of a survey by a model of the others, and put the implicates in the survey's order.
+
+    And what the models predict of the records' numbers.
+    """
     pieces, places = [], []
+    predicted: dict[str, NDArray[np.float64]] = {}
     with track("cross_score", len(seeds), quiet) as tick:
         for number, (train_seed, fuse_seed) in enumerate(seeds):
             held = np.flatnonzero(fold == number)
             model = fit(survey.take(np.flatnonzero(fold != number)), seed=train_seed)
             fused = draw(survey.take(held), model, seed=fuse_seed)
+            for name, means in predicted_means(model, survey.take(held), M, fuse_seed).items():
+                predicted.setdefault(name, np.empty(survey.num_rows))[held] = means
             first = survey.num_rows * np.arange(len(fused) // len(held))  # row of each implicate
             pieces.append(fused)
             places.append((first[:, None] + held).ravel())
             tick()
     implicates = pa.concat_tables(piece.replace_schema_metadata() for piece in pieces)
-    return implicates.unify_dictionaries().take(np.argsort(np.concatenate(places)))
+    return implicates.unify_dictionaries().take(np.argsort(np.concatenate(places))), predicted
+
+
+def _weights(survey: pa.Table, name: str | None) -> NDArray[np.float64]:
+    """Read the records' weights, 1 if there are none; negative ones, of which folds have told, as 0."""
+    if name is None:
+        return np.ones(survey.num_rows)
+    return np.maximum(to_floats(survey.column(name).combine_chunks()), 0)
 
 
 def _survey(table: Table, names: Sequence[str], weight: str | None, replicates: Sequence[str]) -> pa.Table:

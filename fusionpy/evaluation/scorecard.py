@@ -12,10 +12,11 @@ from fusionpy.errors import counted, few
 from fusionpy.evaluation.violations import tell_violations
 from fusionpy.figures.layout import Grid, Page
 
-__all__ = ["AIMS", "FLOOR", "FUSED", "HOT_DECK", "UNCONDITIONAL", "Scorecard"]
+__all__ = ["AIMS", "FLOOR", "FUSED", "HOT_DECK", "PREDICTED", "UNCONDITIONAL", "Scorecard"]
 
 FUSED, UNCONDITIONAL = "fused", "unconditional draw"
 HOT_DECK, FLOOR = "random hot deck", "sampling floor"
+PREDICTED = "predicted"  # by models, before anything is drawn
 AIMS = {
     **{"crps": 0.0, "brier": 0.0, "cover90": 0.9, "zero_err": 0.0, "share_err": 0.0, "w1": 0.0},
     **{
@@ -39,8 +40,9 @@ class Scorecard:
     ----------
     table : pandas.DataFrame
         One row per way of making implicates (`way`: "fused", "unconditional draw", "random hot deck",
-        "sampling floor"), variable (`y`; None for measures of all variables together) and `measure`, with its
-        `value` (NaN: not defined here, see `notes`), its `aim` and the number `n` of records it rests on.
+        "sampling floor"; of `cross_score` also "predicted"), variable (`y`; None: of all variables together)
+        and `measure`, with its `value` (NaN: not defined here, see `notes`), its `aim` and the number `n` of
+        records it rests on.
     n : int
         Records.
     M : int

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import stdtr
 
 from fusionpy.errors import ArgumentError, few, shown
+from fusionpy.evaluation.scorecard import PREDICTED
 from fusionpy.figures import ALL_SIZE, ONE_SIZE, svg_text
 from fusionpy.figures.charts import score_dots
 from fusionpy.frames.tables import as_table
@@ -226,7 +227,8 @@ def scores_section(scores: ScorecardLike) -> Section:
     facts = {
         "n": count(scores.n),
         "M": scores.M,
-        "ways": list(dict.fromkeys(table["way"])),
+        "ways": [way for way in dict.fromkeys(table["way"]) if way != PREDICTED],
+        "predicted": PREDICTED in set(table["way"]),
         "definitions": [MEASURES[measure] for measure in known],
     }
     return Section("scores", "Held-out scorecard", tuple(exhibits), facts)

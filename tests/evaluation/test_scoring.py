@@ -19,8 +19,10 @@ from fusionpy import datasets
 from fusionpy.engines.lightgbm.classifier import held_out_probability
 from fusionpy.errors import ArgumentError, SchemaError
 from fusionpy.evaluation.cross_scoring import cross_score
+from fusionpy.evaluation.predicted import with_predicted
 from fusionpy.evaluation.scoring import score as scored
 from fusionpy.kernels.detection import weighted_auc
+from fusionpy.kernels.marginals import top_share
 
 score = partial(scored, seed=0)
 FUSED = [v for step in datasets.FUSION_VARIABLES for v in (step if isinstance(step, list) else [step])]
@@ -426,8 +428,32 @@ def test_cross_score_puts_the_folds_in_the_donors_order(donors):
     assert values(card)["y", "crps"] < 0.2
     assert values(card)["c", "brier"] < 0.2
     assert values(card, "unconditional draw")["c", "brier"] > 0.8
+    # What models predict is in that order too, and nothing is lost on the way to draws.
+    predicted = values(card, "predicted")
+    assert predicted.keys() == {("y", "mean"), ("y", "top1")}
+    assert predicted["y", "mean"] == pytest.approx(values(card)["y", "mean"], abs=0.02)
+    assert predicted["y", "top1"] == pytest.approx(1, abs=0.1)
+    assert list(card.wide().columns[2:4]) == ["fused", "predicted"]
     again = cross_score(pl.from_pandas(donors), ["y", "c"], ["x", "g"], **how)
     pd.testing.assert_frame_equal(card.table, again.table)
+
+
+def test_predictions_are_weighted_and_relative_to_the_truth():
+    """As by hand; not defined where draws are not."""
+    rng = np.random.default_rng(2)
+    truth = pd.DataFrame({"y": rng.gamma(1, 1, 200), "nought": np.append(np.zeros(199), [-1.0])})
+    truth["w"] = rng.uniform(1, 3, 200)
+    drawn = pd.concat([truth.assign(M=m)[["M", "y", "nought"]] for m in (1, 2)])
+    how = {"weight": "w", "baselines": False, "classifier": False, "seed": 0, "quiet": True}
+    card = score(truth, drawn, ["y", "nought"], **how)
+    given = {name: truth[name].to_numpy() for name in ("y", "nought")}
+    predicted = {"y": np.append(np.full(198, 2.0), [0.0, 50.0]), "nought": np.ones(200)}
+    found = values(with_predicted(card, given, predicted, truth["w"].to_numpy()), "predicted")
+    w = truth["w"].to_numpy()
+    assert found["y", "mean"] == pytest.approx((w @ predicted["y"]) / (w @ given["y"]))
+    top = 50 * w[-1] + 2 * (0.01 * w.sum() - w[-1])
+    assert found["y", "top1"] == pytest.approx(top / (w @ predicted["y"]) / top_share(given["y"], w))
+    assert np.isnan(found["nought", "top1"])
 
 
 def test_cross_score_checks_its_arguments(donors):

@@ -545,6 +545,16 @@ def test_scores_side_by_side(full):
     assert ["heating_fuel", "made_up", "lower", "–", "–"] in rows
 
 
+def test_what_was_predicted_is_no_other_way_to_fuse(scores, tmp_path):
+    more = scores.table[scores.table["y"] == "gas_bill"].head(1).assign(way="predicted", measure="mean")
+    texts = []
+    for one in (scores, Scores(pd.concat([scores.table, more]))):
+        report(tmp_path / "page.html", scores=one, quiet=True)
+        texts.append(" ".join((tmp_path / "page.html").read_text("utf-8").split()))
+        assert "of the same records: random hot deck." in texts[-1]
+    assert ["is what the models expect" in text for text in texts] == [False, True]
+
+
 def labels_of(figure):
     import matplotlib.pyplot as plt
 
