@@ -82,11 +82,14 @@ def simulate(
     for j, name in enumerate(names):
         codes[j] = coding.encode(name, np.ascontiguousarray(x[:, j]))
     values = x[:, [names.index(name) for name in prepared.rule_columns]].T
+    if areas is None:
+        areas = np.empty((0, len(x)), dtype=np.int32)
+    assert len(areas) == len(model.areas)
     drawn = draw(
         prepared,
         codes,
         values,
-        np.empty((0, len(x)), dtype=np.int32) if areas is None else areas,
+        areas,
         seed=seed,
         implicate=implicate,
         first=first,

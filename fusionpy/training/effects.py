@@ -95,7 +95,8 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     nothing = Effects(factors=design.factors, areas=design.areas, each=())
     model = replace(model, steps=tuple(replace(step, effects=nothing) for step in model.steps))
     prepared = prepare_refits(model)  # once: effects change no tree and no pool
-    every = expected_by_others(model, donors.x, seed, cores, prepared, each=True)
+    areas = donors.area_codes
+    every = expected_by_others(model, donors.x, seed, cores, prepared, each=True, areas=areas)
     known = np.flatnonzero(~np.isnan(every.average).any(axis=1))
     y, mine = donors.y[known], design.some(known)
     for _ in range(PASSES):
@@ -112,7 +113,7 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
                 effects = [_add(old, new) for old, new in zip(step.effects.each, each, strict=True)]
             steps.append(replace(step, effects=replace(nothing, each=tuple(effects))))
         model = replace(model, steps=tuple(steps))
-        every = expected_by_others(model, donors.x, seed, cores, prepared, areas=donors.area_codes)
+        every = expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
     return model, every
 
 
