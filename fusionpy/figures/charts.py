@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["importance_bars", "score_dots"]
+__all__ = ["effect_dots", "importance_bars", "score_dots"]
 
 BLUE = "#0072b2"
 # After Okabe and Ito, each with a contrast of at least 3 to white; shapes tell the ways apart without colour.
@@ -83,6 +83,53 @@ def importance_bars(table: pd.DataFrame) -> tuple[Any, float]:
     )
     lines = -(-len(panels) // columns)
     return figure, round(lines * (PANEL + ROW * int(table.groupby("y").size().max())), 2)
+
+
+def effect_dots(table: pd.DataFrame) -> tuple[Any, float]:
+    """Draw how large effects are, a panel for each model, a row for each predictor.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `panel`, `x`, `sd`: the dots, those of a panel's rows in the order in which they are to stand.
+
+    Returns
+    -------
+    figure : plotnine.ggplot
+    height : float
+        In inches.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"panel": ["a", "a", "b"], "x": ["u", "v", "u"], "sd": [0.7, 0.3, 1.0]})
+    >>> effect_dots(table)[1]
+    1.0
+    """
+    import plotnine as p9
+
+    panels = list(dict.fromkeys(table["panel"]))
+    keys = table["panel"] + _PART + table["x"]
+    dots = pd.DataFrame(
+        {
+            "panel": pd.Categorical(table["panel"], panels),
+            "row": pd.Categorical(keys, list(dict.fromkeys(keys))[::-1]),
+            "sd": table["sd"],
+        }
+    )
+    columns = min(2, len(panels))
+    figure = (
+        p9.ggplot(dots, p9.aes("sd", "row"))
+        + p9.geom_point(size=2.2, color=BLUE)
+        + p9.facet_wrap("panel", scales="free", ncol=columns)
+        + p9.expand_limits(x=0)
+        + p9.scale_y_discrete(labels=_last_part)
+        + p9.labs(x="Standard deviation of effects", y="")
+        + _theme()
+        + p9.theme(panel_grid_major_y=p9.element_line(color="#dddddd"))
+    )
+    lines = -(-len(panels) // columns)
+    rows = int(dots.groupby("panel", observed=True)["row"].nunique().max())
+    return figure, round(lines * (PANEL + ROW * rows), 2)
 
 
 def score_dots(table: pd.DataFrame) -> tuple[Any, float]:

@@ -261,7 +261,7 @@ class FusionModel:
         notes = [f"rule: {rule.text}" for rule in self.rules]
         areas = [f"{area.name} ({len(area.levels):,} levels)" for area in self.areas]
         notes += [f"areas with effects of their own: {', '.join(areas)}"] if areas else []
-        notes += [line for step in self.steps if step.effects for line in step.effects.told()]
+        notes += [line for step in self.steps if step.effects for line in step.effects.told(self.schema)]
         return Page(headline, (steps, predictors), tuple(notes))
 
     def _outcome_ranges(self) -> dict[str, Range]:
@@ -286,7 +286,9 @@ class FusionModel:
             "steps": [list(step.variables) for step in self.steps],
             "rules": [rule.text for rule in self.rules],
             "areas": [area.name for area in self.areas],
-            "effects": [line for step in self.steps if step.effects for line in step.effects.told()],
+            "effects": [
+                line for step in self.steps if step.effects for line in step.effects.told(self.schema)
+            ],
             "seconds": self.seconds,
             "versions": dict(self.versions),
         }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.model.areas import Area
+from fusionpy.model.schema import Schema
 
-__all__ = ["Effect", "Effects", "Factor"]
+__all__ = ["Effect", "Effects", "Factor", "Missed"]
 
 MOST_TOLD = 3  # factors of an effect
 
@@ -94,6 +96,26 @@ class Effect:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Missed:
+    """Between the levels of which predictors a model missed differences, and how large ones.
+
+    Attributes
+    ----------
+    variable, of : str
+        The fusion variable, and which number or chance of it is meant.
+    is_logit : bool
+        Whether effects are on the logit of a chance, not in the variable's own unit.
+    sds : mapping of str to float
+        Standard deviations of the effects that are not 0, by predictor or area, the largest first.
+    """
+
+    variable: str
+    of: str
+    is_logit: bool
+    sds: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Effects:
     """Effects of one step.
 
@@ -109,17 +131,33 @@ class Effects:
     each: tuple[Effect, ...]
     areas: tuple[Area, ...] = ()
 
-    def told(self) -> list[str]:
+    def told(self, schema: Schema) -> list[str]:
         """Tell, for each model, the predictors between whose levels it missed most."""
         lines = []
-        for effect in self.each:
-            names = [*(factor.name for factor in self.factors), *(area.name for area in self.areas)]
-            largest = sorted(zip(-np.sqrt(effect.variances), names, strict=True), key=lambda pair: pair[0])
-            parts = [f"{-spread:.3g} between levels of {name}" for spread, name in largest if spread]
-            of_class = f", class {effect.column + 1}" if effect.column else ""
-            found = ", ".join(parts[:MOST_TOLD]) or "none"
-            lines.append(f"effects on {effect.target}{of_class}: {found}")
+        for missed in self.missed(schema):
+            sizes = [f"{sd:.3g}" if sd < 1000 else f"{sd:,.0f}" for sd in missed.sds.values()]
+            first, *others = zip(sizes[:MOST_TOLD], missed.sds, strict=False) if sizes else [("", "")]
+            unit = "logit" if missed.is_logit else "its unit"
+            found = f"sd {first[0]} ({unit}) between levels of {first[1]}" if sizes else "none"
+            lines.append(", ".join([f"effects on {missed.of}: {found}", *(f"{a} of {b}" for a, b in others)]))
         return lines
+
+    def missed(self, schema: Schema) -> list[Missed]:
+        """List what each model missed of the differences between levels."""
+        names = [*(factor.name for factor in self.factors), *(area.name for area in self.areas)]
+        found = []
+        for effect in self.each:
+            name, _, kind = effect.target.rpartition("_")
+            variable = schema[name]
+            is_logit = kind == "z" or variable.is_categorical
+            of = f"{name}, being 0" if kind == "z" else name
+            if is_logit and kind != "z" and variable.kind != "logical":
+                # Of two classes the effects are on the second.
+                of = f"{name}, class {variable.levels[effect.column or (variable.n_classes == 2)]}"
+            sds = {each: float(sd) for each, sd in zip(names, np.sqrt(effect.variances), strict=True) if sd}
+            largest = dict(sorted(sds.items(), key=lambda pair: -pair[1]))
+            found.append(Missed(variable=name, of=of, is_logit=is_logit, sds=largest))
+        return found
 
     def first(self) -> NDArray[np.intp]:
         """Find where the levels of each factor, and then area, begin, and where the last one's end."""

@@ -13,7 +13,7 @@ import pandas as pd
 from fusionpy.engines import USUAL_ENGINE, find_engine
 from fusionpy.evaluation.importances import importance
 from fusionpy.figures import svg_text
-from fusionpy.figures.charts import importance_bars
+from fusionpy.figures.charts import effect_dots, importance_bars
 from fusionpy.kernels.scaling import percentiles
 from fusionpy.model import FusionModel
 from fusionpy.model.options import METHODS, Options, usual_options
@@ -42,6 +42,7 @@ STEP_HEADERS = {
 COLUMNS_MOST = 8  # fusion variables across a table
 PANELS_MOST = 6  # fusion variables in a figure
 BARS_MOST = 10  # predictors in a panel
+EFFECTS_MOST = 6  # predictors in a panel of effects
 WIDTH = 7.0  # inches
 
 
@@ -64,8 +65,48 @@ def model_section(model: FusionModel) -> Section:
         "design": model.options.follow,
         "has_pools": any(step.pools is not None for step in model.steps),
     }
-    exhibits = (_steps_table(model), _settings_table(model), _hyper_table(model))
+    effects = _effects_figures(model)
+    facts["effects"] = bool(effects)
+    exhibits: tuple[Table | Figure, ...] = (
+        _steps_table(model),
+        *effects,
+        _settings_table(model),
+        _hyper_table(model),
+    )
     return Section("model", "Model", exhibits, facts)
+
+
+def _effects_figures(model: FusionModel) -> list[Figure]:
+    """Show between the levels of which predictors models missed differences, and how large ones."""
+    rows: list[tuple[str, str, float]] = []
+    told: dict[str, list[str]] = {}
+    for step in model.steps:
+        if step.effects is None:
+            continue
+        for missed, line in zip(
+            step.effects.missed(model.schema), step.effects.told(model.schema), strict=True
+        ):
+            unit = "logit" if missed.is_logit else "its unit"
+            panel = f"{missed.of.split(', class ')[0]} ({unit})"
+            told.setdefault(panel, []).append(line)
+            rows += [(panel, x, sd) for x, sd in missed.sds.items()]
+    if not rows:
+        return []
+    table = pd.DataFrame(rows, columns=["panel", "x", "sd"])
+    table["largest"] = table.groupby(["panel", "x"])["sd"].transform("max")
+    table = table.sort_values("largest", ascending=False, kind="stable")
+    shown = table.groupby("panel")["x"].transform(lambda x: pd.factorize(x)[0]) < EFFECTS_MOST
+    parts = chunks([panel for panel in told if panel in set(table["panel"])], PANELS_MOST)
+    found = []
+    for number, panels in enumerate(parts, 1):
+        some = table[shown & table["panel"].isin(panels)]
+        some = some.sort_values("panel", key=lambda column: column.map(panels.index), kind="stable")
+        figure, height = effect_dots(some)
+        caption = "Effects: what models missed of the differences between a predictor’s levels, by model."
+        alt = "Dots. " + "; ".join(line for panel in panels for line in told[panel]) + "."
+        svg = svg_text(figure, WIDTH, height)
+        found.append(Figure(f"effects-{number}", in_parts(caption, number, len(parts)), alt, (svg,)))
+    return found
 
 
 def _model_name(kind: str, objective: str, alpha: float) -> str:

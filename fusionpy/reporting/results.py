@@ -212,7 +212,8 @@ def scores_section(scores: ScorecardLike) -> Section:
     table["name"] = [MEASURES.get(measure, (measure, ""))[0] for measure in table["measure"]]
     exhibits: list[Table | Figure] = [_scores_table(table, scores)]
     # Measures of all variables together are few numbers: the table says them as well.
-    apart = table[(table["y"] != TOGETHER) & np.isfinite(table["value"].astype(np.float64))]
+    drawn = table[table["way"] != PREDICTED]
+    apart = drawn[(drawn["y"] != TOGETHER) & np.isfinite(drawn["value"].astype(np.float64))]
     measures = list(dict.fromkeys(apart["name"]))
     parts = chunks(measures, PANELS_MOST if apart["y"].nunique() > 5 else PANELS_MOST + 2) if measures else []
     for number, names in enumerate(parts, 1):

@@ -3,7 +3,7 @@ import io
 import re
 import stat
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,7 +19,7 @@ from scipy.stats import t as student
 import fusionpy
 from fusionpy import datasets
 from fusionpy.figures import browser
-from fusionpy.figures.charts import importance_bars, score_dots
+from fusionpy.figures.charts import effect_dots, importance_bars, score_dots
 from fusionpy.reporting import report
 from fusionpy.reporting.exhibits import Figure, Section, Table, chunks, numbered, plain_table
 from fusionpy.reporting.files import escaped, latex
@@ -321,6 +321,31 @@ def test_effects_are_told(donor, tmp_path):
     assert "between areas" not in text
 
 
+def test_effects_are_drawn_by_model(donor, tmp_path):
+    small = {"hyper": {"num_iterations": 3}, "refits": 2, "seed": 1, "quiet": True}
+    model = fusionpy.train(donor, ["rooms", "tenure"], ["urban", "income"], effects=True, **small)
+    pages = []
+    for sds in ([0.25, 1500.0], [0.0, 0.0]):
+        steps = [
+            replace(
+                step,
+                effects=replace(
+                    step.effects,
+                    each=tuple(replace(e, variances=np.square(sds)) for e in step.effects.each),
+                ),
+            )
+            for step in model.steps
+        ]
+        report(tmp_path / "a.html", model=replace(model, steps=tuple(steps)), quiet=True)
+        pages.append(Page((tmp_path / "a.html").read_text("utf-8")).text)
+    assert "rooms (its unit)" in pages[0]
+    assert "effects on rooms: sd 1,500 (its unit) between levels of income, 0.25 of urban" in pages[0]
+    assert "effects on tenure, class renter: sd 1,500 (logit) between levels of income" in pages[0]
+    assert "What the models missed" in pages[0]
+    assert "What the models missed" not in pages[1]
+    assert "Effects: " not in pages[1]
+
+
 def test_areas_are_told(donor, tmp_path):
     small = {"hyper": {"num_iterations": 3}, "refits": 2, "seed": 1, "quiet": True}
     model = fusionpy.train(donor, "rooms", ["urban", "income"], areas="region", **small)
@@ -570,6 +595,15 @@ def test_bars_stand_by_falling_gain():
     figure, height = importance_bars(table)
     assert labels_of(figure) == [["v", "u"], ["u"]]  # from below
     assert importance_bars(pd.concat([table] * 2).assign(y=list("cdefgh")))[1] > height
+
+
+def test_effects_stand_by_predictor_the_largest_first():
+    table = pd.DataFrame(
+        {"panel": ["f", "f", "f", "g"], "x": ["u", "v", "u", "v"], "sd": [0.9, 0.5, 0.1, 1200.0]}
+    )
+    figure, height = effect_dots(table)
+    assert labels_of(figure) == [["v", "u"], ["v"]]  # from below
+    assert effect_dots(pd.concat([table] * 2).assign(panel=list("ffghijkl")))[1] > height
 
 
 def test_dots_have_a_row_for_each_variable():

@@ -109,8 +109,8 @@ def test_draws_do_not_depend_on_chunks_cores_or_other_records(model, tmp_path):
 
 
 def test_the_model_tells_what_was_missed(model):
-    assert "effects on electricity_m: " in repr(model)
-    assert model.describe()["effects"][0].startswith("effects on heating_fuel_m: ")
+    assert "effects on electricity: " in repr(model)
+    assert model.describe()["effects"][1].startswith("effects on heating_fuel, class electricity: ")
 
 
 def test_without_refits_they_are_left_out_and_it_is_told():
