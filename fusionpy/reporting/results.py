@@ -46,20 +46,8 @@ MEASURES = {
     "subgroup": ("Error of subgroups", "median relative error of means and shares of subgroups"),
 }
 KNOWN = (
-    "name",
-    "n",
-    "n_donors",
-    "n_eff",
-    "y",
-    "level",
-    "type",
-    "est",
-    "se",
-    "df",
-    "moe",
-    "lower",
-    "upper",
-    "fmi",
+    *("name", "n", "n_donors", "n_eff", "y", "level", "type"),
+    *("est", "se", "df", "moe", "lower", "upper", "fmi"),
 )
 MEASURED = {
     "est": "error of the simulated estimates",
