@@ -16,6 +16,7 @@ __all__ = ["Mixed", "add_effects", "fit_logits", "fit_normal", "project", "safe_
 
 ROUNDS = 40
 CLOSE = 0.01  # relative change of variances at which they are taken as found
+ADJUSTED, A_LEVEL = 2.0, 0.25  # twice the power of an area's variance in its likelihood: at most, and a level
 SHRUNK = 0.01  # share of its own mean that a level of average size keeps: below, a factor is left out
 FAR = 1e-4  # probabilities are kept this far from 0 and 1
 TINY = 1e-300
@@ -135,9 +136,12 @@ def _effective(weight: Floats) -> Floats:
 class _Variances:
     """The factors' variances on the way to those of greatest restricted likelihood."""
 
-    def __init__(self, sizes: Sequence[int], start: float) -> None:
+    def __init__(self, sizes: Sequence[int], start: float, codes: Codes, areas: int) -> None:
         self.first = find_firsts(sizes)
         self.values = np.full(len(sizes), start)
+        self.adjusted = np.zeros(len(sizes))
+        for f in range(len(sizes) - areas, len(sizes)):
+            self.adjusted[f] = min(ADJUSTED, A_LEVEL * len(np.unique(codes[f])))
         self.kept = np.arange(self.first[-1] + 1)
 
     def precision(self, flat: float) -> Floats:
@@ -155,7 +159,7 @@ class _Variances:
         for f in np.flatnonzero(self.values):
             mine = (self.kept >= self.first[f]) & (self.kept < self.first[f + 1])
             own = max(mine.sum() - spread[mine].sum() / self.values[f], TINY)
-            found = float(b[mine] @ b[mine]) / own
+            found = (float(b[mine] @ b[mine]) + self.adjusted[f] * self.values[f]) / own
             fitted += own
             moved |= abs(found - self.values[f]) > CLOSE * self.values[f]
             self.values[f] = found
@@ -166,9 +170,7 @@ class _Variances:
         return moved, fitted
 
 
-def fit_normal(
-    codes: Codes, sizes: Sequence[int], residual: Floats, weight: Floats, apart: bool = False
-) -> Mixed:
+def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Floats, areas: int = 0) -> Mixed:
     r"""Fit effects of levels on a mean.
 
     Parameters
@@ -181,8 +183,9 @@ def fit_normal(
         What is left to explain.
     weight : (n,) float64
         Survey weights.
-    apart : bool
-        The last factor has many levels: their equations are diagonal, and eliminated.
+    areas : int
+        So many of the last factors are areas, of which it is known that they differ. Of the last one, which
+        may have many levels, the equations are diagonal, and eliminated.
 
     Returns
     -------
@@ -194,12 +197,15 @@ def fit_normal(
     restricted likelihood by the fixed point
     :math:`\sigma_f^2 = b_f'b_f / (q_f - \mathrm{tr} V_f / \sigma_f^2)` (Harville 1977, *Journal of the
     American Statistical Association* 72:320; MacKay 1992, *Neural Computation* 4:415). Weights count as
-    precisions that add up to the effective number of donors.
+    precisions that add up to the effective number of donors. An area's variance is that of greatest
+    :math:`\sigma_f^2` times the restricted likelihood: not zero where donors are few, and near its
+    posterior mean (Morris and Tang 2011, *Statistical Science* 26:271; of fewer than eight levels a lower
+    power of it).
     """
     weight = _effective(weight)
     n = float(weight.sum())
-    variances = _Variances(sizes, 1.0)
-    whole = Equations.of(codes, variances.first, weight, residual, apart)
+    variances = _Variances(sizes, 1.0, codes, areas)
+    whole = Equations.of(codes, variances.first, weight, residual, areas > 0)
     square = float(weight @ residual**2)
     noise = square / n
     if noise < TINY:  # nothing is left
@@ -222,13 +228,13 @@ def fit_logits(
     happened: NDArray[np.bool_],
     chance: Floats,
     weight: Floats,
-    apart: bool = False,
+    areas: int = 0,
 ) -> Mixed:
     r"""Fit effects of levels on the logit of a chance.
 
     Parameters
     ----------
-    codes, sizes, weight, apart
+    codes, sizes, weight, areas
         As for `fit_normal`.
     happened : (n,) bool
     chance : (n,) float64
@@ -244,7 +250,7 @@ def fit_logits(
     Clayton 1993, *Journal of the American Statistical Association* 88:9).
     """
     weight = _effective(weight)
-    variances = _Variances(sizes, 0.02)
+    variances = _Variances(sizes, 0.02, codes, areas)
     offset = safe_logit(chance)
     every = np.zeros(variances.first[-1] + 1)
     for _ in range(ROUNDS):
@@ -253,7 +259,7 @@ def fit_logits(
         mu = expit(offset + eta)
         steep = np.maximum(mu * (1 - mu), FAR)
         working = eta + (happened - mu) / steep
-        whole = Equations.of(codes, variances.first, weight * steep, working, apart)
+        whole = Equations.of(codes, variances.first, weight * steep, working, areas > 0)
         found = _Solution.of(whole.some(kept), variances.precision(1e-6), 1.0)
         near = np.abs(found.b - every[kept]).max() < CLOSE
         every[:] = 0.0
@@ -267,13 +273,13 @@ def fit_logits(
 
 
 def project(
-    codes: Codes, sizes: Sequence[int], value: Floats, weight: Floats, found: Mixed, apart: bool = False
+    codes: Codes, sizes: Sequence[int], value: Floats, weight: Floats, found: Mixed, areas: int = 0
 ) -> Floats:
     """Find what of some values is differences between the levels of a mixed model.
 
     Parameters
     ----------
-    codes, sizes, weight, apart
+    codes, sizes, weight, areas
         As for `fit_normal`.
     value : (n,) float64
     found : Mixed
@@ -285,7 +291,7 @@ def project(
         As ``found.mean``.
     """
     weight = _effective(weight)
-    equations = Equations.of(codes, find_firsts(sizes), weight, value, apart).some(found.columns)
+    equations = Equations.of(codes, find_firsts(sizes), weight, value, areas > 0).some(found.columns)
     noise = max(float(weight @ value**2) / float(weight.sum()), TINY)
     prior = np.append(np.repeat(1 / np.maximum(found.variances, TINY), sizes), 0.0)[found.columns]
     matrix, right, ties, diagonal = equations.reduced(prior, noise)

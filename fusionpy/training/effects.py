@@ -37,9 +37,8 @@ class _Design:
         return [*(factor.n_levels for factor in self.factors), *(area.n_levels for area in self.areas)]
 
     @property
-    def is_large(self) -> bool:
-        """Whether the last factor, an area, is solved for apart."""
-        return bool(self.areas)
+    def n_areas(self) -> int:
+        return len(self.areas)
 
     def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> _Design:
         """Take some donors."""
@@ -166,12 +165,12 @@ def _learn(
     thought = part.expected(expected, expected_columns(model)[part.variable])
     if part.is_logit:
         happened = values == (0 if part.is_zero else part.level)
-        return fit_logits(design.codes, design.sizes, happened, thought, design.weight, design.is_large)
+        return fit_logits(design.codes, design.sizes, happened, thought, design.weight, design.n_areas)
     rows = np.arange(len(values))
     if part.variable in expected.chances:
         rows = np.flatnonzero((values != 0) & part.is_told(expected))
     mine = design.some(rows)
-    return fit_normal(mine.codes, mine.sizes, (values - thought)[rows], mine.weight, mine.is_large)
+    return fit_normal(mine.codes, mine.sizes, (values - thought)[rows], mine.weight, mine.n_areas)
 
 
 def _deviations(
@@ -187,7 +186,7 @@ def _deviations(
         if part.is_logit:
             value = safe_logit(own) - safe_logit(others)
             weight = weight * np.maximum(others * (1 - others), FAR)
-        out.append(project(mine.codes, mine.sizes, value, weight, found, mine.is_large))
+        out.append(project(mine.codes, mine.sizes, value, weight, found, mine.n_areas))
     return np.stack(out)
 
 
