@@ -51,7 +51,7 @@ def _cross_products(codes, first, apart, weight, value, cross, own, moment):  # 
             cross[a, first[f] + codes[f, i]] += w
 
 
-def find_firsts(sizes: Sequence[int]) -> Codes:
+def find_firsts(sizes: Sequence[int] | Codes) -> Codes:
     """Find where the levels of each factor begin among those of all, and where the last one's end.
 
     Examples

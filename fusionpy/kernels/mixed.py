@@ -20,6 +20,7 @@ ADJUSTED, A_LEVEL = 2.0, 0.25  # twice the power of an area's variance in its li
 SHRUNK = 0.01  # share of its own mean that a level of average size keeps: below, a factor is left out
 FAR = 1e-4  # probabilities are kept this far from 0 and 1
 TINY = 1e-300
+NOTHING = 1e-14  # share of a mean square that is rounding
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -137,12 +138,41 @@ class _Variances:
     """The factors' variances on the way to those of greatest restricted likelihood."""
 
     def __init__(self, sizes: Sequence[int], start: float, codes: Codes, areas: int) -> None:
-        self.first = find_firsts(sizes)
+        self.sizes = np.asarray(sizes, dtype=np.intp)
+        self.first = find_firsts(self.sizes)
         self.values = np.full(len(sizes), start)
         self.adjusted = np.zeros(len(sizes))
         for f in range(len(sizes) - areas, len(sizes)):
             self.adjusted[f] = min(ADJUSTED, A_LEVEL * len(np.unique(codes[f])))
         self.kept = np.arange(self.first[-1] + 1)
+
+    def drop(self, f: int) -> None:
+        """Leave a factor out."""
+        self.values[f] = 0.0
+        self.kept = self.kept[(self.kept < self.first[f]) | (self.kept >= self.first[f + 1])]
+
+    def screen(self, equations: Equations, noise: float) -> None:
+        """Leave out, for a start, whose levels' means are no further apart than noise puts them.
+
+        That is the analysis of variance, a factor at a time. Of factors without effects half go, and what
+        follows takes an eighth of the time. Areas stay.
+        """
+        weight, moment = np.diag(equations.gram), equations.moment
+        n = max(float(weight[-1]), TINY)
+        for f in np.flatnonzero(self.adjusted == 0):
+            levels = slice(self.first[f], self.first[f + 1])
+            seen = weight[levels] > 0
+            own = weight[levels][seen]
+            apart = moment[levels][seen] / own - moment[-1] / n
+            spread = float(own @ apart**2) - noise * (len(own) - 1)
+            if spread < SHRUNK * noise * len(own) * max(1 - float(own @ own) / n**2, TINY):
+                self.drop(int(f))
+
+    def equations(self, codes: Codes, weight: Floats, value: Floats, apart: bool) -> Equations:
+        """Set up the equations of the effects that are kept."""
+        alive = np.flatnonzero(self.values)
+        apart = apart and bool(self.values[-1])
+        return Equations.of(codes[alive], find_firsts(self.sizes[alive]), weight, value, apart)
 
     def precision(self, flat: float) -> Floats:
         """Prior precision of the effects that are kept; `flat`: of the constant."""
@@ -164,9 +194,8 @@ class _Variances:
             moved |= abs(found - self.values[f]) > CLOSE * self.values[f]
             self.values[f] = found
             if found < SHRUNK * unit * mine.sum():
-                self.values[f], moved = 0.0, True
-                self.kept = self.kept[(self.kept < self.first[f]) | (self.kept >= self.first[f + 1])]
-                b, spread = b[~mine], spread[~mine]
+                self.drop(int(f))
+                b, spread, moved = b[~mine], spread[~mine], True
         return moved, fitted
 
 
@@ -207,9 +236,11 @@ def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Flo
     variances = _Variances(sizes, 1.0, codes, areas)
     whole = Equations.of(codes, variances.first, weight, residual, areas > 0)
     square = float(weight @ residual**2)
-    noise = square / n
-    if noise < TINY:  # nothing is left
+    noise = max(square - float(whole.moment[-1]) ** 2 / n, 0.0) / max(n - 1, 1.0)
+    if noise <= NOTHING * square / n:  # nothing is left
         variances.values[:], variances.kept = 0.0, variances.kept[-1:]
+    else:
+        variances.screen(whole, noise)
     variances.values *= noise / 100
     for _ in range(ROUNDS):
         kept = variances.kept
@@ -253,18 +284,22 @@ def fit_logits(
     variances = _Variances(sizes, 0.02, codes, areas)
     offset = safe_logit(chance)
     every = np.zeros(variances.first[-1] + 1)
-    for _ in range(ROUNDS):
-        kept = variances.kept
+    for number in range(ROUNDS):
         eta = every[variances.first[:-1, None] + codes].sum(axis=0) + every[-1]
         mu = expit(offset + eta)
         steep = np.maximum(mu * (1 - mu), FAR)
         working = eta + (happened - mu) / steep
-        whole = Equations.of(codes, variances.first, weight * steep, working, areas > 0)
-        found = _Solution.of(whole.some(kept), variances.precision(1e-6), 1.0)
+        equations = variances.equations(codes, weight * steep, working, areas > 0)
+        if not number:
+            variances.screen(equations, 1.0)
+            equations = equations.some(variances.kept)
+        kept = variances.kept
+        found = _Solution.of(equations, variances.precision(1e-6), 1.0)
         near = np.abs(found.b - every[kept]).max() < CLOSE
         every[:] = 0.0
         every[kept] = found.b
-        total = float(whole.gram[-1, -1])
+        total = float(equations.gram[-1, -1])
+        # One step a round: working values are far out where a chance near 0 came true, and spread variances.
         moved, _ = variances.improve(found.b, found.spread, 1 / max(total, TINY))
         every[np.setdiff1d(kept, variances.kept)] = 0.0
         if near and not moved:

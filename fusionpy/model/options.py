@@ -68,7 +68,7 @@ class Options:
     follow: bool = False
     untie: bool = True
     calibrate: bool = True
-    effects: bool = False
+    effects: bool = True
     tolerant: bool = True
     tails: bool = True
     sort_quantiles: bool = True
@@ -93,6 +93,7 @@ METHODS = {
         redraw=False,
         untie=False,
         calibrate=False,
+        effects=False,
         tolerant=False,
         tails=False,
     ),
@@ -105,6 +106,7 @@ METHODS = {
         redraw=False,
         untie=False,
         calibrate=False,
+        effects=False,
         tails=False,
         integer_weights=True,
     ),

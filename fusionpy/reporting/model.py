@@ -342,6 +342,8 @@ def train_call(model: FusionModel, weight: str | None) -> str:
             given[name] = getattr(options, name)
     if model.areas:
         given["areas"] = [area.name for area in model.areas]
+    if not (options.refits and options.crossfit):
+        given.pop("effects", None)  # which need both
     usual_hyper = engine.settle(preset.hyper, model.n_donors)
     if hyper := {name: v for name, v in options.hyper.items() if usual_hyper.get(name) != v}:
         given["hyper"] = hyper

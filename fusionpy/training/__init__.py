@@ -144,7 +144,7 @@ def train(
     effects : bool, optional
         Learn from donors that models did not see what these miss of the differences between levels of
         predictors, and put it right in every implicate: shrunk as far as it may be noise, and drawn at random
-        as far as it is uncertain. Needs refits. Not done unless asked for.
+        as far as it is uncertain. Needs refits.
     keep_donors : bool
         Keep the donors' predictors, values and out-of-fold expectations in the model, which
         ``analyze(rectify=)`` needs. They are microdata. Only models with refits have them.
@@ -222,7 +222,7 @@ def train(
     fitted = {"nfolds": nfolds, "patience": patience, "refits": refits, "crossfit": crossfit}
     sized = {"krange": krange, "tolerant": tolerant, "tails": tails}
     pooled = {"nquantiles": nquantiles, "nclusters": nclusters, **sized}
-    area_names, effects = settle_areas(areas, effects, method, fitted, problems)
+    area_names = settle_areas(areas, effects, method, fitted, problems)
     drawn = {"redraw": redraw, "untie": untie, "calibrate": calibrate, "effects": effects}
     learned = {"hyper": hyper, "monotone": monotone}
     options = check_options(problems, method, engine, cores, **learned, **fitted, **pooled, **drawn)

@@ -21,7 +21,7 @@ MOST_BESIDE = 1_000  # of all others together: theirs are not
 
 def settle_areas(
     areas: Any, effects: Any, method: Any, fitted: dict[str, Any], problems: Problems
-) -> tuple[list[str], Any]:
+) -> list[str]:
     """Take the names of areas, which need effects; note what does not go with them.
 
     Parameters
@@ -34,11 +34,11 @@ def settle_areas(
 
     Returns
     -------
-    list of str, and what `effects` is then
+    list of str
     """
     names = take_names(areas, "areas", problems, once=True)
     if not names:
-        return [], effects
+        return []
     if effects is not None and not effects:
         problems.add("`areas` have effects, which `effects` = False leaves out; choose one.")
     if method in ("2024", "fusionModel"):
@@ -46,7 +46,7 @@ def settle_areas(
     for name in ("refits", "crossfit"):
         if (value := fitted[name]) is not None and not value:
             problems.add(f"`areas` need models that have left donors out: `{name}` cannot be {shown(value)}.")
-    return names, True if effects is None else effects
+    return names
 
 
 def check_area_roles(

@@ -63,7 +63,12 @@ def check_options(
     if (krange := given["krange"]) is not None:
         settled["krange"] = _settle_krange(krange, 5 if method == "fusionModel" else 1, problems)
     settled["hyper"] = None if hyper is None else _settle_hyper(hyper, known.hyper, learner, problems)
-    return known.having(**settled)
+    options = known.having(**settled)
+    if options.effects and not (options.refits and options.crossfit):
+        if given["effects"]:
+            note("`effects` are left out: without refits no model has left the donors out.")
+        options = options.having(effects=False)
+    return options
 
 
 def _settle_krange(krange: Any, low: int, problems: Problems) -> tuple[int, int] | None:
@@ -121,7 +126,4 @@ def settle(options: Options, donors: Donors) -> Options:
     # With a split there are no fold models, so only refits can leave donors out.
     if options.nfolds < 1 and not options.refits:
         options = options.having(crossfit=False)
-    if options.effects and not (options.refits and options.crossfit):
-        note("`effects` are left out: without refits no model has left the donors out.")
-        options = options.having(effects=False)
     return options.having(follow=bool(donors.replicates is not None and options.refits))

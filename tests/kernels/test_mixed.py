@@ -148,3 +148,16 @@ def test_effects_are_added_up_as_a_plain_loop_does(seed, n, k):
 
 def test_logits_are_finite():
     assert safe_logit(np.array([0.0, 0.5, 1.0])).tolist() == pytest.approx([logit(FAR), 0, -logit(FAR)])
+
+
+def test_factors_without_effects_change_nothing_of_the_others():
+    """Screening leaves out what the analysis of variance sees nothing of, and no more."""
+    codes, total, value, rng = survey(11, 2000, (0.5, 0.0, 0.4))
+    noise = np.stack([rng.integers(0, 5, 2000) for _ in range(12)])
+    happened = rng.random(2000) < expit(total)
+    for fit, what in ((fit_normal, (value,)), (fit_logits, (happened, np.full(2000, 0.5)))):
+        alone = fit(codes[[0, 2]], [SIZES[0], SIZES[2]], *what, np.ones(2000))
+        every = fit(np.vstack([codes[[0, 2]], noise]), [SIZES[0], SIZES[2], *[5] * 12], *what, np.ones(2000))
+        assert (every.variances[2:] > 0).sum() <= 6
+        assert np.allclose(every.variances[:2], alone.variances, rtol=0.1)
+        assert np.allclose(every.mean[:7], alone.mean[:7], atol=0.05)
