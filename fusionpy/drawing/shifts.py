@@ -177,7 +177,7 @@ def _unseen(
     for area, keys in enumerate(unseen):
         drawn = np.zeros((len(keys), len(effects.each)))
         for place, effect in enumerate(effects.each):
-            spread = np.sqrt(effect.variances[len(effects.factors) + area])
+            spread = effect.sds[len(effects.factors) + area]
             if spread and not certain and len(keys):
                 own = keys + np.uint64(place)
                 u = uniforms_of(seed, AREA, own, implicate=implicate, step=number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -12,13 +12,16 @@ from scipy.special import expit, logit
 
 from fusionpy.kernels.equations import Equations, find_firsts
 
-__all__ = ["Mixed", "add_effects", "fit_logits", "fit_normal", "project", "safe_logit"]
+__all__ = ["Mixed", "add_effects", "fit_logits", "fit_normal", "lower_root", "project", "safe_logit"]
 
 ROUNDS = 40
+FEWEST = 2  # effective records that tell of effects
 CLOSE = 0.01  # relative change of variances at which they are taken as found
 ADJUSTED, A_LEVEL = 2.0, 0.25  # twice the power of an area's variance in its likelihood: at most, and a level
 SHRUNK = 0.01  # share of its own mean that a level of average size keeps: below, a factor is left out
 FAR = 1e-4  # probabilities are kept this far from 0 and 1
+LOGIT = 1.0  # prior variance of the constant of logits: what never happens says nothing of how rare it is
+WIDEST = 4.0  # variance of effects on logits: more is a level in which all or none happen
 TINY = 1e-300
 NOTHING = 1e-14  # share of a mean square that is rounding
 
@@ -131,7 +134,29 @@ class _Solution:
 
 def _effective(weight: Floats) -> Floats:
     """Scale weights so that they add up to the effective number of records (Kish)."""
-    return np.asarray(weight * (weight.sum() / (weight @ weight)))
+    return np.asarray(weight * (weight.sum() / max(float(weight @ weight), TINY)))
+
+
+def _nothing(sizes: Sequence[int]) -> Mixed:
+    """No effects at all, as where fewer than two records tell."""
+    last, none = np.array([int(np.sum(sizes))]), np.empty(0)
+    return Mixed(np.zeros(len(sizes)), last, np.zeros(1), np.zeros((1, 1)), np.empty((0, 1)), none)
+
+
+def lower_root(covariance: Floats) -> Floats:
+    """Lower triangle, the square of which is a covariance, though that may be nearly singular.
+
+    Examples
+    --------
+    >>> lower_root(np.array([[4.0, 2.0], [2.0, 1.0]])).round(6).tolist()
+    [[2.0, 0.0], [1.0, 0.0]]
+    """
+    try:
+        return np.asarray(np.linalg.cholesky(covariance))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+        upper = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T, mode="r")
+        return np.asarray(upper.T * np.where(np.diag(upper) < 0, -1.0, 1.0))
 
 
 class _Variances:
@@ -233,6 +258,8 @@ def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Flo
     """
     weight = _effective(weight)
     n = float(weight.sum())
+    if n < FEWEST:
+        return _nothing(sizes)
     variances = _Variances(sizes, 1.0, codes, areas)
     whole = Equations.of(codes, variances.first, weight, residual, areas > 0)
     square = float(weight @ residual**2)
@@ -281,6 +308,8 @@ def fit_logits(
     Clayton 1993, *Journal of the American Statistical Association* 88:9).
     """
     weight = _effective(weight)
+    if weight.sum() < FEWEST:
+        return _nothing(sizes)
     variances = _Variances(sizes, 0.02, codes, areas)
     offset = safe_logit(chance)
     every = np.zeros(variances.first[-1] + 1)
@@ -294,13 +323,17 @@ def fit_logits(
             variances.screen(equations, 1.0)
             equations = equations.some(variances.kept)
         kept = variances.kept
-        found = _Solution.of(equations, variances.precision(1e-6), 1.0)
-        near = np.abs(found.b - every[kept]).max() < CLOSE
+        found = _Solution.of(equations, variances.precision(1 / LOGIT), 1.0)
+        step = found.b - every[kept]
+        longest = float(np.abs(step).max())
+        near = longest < CLOSE
+        found = replace(found, b=every[kept] + step / max(longest, 1.0))  # or Newton's steps may overshoot
         every[:] = 0.0
         every[kept] = found.b
         total = float(equations.gram[-1, -1])
         # One step a round: working values are far out where a chance near 0 came true, and spread variances.
         moved, _ = variances.improve(found.b, found.spread, 1 / max(total, TINY))
+        np.minimum(variances.values, WIDEST, out=variances.values)
         every[np.setdiff1d(kept, variances.kept)] = 0.0
         if near and not moved:
             break
@@ -325,6 +358,8 @@ def project(
     (k,) float64
         As ``found.mean``.
     """
+    if not weight.any():
+        return np.zeros(len(found.columns))
     weight = _effective(weight)
     equations = Equations.of(codes, find_firsts(sizes), weight, value, areas > 0).some(found.columns)
     noise = max(float(weight @ value**2) / float(weight.sum()), TINY)

@@ -59,7 +59,7 @@ class Effect:
         logit.
     column : int
         Of the classes the one that is meant (of two, 0 stands for the second); 0 for a mean.
-    variances : (f,) float64
+    sds : (f,) float64
         Of each factor's effects.
     columns : (k,) intp
         Places of the effects among the levels of all factors; the last is that of the constant.
@@ -78,7 +78,7 @@ class Effect:
 
     target: str
     column: int
-    variances: NDArray[np.float64]
+    sds: NDArray[np.float64]
     columns: NDArray[np.intp]
     mean: NDArray[np.float64]
     root: NDArray[np.float64]
@@ -154,7 +154,7 @@ class Effects:
             if is_logit and kind != "z" and variable.kind != "logical":
                 # Of two classes the effects are on the second.
                 of = f"{name}, class {variable.levels[effect.column or (variable.n_classes == 2)]}"
-            sds = {each: float(sd) for each, sd in zip(names, np.sqrt(effect.variances), strict=True) if sd}
+            sds = {each: float(sd) for each, sd in zip(names, effect.sds, strict=True) if sd}
             largest = dict(sorted(sds.items(), key=lambda pair: -pair[1]))
             found.append(Missed(variable=name, of=of, is_logit=is_logit, sds=largest))
         return found

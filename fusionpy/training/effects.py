@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.drawing.steps import expected_columns
-from fusionpy.kernels.mixed import FAR, Mixed, fit_logits, fit_normal, project, safe_logit
+from fusionpy.kernels.magnitudes import binary_exponent
+from fusionpy.kernels.mixed import FAR, Mixed, fit_logits, fit_normal, lower_root, project, safe_logit
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.areas import Area
 from fusionpy.model.effects import Effect, Effects, Factor
@@ -102,14 +103,18 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
         steps, expected = [], every.some(known)
         for step in model.steps:
             parts = list(_parts(model, step))
-            each = [_learn(part, model, y, mine, expected) for part in parts]
+            units = [_unit(part, model, donors.y) for part in parts]
+            each = [
+                _learn(part, model, y, mine, expected, unit) for part, unit in zip(parts, units, strict=True)
+            ]
             if step.effects is None or not step.effects.each:
                 effects = [
-                    _first(part, found, _deviations(part, model, design, every, found))
-                    for part, found in zip(parts, each, strict=True)
+                    _first(part, found, _deviations(part, model, design, every, found, unit), unit)
+                    for part, found, unit in zip(parts, each, units, strict=True)
                 ]
             else:
-                effects = [_add(old, new) for old, new in zip(step.effects.each, each, strict=True)]
+                old = zip(step.effects.each, each, units, strict=True)
+                effects = [_add(*one) for one in old]
             steps.append(replace(step, effects=replace(nothing, each=tuple(effects))))
         model = replace(model, steps=tuple(steps))
         every = expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
@@ -135,7 +140,7 @@ def _factor(variable: Variable, values: NDArray[np.float64]) -> Factor:
         return Factor(
             name=variable.name, edges=np.arange(max(variable.n_classes - 1, 0), dtype=np.float64) + 0.5
         )
-    known = values[~np.isnan(values)]
+    known = values[np.isfinite(values)]
     seen = np.unique(known)
     if len(seen) <= CUTS:
         return Factor(name=variable.name, edges=seen[:-1])
@@ -157,11 +162,26 @@ def _parts(model: FusionModel, step: Step) -> Iterator[_Part]:
             yield from (_Part(f"{variable}_m", level, variable, level=level) for level in range(classes))
 
 
+def _values(part: _Part, model: FusionModel, y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the donors' values of a part's variable."""
+    return y[:, [variable.name for variable in model.schema.y].index(part.variable)]
+
+
+def _unit(part: _Part, model: FusionModel, y: NDArray[np.float64]) -> int:
+    """Find the power of 2 in which effects are fitted: squares of a mean's neither vanish nor overflow."""
+    return 0 if part.is_logit else binary_exponent(_values(part, model, y))
+
+
 def _learn(
-    part: _Part, model: FusionModel, y: NDArray[np.float64], design: _Design, expected: Expected
+    part: _Part,
+    model: FusionModel,
+    y: NDArray[np.float64],
+    design: _Design,
+    expected: Expected,
+    unit: int,
 ) -> Mixed:
     """Fit the effects on donors' residuals."""
-    values = y[:, [variable.name for variable in model.schema.y].index(part.variable)]
+    values = _values(part, model, y)
     thought = part.expected(expected, expected_columns(model)[part.variable])
     if part.is_logit:
         happened = values == (0 if part.is_zero else part.level)
@@ -170,11 +190,12 @@ def _learn(
     if part.variable in expected.chances:
         rows = np.flatnonzero((values != 0) & part.is_told(expected))
     mine = design.some(rows)
-    return fit_normal(mine.codes, mine.sizes, (values - thought)[rows], mine.weight, mine.n_areas)
+    residual = np.ldexp((values - thought)[rows], -unit)
+    return fit_normal(mine.codes, mine.sizes, residual, mine.weight, mine.n_areas)
 
 
 def _deviations(
-    part: _Part, model: FusionModel, design: _Design, every: Expected, found: Mixed
+    part: _Part, model: FusionModel, design: _Design, every: Expected, found: Mixed, unit: int
 ) -> NDArray[np.float64]:
     """Find by how much each refit's expectations of the levels are off those of all refits."""
     columns = expected_columns(model)[part.variable]
@@ -182,7 +203,8 @@ def _deviations(
     out = []
     for rows, expected in every.refits:
         mine, own, others = design.some(rows), part.expected(expected, columns), thought[rows]
-        value, weight = own - others, mine.weight * (part.is_told(expected) & part.is_told(every)[rows])
+        value = np.ldexp(own - others, -unit)
+        weight = mine.weight * (part.is_told(expected) & part.is_told(every)[rows])
         if part.is_logit:
             value = safe_logit(own) - safe_logit(others)
             weight = weight * np.maximum(others * (1 - others), FAR)
@@ -190,27 +212,27 @@ def _deviations(
     return np.stack(out)
 
 
-def _first(part: _Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
+def _first(part: _Part, found: Mixed, refits: NDArray[np.float64], unit: int) -> Effect:
     return Effect(
         target=part.target,
         column=part.column,
-        variances=found.variances,
+        sds=np.ldexp(np.sqrt(found.variances), unit),
         columns=found.columns,
-        mean=found.mean,
-        root=np.asarray(np.linalg.cholesky(found.covariance), dtype=np.float64),
-        refits=refits,
+        mean=np.ldexp(found.mean, unit),
+        root=np.ldexp(lower_root(found.covariance), unit),
+        refits=np.ldexp(refits, unit),
         ties=found.ties if len(found.alone) else np.empty((0, 0)),
-        alone=np.sqrt(found.alone),
+        alone=np.ldexp(np.sqrt(found.alone), unit),
     )
 
 
-def _add(old: Effect, new: Mixed) -> Effect:
+def _add(old: Effect, new: Mixed, unit: int) -> Effect:
     """Add what the second pass has found; how sure the effects are is known from the first."""
     columns = np.union1d(old.columns, new.columns)
     place, more = np.searchsorted(columns, old.columns), np.searchsorted(columns, new.columns)
     mean = np.zeros(len(columns))
     mean[place] += old.mean
-    mean[more] += new.mean
+    mean[more] += np.ldexp(new.mean, unit)
     refits = np.zeros((len(old.refits), len(columns)))
     refits[:, place] = old.refits
     # Those apart stand right before the constant, in both or in either.
@@ -222,10 +244,9 @@ def _add(old: Effect, new: Mixed) -> Effect:
     alone, ties = np.zeros(n_apart), np.zeros((n_apart, len(rest) if n_apart else 0))
     if len(old.alone):
         alone[:], ties[:, own] = old.alone, old.ties
-    variances = np.maximum(old.variances, new.variances)
     return replace(
         old,
-        variances=variances,
+        sds=np.maximum(old.sds, np.ldexp(np.sqrt(new.variances), unit)),
         columns=columns,
         mean=mean,
         root=root,

@@ -37,6 +37,7 @@ def model():
         vehicles=np.minimum(donor.vehicles, donor.hh_size),
     )
     how = {"refits": 2, "nclusters": 40, "krange": (5, 30), "hyper": {"num_iterations": 4}, "nquantiles": 2}
+    how["effects"] = False  # which the plainest loop does not know
     return fusionpy.train(donor, Y, X, weight="weight", seed=5, quiet=True, **how, **RULES)
 
 
@@ -98,6 +99,7 @@ def test_refits_may_stand_in_record_by_record(n_rows):
     """And the last variable may be one that predicts nothing, and that no rule binds."""
     donor = datasets.load_donor().head(400)
     how = {"refits": 3, "nclusters": 30, "krange": (5, 20), "hyper": {"num_iterations": 4}}
+    how["effects"] = False
     model = fusionpy.train(donor, ["heating_fuel", "savings", "electricity"], X, seed=2, quiet=True, **how)
     x = model.schema.encode(as_table(datasets.load_recipient().head(150)), X)
     drawn = []

@@ -145,7 +145,7 @@ def test_levels_without_donors_are_drawn_from_how_levels_differ(model):
     for implicate in range(3):
         tables = shifts(model, implicate, keys)[0].area_tables
         drawn.append(tables[start + area.n_levels : start + area.n_levels + 400, 0])
-    spread = np.sqrt(effects.each[0].variances[len(effects.factors)])
+    spread = effects.each[0].sds[len(effects.factors)]
     assert spread > 0.3
     for each in drawn:
         assert each.std() == pytest.approx(spread, rel=0.15)

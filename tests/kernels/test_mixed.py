@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from fusionpy.kernels.mixed import FAR, add_effects, fit_logits, fit_normal, project, safe_logit
+from fusionpy.kernels.mixed import (
+    FAR,
+    add_effects,
+    fit_logits,
+    fit_normal,
+    lower_root,
+    project,
+    safe_logit,
+)
 
 SIZES = [4, 6, 3]
 
@@ -161,3 +169,49 @@ def test_factors_without_effects_change_nothing_of_the_others():
         assert (every.variances[2:] > 0).sum() <= 6
         assert np.allclose(every.variances[:2], alone.variances, rtol=0.1)
         assert np.allclose(every.mean[:7], alone.mean[:7], atol=0.05)
+
+
+@pytest.mark.parametrize("rank", [0, 2, 5])
+def test_a_root_of_any_covariance(rank):
+    factor = np.random.default_rng(rank).normal(size=(5, rank))
+    covariance = factor @ factor.T
+    root = lower_root(covariance)
+    assert np.allclose(root @ root.T, covariance)
+    assert np.allclose(np.triu(root, 1), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_hardly_any_record_tells_of_no_effects(n):
+    codes, weight = np.zeros((3, n), dtype=np.intp), np.ones(n)
+    for found in (
+        fit_normal(codes, SIZES, np.ones(n), weight),
+        fit_logits(codes, SIZES, np.ones(n, dtype=bool), np.full(n, 0.5), weight),
+    ):
+        assert not found.variances.any()
+        assert found.mean.tolist() == [0.0]
+        assert found.covariance.tolist() == [[0.0]]
+
+
+def test_logits_of_chances_far_off_are_found():
+    """Newton's steps alone would overshoot, ever further."""
+    rng = np.random.default_rng(6)
+    codes = np.stack([rng.integers(0, size, 700) for size in SIZES])
+    truth = np.array([0.001, 0.5, 0.999, 0.5])[codes[0]]
+    for chance in (np.full(700, 1e-6), 1 - truth, np.where(codes[1] == 1, 1.0, 0.0)):
+        found = fit_logits(codes, SIZES, rng.random(700) < truth, chance, np.ones(700))
+        assert np.abs(found.mean).max() < 20
+        assert found.variances.max() <= 4
+
+
+def test_no_weight_projects_to_nothing():
+    codes, _, value, _ = survey(9)
+    found = fit_normal(codes, SIZES, value, np.ones(800))
+    assert project(codes, SIZES, value, np.zeros(800), found).tolist() == [0.0] * len(found.mean)
+
+
+def test_a_class_that_never_happens_stays_rare():
+    """Nothing is known of how rare: draws of the effects do not make it common."""
+    codes = np.random.default_rng(3).integers(0, 3, (3, 300))
+    found = fit_logits(codes, SIZES, np.zeros(300, dtype=bool), np.zeros(300), np.ones(300))
+    assert np.sqrt(np.diag(found.covariance)).max() <= 1.5
+    assert (expit(logit(FAR) + found.mean + 3 * np.sqrt(np.diag(found.covariance))) < 0.01).all()

@@ -27,7 +27,7 @@ def told(target, column, *sds):
         "root": np.eye(1),
         "refits": np.zeros((0, 1)),
     }
-    effect = Effect(target=target, column=column, variances=np.square(sds), **nothing)
+    effect = Effect(target=target, column=column, sds=np.asarray(sds), **nothing)
     factors = tuple(Factor(name=name, edges=np.array([2.5])) for name in ("a", "b"))
     (line,) = Effects(factors=factors, each=(effect,)).told(schema)
     return line

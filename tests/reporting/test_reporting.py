@@ -317,7 +317,9 @@ def test_effects_are_told(donor, tmp_path):
     assert "the effects are drawn from their posterior distribution" in text
     assert "Harville" in text
     assert "Effects of predictors on what models miss" in text
-    assert "effects=True" in train_call(model, None)
+    assert "effects" not in train_call(model, None)
+    without = fusionpy.train(donor, "rooms", ["urban", "income"], effects=False, **small)
+    assert "effects=False" in train_call(without, None)
     assert "between areas" not in text
 
 
@@ -331,7 +333,7 @@ def test_effects_are_drawn_by_model(donor, tmp_path):
                 step,
                 effects=replace(
                     step.effects,
-                    each=tuple(replace(e, variances=np.square(sds)) for e in step.effects.each),
+                    each=tuple(replace(e, sds=np.asarray(sds)) for e in step.effects.each),
                 ),
             )
             for step in model.steps

@@ -99,7 +99,7 @@ def test_cores_change_nothing(model, donor):
     again = fusionpy.train(donor, Y, ["z", "kind"], areas=["state", "county"], seed=3, cores=2, **SMALL)
     for one, other in zip(model.steps, again.steps, strict=True):
         for a, b in zip(one.effects.each, other.effects.each, strict=True):
-            for name in ("mean", "root", "ties", "alone", "refits", "variances", "columns"):
+            for name in ("mean", "root", "ties", "alone", "refits", "sds", "columns"):
                 assert np.array_equal(getattr(a, name), getattr(b, name))
 
 
@@ -123,7 +123,7 @@ def test_an_area_that_does_not_matter_has_no_effects():
     donor["amount"] = 10 + donor["z"] + np.random.default_rng(2).normal(0, 1, 900)
     model = fusionpy.train(donor, ["amount"], ["z"], areas="place", seed=1, **SMALL)
     (effect,) = model.steps[0].effects.each
-    assert np.sqrt(effect.variances[-1]) < 0.2
+    assert effect.sds[-1] < 0.2
 
 
 def test_what_does_not_go_with_areas(donor):

@@ -74,7 +74,7 @@ def test_where_nothing_is_missed_nothing_is_added():
     donor["y"] = rng.normal(size=800)
     model = fusionpy.train(donor, ["y"], ["x", "k"], seed=1, effects=True, **SMALL)
     (effect,) = model.steps[0].effects.each
-    assert np.sqrt(effect.variances).max() < 0.15
+    assert effect.sds.max() < 0.15
     assert abs(effect.mean[-1]) < 0.1
 
 
@@ -90,7 +90,7 @@ def test_same_seed_same_effects_on_any_number_of_cores(model):
     for one, other in zip(model.steps, again.steps, strict=True):
         for a, b in zip(one.effects.each, other.effects.each, strict=True):
             assert a.target == b.target
-            for name in ("mean", "root", "refits", "variances", "columns"):
+            for name in ("mean", "root", "refits", "sds", "columns"):
                 assert np.array_equal(getattr(a, name), getattr(b, name))
 
 

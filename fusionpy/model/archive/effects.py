@@ -80,15 +80,15 @@ def read_effects_entry(
     for each in entry["each"].each():
         target = known[each["target"].one_of(list(known))]
         column = each["column"].whole(0, target.n_classes - 1)
-        variances = np.array([one.number(0) for one in each["variances"].each()], dtype=np.float64)
-        if len(variances) != len(factors) + len(areas) or target.objective == "quantile":
+        sds = np.array([one.number(0) for one in each["sds"].each()], dtype=np.float64)
+        if len(sds) != len(factors) + len(areas) or target.objective == "quantile":
             raise damaged(f"{each.place} does not fit its factors, or its model")
         size, apart = each["size"].whole(1, most), 0
         if "apart" in each.named():
             apart = each["apart"].whole(1, size - 1)
             if not areas or apart != areas[-1].n_levels:
                 raise damaged(f"{each.place} is not of as many levels as its areas have")
-        found.append((target, column, variances, size, apart))
+        found.append((target, column, sds, size, apart))
     if not found or len({(target.name, column) for target, column, *_ in found}) < len(found):
         raise damaged(f"{entry.place} has no effects, or some of them twice")
     return EffectsEntry(tuple(factors), areas, tuple(found))
@@ -115,7 +115,7 @@ def read_effects(
     refits = [np.split(table[name], at) for name in names]
     parts, others = np.split(root, np.cumsum(triangles)[:-1]), np.split(beside, np.cumsum(oblongs)[:-1])
     each = []
-    for place, (target, column, variances, size, q) in enumerate(entry.each):
+    for place, (target, column, sds, size, q) in enumerate(entry.each):
         own = columns[place].astype(np.intp)
         # Kernels add them up without looking.
         ends = own[-1] == n_levels and own[-1 - q] == n_levels - q
@@ -133,7 +133,7 @@ def read_effects(
             Effect(
                 target=target.name,
                 column=column,
-                variances=variances,
+                sds=sds,
                 columns=own,
                 mean=values[0],
                 root=lower,

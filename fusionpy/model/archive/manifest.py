@@ -57,7 +57,7 @@ class EffectsEntry:
     factors : tuple of Factor
     areas : tuple of Area
     each : tuple of (Target, int, (f,) float64, int, int)
-        Target, its class, variances, the number of effects, and how many of them are apart.
+        Target, its class, standard deviations, the number of effects, and how many of them are apart.
     """
 
     factors: tuple[Factor, ...]
@@ -182,7 +182,7 @@ def _step(step: Step) -> dict[str, Any]:
 def _effects(effects: Effects) -> dict[str, Any]:
     factors = [{"name": factor.name, "edges": factor.edges.tolist()} for factor in effects.factors]
     each = [
-        {"target": e.target, "column": e.column, "variances": e.variances.tolist(), "size": len(e.mean)}
+        {"target": e.target, "column": e.column, "sds": e.sds.tolist(), "size": len(e.mean)}
         | ({"apart": len(e.alone)} if len(e.alone) else {})
         for e in effects.each
     ]

@@ -49,7 +49,7 @@ def test_areas_come_back_to_the_bit(model, donor, members, tmp_path):
     assert repr(again) == repr(model)
     for one, other in zip(model.steps, again.steps, strict=True):
         for a, b in zip(one.effects.each, other.effects.each, strict=True):
-            for name in ("mean", "root", "ties", "alone", "refits", "variances", "columns"):
+            for name in ("mean", "root", "ties", "alone", "refits", "sds", "columns"):
                 assert np.array_equal(getattr(a, name), getattr(b, name)), name
     recipient = donor.assign(place=donor["place"] + 20)
     fused = [fusionpy.fuse(recipient, each, M=3, seed=1, quiet=True) for each in (model, again)]
