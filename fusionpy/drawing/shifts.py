@@ -17,8 +17,9 @@ from fusionpy.kernels.uniforms import AREA, EFFECT, uniforms, uniforms_of
 from fusionpy.model import FusionModel
 from fusionpy.model.effects import Effects, Factor
 
-__all__ = ["Shift", "draw_shifts"]
+__all__ = ["LEAST", "Shift", "draw_shifts"]
 
+LEAST = 0.05  # of what is expected, that is left of it whatever the effects
 APART = 2**32  # random numbers that each effect may take
 LEAST = 2.0**-54  # half of the least uniform above 0
 
@@ -46,6 +47,8 @@ class Shift:
     area_tables : (l, k) float64
         Effects of the areas' levels: those that donors have, that of missing values, and those that they
         have not.
+    relative : frozenset of str
+        Targets whose effects are shares of what is expected.
     """
 
     places: dict[str, list[int]]
@@ -55,6 +58,7 @@ class Shift:
     factors: tuple[tuple[Factor, int], ...] | None
     area_start: NDArray[np.intp]
     area_tables: Floats
+    relative: frozenset[str] = frozenset()
 
     def classes(self, p: Floats, target: str, coded: Codes, rows: NDArray[np.intp] | None = None) -> Floats:
         """Shift the logits of the classes of a target, (n, k).
@@ -89,7 +93,10 @@ class Shift:
             elif (of_mean := f"{target.variable}_m") in self.places:
                 if of_mean not in totals:
                     totals[of_mean] = self._total(of_mean, coded, rows)
-                mine += totals[of_mean]
+                if of_mean in self.relative:
+                    mine *= np.maximum(1 + totals[of_mean], LEAST)
+                else:
+                    mine += totals[of_mean]
 
     def _total(self, target: str, coded: Codes, rows: NDArray[np.intp] | None) -> Floats:
         """Add up a target's effects on some records."""
@@ -224,4 +231,5 @@ def _shift(effects: Effects, drawn: Floats, coding: Coding, unseen: Sequence[Flo
         factors=tuple(used) if coding.cuts is None else None,
         area_start=np.array(area_start, dtype=np.intp).reshape(-1, 2),
         area_tables=np.concatenate(area_tables),
+        relative=frozenset(effect.target for effect in effects.each if effect.is_relative),
     )

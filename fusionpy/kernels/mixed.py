@@ -358,7 +358,7 @@ def project(
     (k,) float64
         As ``found.mean``.
     """
-    if not weight.any():
+    if not (weight * value).any():
         return np.zeros(len(found.columns))
     weight = _effective(weight)
     equations = Equations.of(codes, find_firsts(sizes), weight, value, areas > 0).some(found.columns)

@@ -57,6 +57,8 @@ class Effect:
     target : str
         Name of the model's target: of a mean, its percentiles move along; of classes, effects are on the
         logit.
+    is_relative : bool
+        Whether effects on a mean are shares of it, not added to it.
     column : int
         Of the classes the one that is meant (of two, 0 stands for the second); 0 for a mean.
     sds : (f,) float64
@@ -83,6 +85,7 @@ class Effect:
     mean: NDArray[np.float64]
     root: NDArray[np.float64]
     refits: NDArray[np.float64]
+    is_relative: bool = False
     ties: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     alone: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
@@ -103,15 +106,15 @@ class Missed:
     ----------
     variable, of : str
         The fusion variable, and which number or chance of it is meant.
-    is_logit : bool
-        Whether effects are on the logit of a chance, not in the variable's own unit.
+    scale : str
+        Of the effects: "logit" of a chance, "share" of a mean, or "its unit", the variable's.
     sds : mapping of str to float
         Standard deviations of the effects that are not 0, by predictor or area, the largest first.
     """
 
     variable: str
     of: str
-    is_logit: bool
+    scale: str
     sds: Mapping[str, float]
 
 
@@ -137,7 +140,7 @@ class Effects:
         for missed in self.missed(schema):
             sizes = [f"{sd:.3g}" if sd < 1000 else f"{sd:,.0f}" for sd in missed.sds.values()]
             first, *others = zip(sizes[:MOST_TOLD], missed.sds, strict=False) if sizes else [("", "")]
-            unit = "logit" if missed.is_logit else "its unit"
+            unit = missed.scale
             found = f"sd {first[0]} ({unit}) between levels of {first[1]}" if sizes else "none"
             lines.append(", ".join([f"effects on {missed.of}: {found}", *(f"{a} of {b}" for a, b in others)]))
         return lines
@@ -150,13 +153,14 @@ class Effects:
             name, _, kind = effect.target.rpartition("_")
             variable = schema[name]
             is_logit = kind == "z" or variable.is_categorical
+            scale = "logit" if is_logit else "share" if effect.is_relative else "its unit"
             of = f"{name}, being 0" if kind == "z" else name
             if is_logit and kind != "z" and variable.kind != "logical":
                 # Of two classes the effects are on the second.
                 of = f"{name}, class {variable.levels[effect.column or (variable.n_classes == 2)]}"
             sds = {each: float(sd) for each, sd in zip(names, effect.sds, strict=True) if sd}
             largest = dict(sorted(sds.items(), key=lambda pair: -pair[1]))
-            found.append(Missed(variable=name, of=of, is_logit=is_logit, sds=largest))
+            found.append(Missed(variable=name, of=of, scale=scale, sds=largest))
         return found
 
     def first(self) -> NDArray[np.intp]:

@@ -21,6 +21,8 @@ from fusionpy.training.out_of_fold import Expected, expected_by_others, prepare_
 __all__ = ["learn_effects"]
 
 CUTS = 8  # levels of a number, with about as many donors in each
+SKEWED = 0.4  # skewness from which on effects on a variable that is never negative are shares of its mean
+SLIGHT = 0.01  # share of the overall mean that a mean is taken to be at least
 PASSES = 2
 
 
@@ -55,6 +57,8 @@ class _Part:
     variable: str
     is_zero: bool = False
     level: int | None = None  # class whose chance it is
+    is_relative: bool = False  # a mean of amounts, none below 0, of which effects are shares
+    least: float = 0.0  # that such a mean is taken to be
 
     @property
     def is_logit(self) -> bool:
@@ -102,7 +106,7 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     for _ in range(PASSES):
         steps, expected = [], every.some(known)
         for step in model.steps:
-            parts = list(_parts(model, step))
+            parts = list(_parts(model, step, donors))
             units = [_unit(part, model, donors.y) for part in parts]
             each = [
                 _learn(part, model, y, mine, expected, unit) for part, unit in zip(parts, units, strict=True)
@@ -148,14 +152,19 @@ def _factor(variable: Variable, values: NDArray[np.float64]) -> Factor:
     return Factor(name=variable.name, edges=edges[edges < seen[-1]])
 
 
-def _parts(model: FusionModel, step: Step) -> Iterator[_Part]:
+def _parts(model: FusionModel, step: Step, donors: Donors) -> Iterator[_Part]:
     """List what a step's effects are on."""
     for variable in step.variables:
         classes = model.schema[variable].n_classes
         if step.is_inflated:
             yield _Part(f"{variable}_z", 0, variable, is_zero=True)
         if not classes:
-            yield _Part(f"{variable}_m", 0, variable)
+            part = _Part(f"{variable}_m", 0, variable)
+            values = _values(part, model, donors.y)
+            some = values[values != 0] if step.is_inflated else values
+            is_amount = _is_amount(some)
+            least = SLIGHT * float(some.mean()) if is_amount else 0.0
+            yield replace(part, is_relative=is_amount, least=least)
         elif classes == 2:
             yield _Part(f"{variable}_m", 0, variable, level=1)
         else:
@@ -167,9 +176,23 @@ def _values(part: _Part, model: FusionModel, y: NDArray[np.float64]) -> NDArray[
     return y[:, [variable.name for variable in model.schema.y].index(part.variable)]
 
 
+def _is_amount(values: NDArray[np.float64]) -> bool:
+    """Tell amounts, of which groups differ in shares rather than by so much: none below 0, and skewed."""
+    if not len(values) or values.min() < 0 or values.min() == values.max():
+        return False
+    apart = np.ldexp(values, -binary_exponent(values))
+    apart -= apart.mean()
+    return bool((apart**3).mean() > SKEWED * (apart**2).mean() ** 1.5)
+
+
+def _scale(part: _Part, thought: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the means of which effects are shares, not too near 0."""
+    return np.asarray(np.maximum(thought, part.least))
+
+
 def _unit(part: _Part, model: FusionModel, y: NDArray[np.float64]) -> int:
     """Find the power of 2 in which effects are fitted: squares of a mean's neither vanish nor overflow."""
-    return 0 if part.is_logit else binary_exponent(_values(part, model, y))
+    return 0 if part.is_logit or part.is_relative else binary_exponent(_values(part, model, y))
 
 
 def _learn(
@@ -191,7 +214,11 @@ def _learn(
         rows = np.flatnonzero((values != 0) & part.is_told(expected))
     mine = design.some(rows)
     residual = np.ldexp((values - thought)[rows], -unit)
-    return fit_normal(mine.codes, mine.sizes, residual, mine.weight, mine.n_areas)
+    weight = mine.weight
+    if part.is_relative:  # of variance in proportion to the mean, so that levels' means come out right
+        scale = _scale(part, thought[rows])
+        residual, weight = residual / scale, weight * (scale / part.least)
+    return fit_normal(mine.codes, mine.sizes, residual, weight, mine.n_areas)
 
 
 def _deviations(
@@ -205,6 +232,9 @@ def _deviations(
         mine, own, others = design.some(rows), part.expected(expected, columns), thought[rows]
         value = np.ldexp(own - others, -unit)
         weight = mine.weight * (part.is_told(expected) & part.is_told(every)[rows])
+        if part.is_relative:
+            scale = _scale(part, others)
+            value, weight = value / scale, weight * (scale / part.least)
         if part.is_logit:
             value = safe_logit(own) - safe_logit(others)
             weight = weight * np.maximum(others * (1 - others), FAR)
@@ -216,6 +246,7 @@ def _first(part: _Part, found: Mixed, refits: NDArray[np.float64], unit: int) ->
     return Effect(
         target=part.target,
         column=part.column,
+        is_relative=part.is_relative,
         sds=np.ldexp(np.sqrt(found.variances), unit),
         columns=found.columns,
         mean=np.ldexp(found.mean, unit),

@@ -37,7 +37,15 @@ X = ["mean(kwh)", "mean(fuel)", "sum(kwh)", "sum(fuel)", "ratio(kwh, age)", "med
 @pytest.fixture(scope="module")
 def model():
     return fusionpy.train(
-        DONOR, ["kwh", "fuel"], ["age", "urban"], weight="weight", refits=REFITS, nfolds=2, seed=1, quiet=True
+        DONOR,
+        ["kwh", "fuel"],
+        ["age", "urban"],
+        weight="weight",
+        refits=REFITS,
+        nfolds=2,
+        seed=1,
+        quiet=True,
+        effects=False,
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 
 from fusionpy import datasets, train
 from fusionpy.drawing.predictions import prepare_predictions
-from fusionpy.drawing.shifts import draw_shifts
+from fusionpy.drawing.shifts import LEAST, draw_shifts
 from fusionpy.drawing.urns import drawn_by_record
 from fusionpy.frames.tables import as_table
 
@@ -97,9 +99,14 @@ def test_of_two_classes_the_second_is_shifted(model, x):
 def test_percentiles_move_with_the_mean(model, x):
     shift, codes, _ = shifts_and_codes(model, x, 10**6, certain=True)
     step, rows = model.steps[3], np.arange(0, 80, 3)
-    expected = np.zeros((len(rows), 4))
-    shift[3].expectations(expected, step.targets, codes, rows)
     wanted = by_loop(step.effects, 0, step.effects.each[0].mean, x)[rows]
+    assert step.effects.each[0].is_relative  # an amount: effects are shares of what is expected
+    expected = np.ones((len(rows), 4)) * [1, 2, 3, 4]
+    shift[3].expectations(expected, step.targets, codes, rows)
+    assert np.allclose(expected, np.maximum(1 + wanted[:, None], LEAST) * [1, 2, 3, 4])
+    added = replace(shift[3], relative=frozenset())
+    expected = np.zeros((len(rows), 4))
+    added.expectations(expected, step.targets, codes, rows)
     assert np.allclose(expected, wanted[:, None])
 
 

@@ -34,12 +34,12 @@ RULES = {
     "bounds": ["gas_bill <= gas_cap", "gas_bill = 0 unless heating_fuel in piped_gas", "gas_cap <= 20000"],
 }
 WAYS = {
-    "refits": {"refits": 2, "hyper": HYPER},
+    "refits": {"refits": 2, "hyper": HYPER, "effects": False},
     "folds": {"refits": 0, "hyper": HYPER},
     "fusionModel": {"method": "fusionModel", "hyper": HYPER},
     "2024": {"method": "2024", "hyper": {**HYPER, "num_leaves": [8, 32]}},
-    "many quantiles": {"refits": 2, "nquantiles": 9, "hyper": {**HYPER, "max_depth": -1}},
-    "rules": {"refits": 2, "hyper": HYPER, **RULES},
+    "many quantiles": {"refits": 2, "effects": False, "nquantiles": 9, "hyper": {**HYPER, "max_depth": -1}},
+    "rules": {"refits": 2, "hyper": HYPER, "effects": False, **RULES},
 }
 
 

@@ -27,7 +27,7 @@ Y = ["heating_fuel", "electricity", ["food_share", "housing_share"], "solar"]
 @pytest.fixture(scope="module")
 def model():
     donor = datasets.load_donor().head(600)
-    how = {"refits": 2, "hyper": {"num_iterations": 10}, "nclusters": 50, "krange": (5, 30)}
+    how = {"refits": 2, "effects": False, "hyper": {"num_iterations": 10}, "nclusters": 50, "krange": (5, 30)}
     return fusionpy.train(
         donor, Y, X, weight="weight", seed=5, quiet=True, bounds="electricity >= rooms", **how
     )

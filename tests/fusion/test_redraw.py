@@ -28,7 +28,7 @@ DONOR, RECIPIENT = population(400), population(N)[["age", "urban"]]
 
 @pytest.fixture(scope="module")
 def model():
-    how = {"refits": REFITS, "nfolds": 2, "nclusters": 40, "seed": 1, "quiet": True}
+    how = {"refits": REFITS, "nfolds": 2, "nclusters": 40, "seed": 1, "quiet": True, "effects": False}
     return fusionpy.train(DONOR, ["kwh", "fuel"], ["age", "urban"], weight="weight", **how)
 
 

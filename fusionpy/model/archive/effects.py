@@ -88,7 +88,10 @@ def read_effects_entry(
             apart = each["apart"].whole(1, size - 1)
             if not areas or apart != areas[-1].n_levels:
                 raise damaged(f"{each.place} is not of as many levels as its areas have")
-        found.append((target, column, sds, size, apart))
+        is_relative = "relative" in each.named() and each["relative"].flag()
+        if is_relative and target.objective != "regression":
+            raise damaged(f"{each.place} is relative, but not of a mean")
+        found.append((target, column, sds, is_relative, size, apart))
     if not found or len({(target.name, column) for target, column, *_ in found}) < len(found):
         raise damaged(f"{entry.place} has no effects, or some of them twice")
     return EffectsEntry(tuple(factors), areas, tuple(found))
@@ -115,7 +118,7 @@ def read_effects(
     refits = [np.split(table[name], at) for name in names]
     parts, others = np.split(root, np.cumsum(triangles)[:-1]), np.split(beside, np.cumsum(oblongs)[:-1])
     each = []
-    for place, (target, column, sds, size, q) in enumerate(entry.each):
+    for place, (target, column, sds, is_relative, size, q) in enumerate(entry.each):
         own = columns[place].astype(np.intp)
         # Kernels add them up without looking.
         ends = own[-1] == n_levels and own[-1 - q] == n_levels - q
@@ -125,7 +128,7 @@ def read_effects(
         lower[np.tril_indices(size - q)] = parts[place]
         ties, alone = np.split(others[place], [q * (size - q)])
         values = np.stack([mean[place], *(one[place] for one in refits)]).astype(np.float64)
-        most = MOST_EFFECT if target.objective == "regression" else MOST_LOGIT
+        most = MOST_EFFECT if target.objective == "regression" and not is_relative else MOST_LOGIT
         largest = max(np.abs(values).max(), np.abs(lower).max(), np.abs(alone).max(initial=0))
         if largest > most or np.abs(ties).max(initial=0) > MOST_TIE or (alone < 0).any():
             raise damaged(f"the effects of step {number + 1} are impossible")
@@ -134,6 +137,7 @@ def read_effects(
                 target=target.name,
                 column=column,
                 sds=sds,
+                is_relative=is_relative,
                 columns=own,
                 mean=values[0],
                 root=lower,

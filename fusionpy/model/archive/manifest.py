@@ -56,13 +56,14 @@ class EffectsEntry:
     ----------
     factors : tuple of Factor
     areas : tuple of Area
-    each : tuple of (Target, int, (f,) float64, int, int)
-        Target, its class, standard deviations, the number of effects, and how many of them are apart.
+    each : tuple of (Target, int, (f,) float64, bool, int, int)
+        Target, its class, standard deviations, whether they are shares, the number of effects, and how many
+        of them are apart.
     """
 
     factors: tuple[Factor, ...]
     areas: tuple[Area, ...]
-    each: tuple[tuple[Target, int, NDArray[np.float64], int, int], ...]
+    each: tuple[tuple[Target, int, NDArray[np.float64], bool, int, int], ...]
 
     @property
     def blank(self) -> Effects:
@@ -183,6 +184,7 @@ def _effects(effects: Effects) -> dict[str, Any]:
     factors = [{"name": factor.name, "edges": factor.edges.tolist()} for factor in effects.factors]
     each = [
         {"target": e.target, "column": e.column, "sds": e.sds.tolist(), "size": len(e.mean)}
+        | ({"relative": True} if e.is_relative else {})
         | ({"apart": len(e.alone)} if len(e.alone) else {})
         for e in effects.each
     ]
