@@ -22,7 +22,7 @@ from fusionpy.analysis.estimates import Answer, answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
 from fusionpy.analysis.questions import REPLICATING, Layout, Question, ask
-from fusionpy.analysis.rectifying import Rectifier, check_rectifiable
+from fusionpy.analysis.rectifying import Rectifier, check_rectifiable, take_rectify
 from fusionpy.analysis.survey import Array, FusedSurvey, Weighing, check_columns
 from fusionpy.analysis.table import CAVEATS, Estimates, stack, tabulate
 from fusionpy.analysis.undetermined import warn_of_undetermined
@@ -31,7 +31,6 @@ from fusionpy.formats.implicates import open_implicates
 from fusionpy.formats.notes import with_metadata
 from fusionpy.frames.returned import return_table
 from fusionpy.model import FusionModel
-from fusionpy.model.archive import as_model
 from fusionpy.model.schema import warn_of_negative
 from fusionpy.progress import announce, track
 
@@ -82,7 +81,7 @@ def analyze(
     pooling: Literal["auto", "barnard-rubin", "records", "rubin", "fusionacs"] = "auto",
     level: float = 0.90,
     cores: int = 1,
-    rectify: FusionModel | str | None = None,
+    rectify: FusionModel | str | tuple[str, FusionModel | str] | None = None,
     seed: int | None = None,
     quiet: bool = False,
     layout: Layout = "fusionpy",
@@ -134,11 +133,12 @@ def analyze(
         Of the margins and intervals.
     cores : int
         Threads. The result does not depend on it.
-    rectify : FusionModel or path, optional
+    rectify : FusionModel or path, or ("shrunk", one of these), optional
         Add to means, proportions and sums the donors' mean residual in the same group, whose columns must be
         predictors of the model: what the model has wrong about the group is mended at the price of the
         donors' sampling error. The group is that of all donors: where recipients are of a part of the donors'
-        population (one state, say), let `by` name that part, too.
+        population (one state, say), let `by` name that part, too. With "shrunk", only what of the residuals
+        is more than chance is added, as the groups of one grouping tell together.
     seed : int, optional
         For variances that are drawn: of "custom" without replicate weights, of medians with
         ``pooling="rubin"``. Missing: drawn, told, and kept in the result's `attrs`.
@@ -249,7 +249,7 @@ def analyze(
     weighing.of(0)  # may be refused
     told = survey.implicates, survey.static
     records, caveats = settle_margins(question, *told, bool(rectify), weighing.vary)
-    model = None if rectify is None else as_model(rectify)
+    model, is_shrunk = take_rectify(rectify)
     tallies = [Findings(Groups(names), [[] for _ in question.estimands]) for names in question.groupings]
     levels, missing = dict[str, Levels](), dict[str, int]()
     with track("analyze", survey.implicates.M, quiet) as tick:
@@ -259,7 +259,7 @@ def analyze(
                 if model is not None:
                     check_rectifiable(model, question.estimands, question.by, fun)
                     for tally in tallies:
-                        tally.rectifier = Rectifier(model, question, survey.kind)
+                        tally.rectifier = Rectifier(model, question, survey.kind, is_shrunk)
             weights = weighing.of(implicate)
             for tally in tallies:
                 _add(tally, question, columns, survey, levels, weights, implicate, records is not None)

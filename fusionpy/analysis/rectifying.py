@@ -19,15 +19,37 @@ from fusionpy.analysis.questions import Question, refuse_own
 from fusionpy.errors import ArgumentError, Problems, counted, few, meant, warn
 from fusionpy.frames.returned import own_copy, return_table
 from fusionpy.frames.tables import Unreadable, as_table
-from fusionpy.kernels.estimates import cochran_variance, group_moments
+from fusionpy.kernels.estimates import Moments, between_groups, cochran_variance, group_moments
 from fusionpy.kernels.rubin import Combined, margin_of_error
 from fusionpy.model import FusionModel, Known
+from fusionpy.model.archive import as_model
 from fusionpy.model.variables import Variable
 
-__all__ = ["Rectifier", "check_rectifiable"]
+__all__ = ["Rectifier", "check_rectifiable", "take_rectify"]
 
 Array = NDArray[np.float64]
 RECTIFIABLE = ("mean", "proportion", "sum", "count")
+
+
+def take_rectify(rectify: Any) -> tuple[FusionModel | None, bool]:
+    """Take the model whose donors mend estimates, and whether their residuals are to be shrunk.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither a model, nor a path, nor "shrunk" with one of these.
+    """
+    is_pair = isinstance(rectify, tuple | list) and len(rectify) == 2
+    if rectify == "shrunk" or (
+        isinstance(rectify, tuple | list) and not (is_pair and rectify[0] == "shrunk")
+    ):
+        problem = (
+            '`rectify` must be a model, its path, or ("shrunk", model): shrunk residuals are of its donors.'
+        )
+        raise ArgumentError("`rectify` cannot be done.", [problem], 'Pass `rectify=("shrunk", model)`.')
+    if rectify is None:
+        return None, False
+    return as_model(rectify[1] if is_pair else rectify), is_pair
 
 
 def check_rectifiable(
@@ -75,14 +97,17 @@ class Rectifier:
         Its function makes columns of predictors that groups may be of.
     kind : str
         Of frame that the function takes.
+    is_shrunk : bool
+        Add of the residuals only what is more than chance.
     """
 
-    def __init__(self, model: FusionModel, question: Question, kind: str) -> None:
+    def __init__(self, model: FusionModel, question: Question, kind: str, is_shrunk: bool = False) -> None:
         assert model.known is not None
         self.model = model
         self.known: Known = model.known
         self.question = question
         self.kind = kind
+        self.is_shrunk = is_shrunk
         self.total: list[Array | None] = [None] * len(question.estimands)
         self.cell: NDArray[np.intp] | None = None
         self.M = 0
@@ -159,6 +184,13 @@ class Rectifier:
         have wrong cancels between the two terms, so of the variance between implicates only its Mth part is
         counted, the simulation error of their mean; degrees of freedom are Satterthwaite's. Shares that would
         be negative are set to 0, those above 1 to 1.
+
+        Shrunk, the estimate is :math:`\bar f + s \bar e` with :math:`s = \tau^2 / (\tau^2 + v)`, where v is
+        the variance of :math:`\bar e` by that of all residuals, and :math:`\tau^2` the variance of what
+        models have wrong between groups, by Paule and Mandel's (1982) estimator about 0 (Fay and Herriot
+        1979, *Journal of the American Statistical Association* 74:269). Its variance is
+        :math:`(1 - s) T + s (V + B/M) + s v`: of the implicates' total variance T where residuals tell
+        nothing, of the unshrunk estimate where they tell all.
         """
         n_cells = len(groups)
         cell = self._donor_cells(groups)
@@ -202,24 +234,30 @@ class Rectifier:
             found: Answer = answer(mine, w, "barnard-rubin", replicates, 0, seed)
             moments = group_moments(cell, data.n_cells, self.model.weight, residuals[:, j])
             donors = cochran_variance(moments) * factor**2
+            share = np.ones(len(donors))
+            if self.is_shrunk:
+                share = _share_told(moments, known)
             recipients = found.variance[:, 0]
             with np.errstate(invalid="ignore", divide="ignore"):
                 # What refits and redrawn weights do to all recipients of an implicate at once.
                 simulation = np.nan_to_num(piece.pooled.between[:, j]) / self.M
-                variance = recipients + donors + simulation
+                rest = np.where(share < 1, (1 - share) * piece.pooled.se[:, j] ** 2, 0)
+                recipients, donors, simulation = share * recipients, share * donors, share * simulation
+                variance = recipients + donors + simulation + rest
                 df = variance**2 / (
                     recipients**2 / np.maximum(found.n_eff - 1, 1)
                     + donors**2 / np.maximum(moments.n_eff - 1, 1)
+                    + rest**2 / np.fmax(piece.pooled.df[:, j], 1)
                 )
                 se = np.sqrt(variance)
                 better = {
-                    "est": piece.pooled.est[:, j] + factor * moments.mean,
+                    "est": piece.pooled.est[:, j] + factor * share * moments.mean,
                     "within": recipients,
-                    "between": donors + simulation,
+                    "between": donors + simulation + rest,
                     "se": se,
                     "df": df,
                     "moe": margin_of_error(se, np.nan_to_num(df), level),
-                    "fmi": (donors + simulation) / variance,
+                    "fmi": (donors + simulation + rest) / variance,
                 }
             if data.levels is not None:  # no share is negative, nor above one
                 better["est"] = np.clip(better["est"], 0, factor)
@@ -259,6 +297,18 @@ class Rectifier:
                     "`rectify` cannot be done.", [f"`fun` makes {error} of the donors."]
                 ) from None
         return groups.cells([columns[name] for name in groups.names], n)
+
+
+def _share_told(moments: Moments, known: NDArray[np.bool_]) -> Array:
+    """How much of each group's mean residual is more than chance: between 0 and 1."""
+    share = np.zeros(len(known))
+    n_eff = moments.n_eff[known]
+    pooled = float((moments.spread[known]).sum() / moments.total[known].sum()) if known.any() else 0.0
+    variance, mean = pooled / np.maximum(n_eff - 1, 1), moments.mean[known]
+    if pooled > 0:
+        between = between_groups(mean, variance)
+        share[known] = between / (between + variance)
+    return share
 
 
 def _labels(variable: Variable) -> list[Any]:

@@ -18,7 +18,7 @@ from fusionpy.analysis.estimates import Answer, measure
 from fusionpy.analysis.groups import Groups, Levels
 from fusionpy.analysis.measured import Measured, Replicates
 from fusionpy.analysis.questions import Question, ask
-from fusionpy.analysis.rectifying import Rectifier, check_rectifiable
+from fusionpy.analysis.rectifying import Rectifier, check_rectifiable, take_rectify
 from fusionpy.analysis.survey import FusedSurvey, Weighing
 from fusionpy.distributed.analysing_tasks import (
     Analysis,
@@ -34,7 +34,6 @@ from fusionpy.formats.implicates import check_order, open_implicates
 from fusionpy.formats.stored import open_stored
 from fusionpy.frames.tables import as_table
 from fusionpy.model import FusionModel
-from fusionpy.model.archive import as_model
 from fusionpy.model.schema import warn_of_negative
 from fusionpy.progress import track
 
@@ -56,7 +55,7 @@ def analyze(
     pooling: Literal["auto", "barnard-rubin", "records", "rubin", "fusionacs"] = "auto",
     level: float = 0.90,
     cores: int = 1,
-    rectify: FusionModel | str | None = None,
+    rectify: FusionModel | str | tuple[str, FusionModel | str] | None = None,
     seed: int | None = None,
     client: Any = None,
     n_workers: int | None = None,
@@ -79,7 +78,7 @@ def analyze(
         As `fusionpy.analyze` has them.
     cores : int
         Threads of one task, for replicate weights. The result does not depend on it.
-    rectify : FusionModel or path, optional
+    rectify : FusionModel or path, or ("shrunk", one of these), optional
         As `fusionpy.analyze` has it. The implicates are then read here, too, and `static` must be a frame.
     seed : int, optional
         For variances that are drawn. Missing: drawn, told, and kept in the result's `attrs`.
@@ -147,7 +146,7 @@ def analyze(
     )
     is_path = isinstance(static, str | os.PathLike)
     _check_asked(question, implicates, is_path, rectify is not None, client, n_workers)
-    model = None if rectify is None else as_model(rectify)
+    model, is_shrunk = take_rectify(rectify)
     if model is not None:
         check_rectifiable(model, question.estimands, question.by, fun)
     if seed is None:
@@ -168,7 +167,7 @@ def analyze(
         found = _answer(client, analysis, numbering, quiet)
     answers, names = _lined_up(question, found)
     if model is not None:
-        kept, groups, rectifier = _rectifier(model, survey, question)
+        kept, groups, rectifier = _rectifier(model, survey, question, is_shrunk)
         weights, findings = Weighing(survey, question).mean(), Findings(groups, answers, kept, rectifier)
         return conclude(question, [findings], weights, survey.kind, quiet=quiet)
     kept = _without_records(question, numbering[-1], of_levels, names)
@@ -298,11 +297,11 @@ def _placed(one: Answer, place: Sequence[int], width: int) -> Answer:
 
 
 def _rectifier(
-    model: FusionModel, survey: FusedSurvey, question: Question
+    model: FusionModel, survey: FusedSurvey, question: Question, is_shrunk: bool
 ) -> tuple[list[Measured], Groups, Rectifier]:
     """Go through the implicates here, as rectifying needs every record's mean over them."""
     survey.choose(question.needed, question.everything)
-    rectifier, groups = Rectifier(model, question, survey.kind), Groups(question.by)
+    rectifier, groups = Rectifier(model, question, survey.kind, is_shrunk), Groups(question.by)
     kept: list[Measured] = []
     levels: dict[str, Levels] = {}
     for columns in survey.each():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Moments",
     "Shares",
+    "between_groups",
     "cochran_variance",
     "group_moments",
     "group_shares",
@@ -185,6 +186,38 @@ def _level_sums(cell, n_cells, w, code, n_levels):  # type: ignore[no-untyped-de
         weight[c, code[i]] += w[i]
         weight2[c, code[i]] += w[i] * w[i]
     return n, weight, weight2
+
+
+def between_groups(mean: Array, variance: Array) -> float:
+    r"""Estimate the variance of groups' true means about 0, by Paule and Mandel's estimator.
+
+    Parameters
+    ----------
+    mean : (k,) float64
+        Of the groups.
+    variance : (k,) float64
+        By which they are known, positive.
+
+    Returns
+    -------
+    float
+        :math:`\tau^2` with :math:`\sum \bar e^2 / (\tau^2 + v) = k`; 0 if the means are no further from 0
+        than their variances put them (Paule and Mandel 1982, *Journal of Research of the National Bureau of
+        Standards* 87:377).
+
+    Examples
+    --------
+    >>> round(between_groups(np.array([2.0, -2.0]), np.array([1.0, 1.0])), 12)
+    3.0
+    >>> between_groups(np.array([0.5, -0.5]), np.array([1.0, 1.0]))
+    0.0
+    """
+    if not (mean**2 / variance).sum() > len(mean):
+        return 0.0
+    low, high = 0.0, float((mean**2).sum())
+    while low < (middle := (low + high) / 2) < high:  # until no number is between
+        low, high = (middle, high) if (mean**2 / (middle + variance)).sum() > len(mean) else (low, middle)
+    return high
 
 
 def cochran_variance(moments: Moments, zero_one: bool = False) -> Array:

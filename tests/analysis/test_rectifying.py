@@ -420,3 +420,71 @@ def test_a_group_called_as_the_number_of_donors_is_refused(donor, recipient):
     assert "n_donors" in analyze("mean(gas_bill)", fused, static, by="n_donors", pooling="rubin")
     with pytest.raises(ArgumentError, match="`by` names `n_donors`, which the result has"):
         analyze("mean(gas_bill)", fused, static, by="n_donors", rectify=model)
+
+
+def test_shrunk_by_hand(model, donor, recipient, fused):
+    """Residuals of groups are shrunk by what they tell together, and so is what they add to variances."""
+    how = {"by": ["region"]}
+    plain = analyze("mean(electricity)", fused, recipient, **how)
+    full = analyze("mean(electricity)", fused, recipient, rectify=model, **how)
+    found = analyze("mean(electricity)", fused, recipient, rectify=("shrunk", model), **how)
+    donors = known_donors(model, donor)
+    residual = donors["electricity"] - model.known.expected[:, first_column(model, "electricity")]
+    seen = residual.notna()
+    parts = donors.assign(e=residual, w=model.weight)[seen].groupby("region", observed=True)
+    spread, total, mean, variance = 0.0, 0.0, {}, {}
+    for group, part in parts:
+        if len(part) > 1:
+            mean[group] = np.average(part["e"], weights=part["w"])
+            spread += (part["w"] * (part["e"] - mean[group]) ** 2).sum()
+            total += part["w"].sum()
+            variance[group] = 1 / (part["w"].sum() ** 2 / (part["w"] ** 2).sum() - 1)
+    v = pd.Series(variance) * spread / total
+    e = pd.Series(mean)
+    grid = np.linspace(0, 4 * e.abs().max() ** 2, 400_001)
+    sums = ((e.to_numpy()[:, None] ** 2) / (grid + v.to_numpy()[:, None])).sum(axis=0)
+    tau2 = grid[np.argmin(np.abs(sums - len(e)))] if sums[0] > len(e) else 0.0
+    share = tau2 / (tau2 + v)
+    assert share.max() < 1
+    keys = ["region"]
+    both = pd.DataFrame(plain).merge(pd.DataFrame(full), on=keys, suffixes=("", "_full"))
+    both = both.merge(pd.DataFrame(found), on=keys, suffixes=("", "_shrunk")).set_index(keys)
+    told = both.index.isin(e.index)
+    s = share.reindex(both.index[told])
+    mine = both[told]
+    wanted = mine["est"] + s * (mine["est_full"] - mine["est"])
+    np.testing.assert_allclose(mine["est_shrunk"], wanted, rtol=1e-4)
+    variance = (1 - s) * mine["se"] ** 2 + s * mine["se_full"] ** 2
+    np.testing.assert_allclose(mine["se_shrunk"], np.sqrt(variance), rtol=1e-4)
+    np.testing.assert_allclose(both["est_shrunk"][~told], both["est"][~told])
+
+
+def test_shrunk_errors_are_not_larger():
+    """Where models miss nothing of groups it is the implicates' own; where they miss much, the rectified."""
+    rng = np.random.default_rng(4)
+
+    def survey(n, missed):
+        frame = pd.DataFrame({"a": rng.integers(0, 6, n), "b": rng.integers(0, 6, n)})
+        sign = np.where((frame["a"] + frame["b"]) % 2, 1.0, -1.0)  # of the two together only
+        return frame.assign(y=10 + frame["a"] + missed * sign + rng.normal(0, 2, n))
+
+    for missed in (0.0, 2.0):
+        donor, recipient = survey(1200, missed), survey(6000, missed)
+        how = {**TINY, "refits": 5, "hyper": {"num_iterations": 4, "num_leaves": 4}}
+        model = fusionpy.train(donor, "y", ["a", "b"], **how)
+        fused = fusionpy.fuse(recipient[["a", "b"]], model, M=10, seed=2, quiet=True)
+        truth = survey(400_000, missed).groupby(["a", "b"])["y"].mean()
+        arguments = {"static": recipient[["a", "b"]], "by": ["a", "b"], "quiet": True}
+        errors, held = {}, {}
+        for name, rectify in (("plain", None), ("full", model), ("shrunk", ("shrunk", model))):
+            found = fusionpy.analyze("mean(y)", fused, rectify=rectify, **arguments).set_index(["a", "b"])
+            errors[name] = np.sqrt(np.mean((found["est"] - truth) ** 2))
+            held[name] = np.mean((found["est"] - truth).abs() <= found["moe"])
+        assert errors["shrunk"] < 1.05 * min(errors["plain"], errors["full"])
+        assert held["shrunk"] > 0.8
+
+
+@pytest.mark.parametrize("wrong", ["shrunk", ("shrunk",), ("full", "a.fsn"), []])
+def test_what_rectify_cannot_be(wrong, fused, recipient):
+    with pytest.raises(ArgumentError, match=r'must be a model, its path, or \("shrunk", model\)'):
+        analyze("mean(electricity)", fused, recipient, rectify=wrong)
