@@ -25,7 +25,8 @@
 #' * ten refits on bootstraps of the donors (`refits`), one per implicate in turn, and donors' weights in the pools
 #'   redrawn for every implicate, so that margins of error count that donors are a sample;
 #' * percentiles of variables with many equal values are learned from values that are spread apart;
-#' * class probabilities are calibrated.
+#' * class probabilities are calibrated;
+#' * what boosting misses of the differences between levels of predictors is put right in every implicate (effects).
 #'
 #' It takes several times as long. For a whole script: `options(fusionpy.method = "fusionModel")` makes the original's
 #' method the default here and in [prepXY()], and its pooling (`pooling = "rubin"`) that of [analyze()].

@@ -23,7 +23,7 @@ KINDS = {
     "2024": {"method": "2024"},
     "folds": {"refits": 0},
     "folds, weights as they are": {"refits": 0, "redraw": False},
-    "refits": {"refits": 10},
+    "refits": {"refits": 10, "effects": False},  # which R draws without
 }
 QUICK = ("folds",)
 MOST_APART = 1.75  # of two means, in standard deviations of an implicate; see below
