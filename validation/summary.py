@@ -92,7 +92,12 @@ def holdout() -> Iterator[Claim]:
 
 def coverage() -> Iterator[Claim]:
     """90 % margins of domain means, where the truth is known."""
-    ways = {"refits, redrawn": "implicates alone", "rectified": "rectified", "complete data": "complete data"}
+    ways = {
+        "effects": "implicates alone",
+        "refits, redrawn": "without effects",
+        "rectified": "rectified",
+        "complete data": "complete data",
+    }
     for times in ("1", "10", "100"):
         for way, name in ways.items():
             size = {"population": "embedded", "donors": "1000", "times": times}

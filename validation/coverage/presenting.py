@@ -19,7 +19,7 @@ SHOWN = {  # ways, as the figure and tables call them
     "effects, areas": "effects, states among them",
     "effects": "effects",
     "rectified": "rectified",
-    DEFAULT: "10 refits (default)",
+    DEFAULT: "10 refits, without effects",
     "one set of models": "one set of models",
 }
 COLOURS = ["#000000", "#CC79A7", "#E69F00", "#009E73", "#0072B2", "#D55E00"]
@@ -29,7 +29,7 @@ PLAIN = {
     "one set of models": "one set of models (cross-fitted), survey weights",
     "... redrawn": "… pool weights redrawn",
     "refits": "10 refits, pools weighted by the refit's resample",
-    DEFAULT: "10 refits, pool weights redrawn independently (the default)",
+    DEFAULT: "10 refits, pool weights redrawn independently (the default, without effects)",
     "refits, following": "10 refits, redrawn weights that follow the resample (with replicate weights)",
 }
 NONE = "*Not measured yet.*\n"
@@ -103,8 +103,8 @@ def _of(group: pd.DataFrame, way: str) -> pd.Series | None:
 
 def coverage(summary: pd.DataFrame) -> str:
     """Lay out coverage of domain means of the embedded population."""
-    head = ["donors", "recipients", "implicates alone (default)", "rectified", "complete data"]
-    head += ["rectified margin ÷ default margin", "replications"]
+    head = ["donors", "recipients", "implicates without effects", "rectified", "complete data"]
+    head += ["rectified margin ÷ theirs", "replications"]
     rows = []
     for (n, times), group in summary.groupby(["donors", "times"]):
         found = {way: _of(group, way) for way in (DEFAULT, "rectified", "complete data")}
@@ -162,7 +162,7 @@ def parts(summary: pd.DataFrame) -> str:
         if found is not None:
             numbers = [number(found[name], 2) for name in ("margin_to_default", "bias_to_sd")]
             rows.append([label, measured(found, "coverage", "coverage_se"), *numbers])
-    return table(["implicates", "coverage", "margin ÷ default's", "median bias ÷ its sd"], rows)
+    return table(["implicates", "coverage", "margin ÷ that of the default without effects", "median bias ÷ its sd"], rows)
 
 
 def findings(summary: pd.DataFrame) -> str:
