@@ -162,7 +162,10 @@ def parts(summary: pd.DataFrame) -> str:
         if found is not None:
             numbers = [number(found[name], 2) for name in ("margin_to_default", "bias_to_sd")]
             rows.append([label, measured(found, "coverage", "coverage_se"), *numbers])
-    return table(["implicates", "coverage", "margin ÷ that of the default without effects", "median bias ÷ its sd"], rows)
+    return table(
+        ["implicates", "coverage", "margin ÷ that of the default without effects", "median bias ÷ its sd"],
+        rows,
+    )
 
 
 def findings(summary: pd.DataFrame) -> str:
