@@ -110,7 +110,7 @@ class _Solution:
     def of(cls, equations: Equations, precision: Floats, noise: float) -> _Solution:
         """Solve the equations."""
         matrix, right, ties, diagonal = equations.reduced(precision, noise)
-        covariance = np.linalg.inv(matrix)
+        covariance: Floats = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
         b = equations.all_of(covariance @ right / noise, ties, diagonal, noise)
         rest, alone = np.diag(covariance), 1 / diagonal
         apart = alone + np.einsum("ij,ij->i", ties @ covariance, ties)
@@ -155,7 +155,7 @@ def lower_root(covariance: Floats) -> Floats:
         return np.asarray(np.linalg.cholesky(covariance))
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-        upper = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T, mode="r")
+        upper = np.asarray(np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T, mode="r"))
         return np.asarray(upper.T * np.where(np.diag(upper) < 0, -1.0, 1.0))
 
 
@@ -365,4 +365,5 @@ def project(
     noise = max(float(weight @ value**2) / float(weight.sum()), TINY)
     prior = np.append(np.repeat(1 / np.maximum(found.variances, TINY), sizes), 0.0)[found.columns]
     matrix, right, ties, diagonal = equations.reduced(prior, noise)
-    return equations.all_of(np.linalg.solve(matrix, right / noise), ties, diagonal, noise)
+    rest = np.asarray(np.linalg.solve(matrix, right / noise), dtype=np.float64)
+    return equations.all_of(rest, ties, diagonal, noise)
