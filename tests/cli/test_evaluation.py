@@ -80,6 +80,7 @@ def test_analyze(folder: Path, tmp_path: Path) -> None:
     assert "\\begin{tabular}" in (tmp_path / "t.tex").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:Margins that would rest on less than one degree of freedom")
 def test_analyze_with_replicate_weights_and_rectified(folder: Path) -> None:
     donor = pd.read_parquet(folder / "donor.parquet")
     back, model = folder / "back.parquet", folder / "model.fsn"

@@ -104,8 +104,8 @@ def bias_and_spread(group: pd.DataFrame) -> dict[str, float]:
     cell = group.groupby(CELL)
     error, moe = cell["error"], cell["moe"].mean()
     return {
-        "bias_to_sd": (error.mean().abs() / error.std()).median(),
-        "margin_to_error": (moe / (1.645 * np.sqrt((error.mean() ** 2) + error.var()))).median(),
+        "bias_to_sd": (error.mean().abs() / error.std()).dropna().median(),
+        "margin_to_error": (moe / (1.645 * np.sqrt((error.mean() ** 2) + error.var()))).dropna().median(),
     }
 
 

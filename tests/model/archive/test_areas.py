@@ -92,7 +92,7 @@ def changed(members, change):
     [
         (lambda m: m["areas"].pop(), "does not fit its factors"),
         (lambda m: m.pop("areas"), "does not fit its factors"),
-        (lambda m: m["areas"][1]["levels"].pop(), "must be smaller"),
+        (lambda m: m["areas"][1]["levels"].pop(), "must be smaller|not of as many levels"),
         (lambda m: m["areas"][1]["levels"].append("x"), "levels of .* do not fit its kind"),
         (lambda m: m["areas"][1].update(kind="date"), "must be one of"),
         (lambda m: m["areas"][1].update(levels=[]), "do not fit its kind"),
