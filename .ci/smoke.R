@@ -10,7 +10,7 @@ train(donor, y = c("insulation", "electricity"), x = c("region", "rooms", "incom
       weight = "weight", seed = 1)
 fused <- fuse(recipient, fsn = "model.fsn", M = 4, seed = 1)
 estimates <- analyze(list(mean = c("electricity", "insulation")), fused, static = recipient, weight = "weight",
-                     by = "tenure")
+                     by = "region")
 print(estimates)
 stopifnot(nrow(fused) == 4 * nrow(recipient), nrow(estimates) > 4, all(estimates$moe > 0))
 vignette <- readLines(system.file("doc", "from-fusionModel.html", package = "fusionpy", mustWork = TRUE))
