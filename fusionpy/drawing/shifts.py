@@ -21,7 +21,7 @@ __all__ = ["LEAST", "Shift", "draw_shifts"]
 
 LEAST = 0.05  # of what is expected, that is left of it whatever the effects
 APART = 2**32  # random numbers that each effect may take
-LEAST = 2.0**-54  # half of the least uniform above 0
+LOWEST = 2.0**-54  # half of the least uniform above 0
 
 Floats = NDArray[np.float64]
 Codes = tuple[NDArray[Any], NDArray[np.int32]]  # of columns (c, n), and of areas (a, n)
@@ -168,7 +168,7 @@ def draw_shifts(
 
 
 def _normal(u: Floats) -> Floats:
-    return np.asarray(ndtri(np.maximum(u, LEAST)))
+    return np.asarray(ndtri(np.maximum(u, LOWEST)))
 
 
 def _unseen(

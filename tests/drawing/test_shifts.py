@@ -142,3 +142,14 @@ def test_steps_without_effects_have_no_shift():
     donor = datasets.load_donor().head(200)
     model = train(donor, ["electricity"], X, refits=0, seed=1, quiet=True, hyper={"num_iterations": 2})
     assert draw_shifts(model, prepare_predictions(model, [0], None).coding, 1, 0) == (None,)
+
+
+def test_of_an_amount_something_is_always_left(model, x):
+    """However much less effects make of it: a twentieth of what is expected."""
+    shift, codes, _ = shifts_and_codes(model, x, 10**6, certain=True)
+    step = model.steps[3]
+    assert step.effects.each[0].is_relative
+    far = replace(shift[3], constant=np.full_like(shift[3].constant, -50.0))
+    expected = np.full((80, 4), 200.0)
+    far.expectations(expected, step.targets, codes, None)
+    assert (expected == 10.0).all()
