@@ -40,3 +40,16 @@ def test_no_file_and_no_function_is_long(path: Path):
     ]
     long = {function.name: n for function in functions if (n := lines_of(function)) > MOST_LINES_OF_FUNCTION}
     assert long == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_name_of_a_module_is_assigned_twice(path: Path):
+    """The second would take the place of the first without a word."""
+    targets = [
+        target
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    assert sorted(names) == sorted(set(names))
