@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,6 +57,7 @@ class _Part:
     variable: str
     is_zero: bool = False
     level: int | None = None  # class whose chance it is
+    unit: int = 0  # power of 2 in which effects on a mean are fitted: squares neither vanish nor overflow
     is_relative: bool = False  # a mean of amounts, none below 0, of which effects are shares
     least: float = 0.0  # that such a mean is taken to be
 
@@ -79,6 +80,18 @@ class _Part:
             return np.full(len(expected.average), True)
         return np.asarray(expected.chances[self.variable] > FAR)
 
+    def scaled(
+        self, value: NDArray[np.float64], mean: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bring what is off a mean to the scale of the effects, and weights to their precision there.
+
+        Of amounts variances are taken to be in proportion to means, so that levels' means come out right.
+        """
+        if not self.is_relative:
+            return np.ldexp(value, -self.unit), weight
+        mean = np.maximum(mean, self.least)
+        return value / mean, weight * (mean / self.least)
+
 
 def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> tuple[FusionModel, Expected]:
     """Learn the effects of all steps from what fusing each donor would give on average.
@@ -97,32 +110,36 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     """
     design = _design_of(model, donors)
     nothing = Effects(factors=design.factors, areas=design.areas, each=())
-    model = replace(model, steps=tuple(replace(step, effects=nothing) for step in model.steps))
+    model = _having(model, nothing, [])
     prepared = prepare_refits(model)  # once: effects change no tree and no pool
     areas = donors.area_codes
     every = expected_by_others(model, donors.x, seed, cores, prepared, each=True, areas=areas)
     known = np.flatnonzero(~np.isnan(every.average).any(axis=1))
     y, mine = donors.y[known], design.some(known)
+    parts = [part for step in model.steps for part in _parts(model, step, donors)]
+    effects: list[Effect] = []
     for _ in range(PASSES):
-        steps, expected = [], every.some(known)
-        for step in model.steps:
-            parts = list(_parts(model, step, donors))
-            units = [_unit(part, model, donors.y) for part in parts]
-            each = [
-                _learn(part, model, y, mine, expected, unit) for part, unit in zip(parts, units, strict=True)
+        expected = every.some(known)
+        each = [(part, _learn(part, model, y, mine, expected)) for part in parts]
+        if not effects:
+            effects = [
+                _first(part, found, _deviations(part, model, design, every, found)) for part, found in each
             ]
-            if step.effects is None or not step.effects.each:
-                effects = [
-                    _first(part, found, _deviations(part, model, design, every, found, unit), unit)
-                    for part, found, unit in zip(parts, each, units, strict=True)
-                ]
-            else:
-                old = zip(step.effects.each, each, units, strict=True)
-                effects = [_add(*one) for one in old]
-            steps.append(replace(step, effects=replace(nothing, each=tuple(effects))))
-        model = replace(model, steps=tuple(steps))
+        else:
+            effects = [_add(old, found, part.unit) for old, (part, found) in zip(effects, each, strict=True)]
+        model = _having(model, nothing, effects)
         every = expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
     return model, every
+
+
+def _having(model: FusionModel, blank: Effects, effects: Sequence[Effect]) -> FusionModel:
+    """Give each step the effects on its targets."""
+    steps = []
+    for step in model.steps:
+        names = {target.name for target in step.targets}
+        own = tuple(effect for effect in effects if effect.target in names)
+        steps.append(replace(step, effects=replace(blank, each=own)))
+    return replace(model, steps=tuple(steps))
 
 
 def _design_of(model: FusionModel, donors: Donors) -> _Design:
@@ -159,21 +176,23 @@ def _parts(model: FusionModel, step: Step, donors: Donors) -> Iterator[_Part]:
         if step.is_inflated:
             yield _Part(f"{variable}_z", 0, variable, is_zero=True)
         if not classes:
-            part = _Part(f"{variable}_m", 0, variable)
-            values = _values(part, model, donors.y)
-            some = values[values != 0] if step.is_inflated else values
-            is_amount = _is_amount(some)
-            least = SLIGHT * float(some.mean()) if is_amount else 0.0
-            yield replace(part, is_relative=is_amount, least=least)
+            values = _values(variable, model, donors.y)
+            values = values[values != 0] if step.is_inflated else values
+            if _is_amount(values):
+                yield _Part(
+                    f"{variable}_m", 0, variable, is_relative=True, least=SLIGHT * float(values.mean())
+                )
+            else:
+                yield _Part(f"{variable}_m", 0, variable, unit=binary_exponent(values))
         elif classes == 2:
             yield _Part(f"{variable}_m", 0, variable, level=1)
         else:
             yield from (_Part(f"{variable}_m", level, variable, level=level) for level in range(classes))
 
 
-def _values(part: _Part, model: FusionModel, y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the donors' values of a part's variable."""
-    return y[:, [variable.name for variable in model.schema.y].index(part.variable)]
+def _values(variable: str, model: FusionModel, y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the donors' values of a variable."""
+    return y[:, [each.name for each in model.schema.y].index(variable)]
 
 
 def _is_amount(values: NDArray[np.float64]) -> bool:
@@ -185,26 +204,11 @@ def _is_amount(values: NDArray[np.float64]) -> bool:
     return bool((apart**3).mean() > SKEWED * (apart**2).mean() ** 1.5)
 
 
-def _scale(part: _Part, thought: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the means of which effects are shares, not too near 0."""
-    return np.asarray(np.maximum(thought, part.least))
-
-
-def _unit(part: _Part, model: FusionModel, y: NDArray[np.float64]) -> int:
-    """Find the power of 2 in which effects are fitted: squares of a mean's neither vanish nor overflow."""
-    return 0 if part.is_logit or part.is_relative else binary_exponent(_values(part, model, y))
-
-
 def _learn(
-    part: _Part,
-    model: FusionModel,
-    y: NDArray[np.float64],
-    design: _Design,
-    expected: Expected,
-    unit: int,
+    part: _Part, model: FusionModel, y: NDArray[np.float64], design: _Design, expected: Expected
 ) -> Mixed:
     """Fit the effects on donors' residuals."""
-    values = _values(part, model, y)
+    values = _values(part.variable, model, y)
     thought = part.expected(expected, expected_columns(model)[part.variable])
     if part.is_logit:
         happened = values == (0 if part.is_zero else part.level)
@@ -213,16 +217,12 @@ def _learn(
     if part.variable in expected.chances:
         rows = np.flatnonzero((values != 0) & part.is_told(expected))
     mine = design.some(rows)
-    residual = np.ldexp((values - thought)[rows], -unit)
-    weight = mine.weight
-    if part.is_relative:  # of variance in proportion to the mean, so that levels' means come out right
-        scale = _scale(part, thought[rows])
-        residual, weight = residual / scale, weight * (scale / part.least)
+    residual, weight = part.scaled((values - thought)[rows], thought[rows], mine.weight)
     return fit_normal(mine.codes, mine.sizes, residual, weight, mine.n_areas)
 
 
 def _deviations(
-    part: _Part, model: FusionModel, design: _Design, every: Expected, found: Mixed, unit: int
+    part: _Part, model: FusionModel, design: _Design, every: Expected, found: Mixed
 ) -> NDArray[np.float64]:
     """Find by how much each refit's expectations of the levels are off those of all refits."""
     columns = expected_columns(model)[part.variable]
@@ -230,30 +230,28 @@ def _deviations(
     out = []
     for rows, expected in every.refits:
         mine, own, others = design.some(rows), part.expected(expected, columns), thought[rows]
-        value = np.ldexp(own - others, -unit)
         weight = mine.weight * (part.is_told(expected) & part.is_told(every)[rows])
-        if part.is_relative:
-            scale = _scale(part, others)
-            value, weight = value / scale, weight * (scale / part.least)
         if part.is_logit:
             value = safe_logit(own) - safe_logit(others)
             weight = weight * np.maximum(others * (1 - others), FAR)
+        else:
+            value, weight = part.scaled(own - others, others, weight)
         out.append(project(mine.codes, mine.sizes, value, weight, found, mine.n_areas))
     return np.stack(out)
 
 
-def _first(part: _Part, found: Mixed, refits: NDArray[np.float64], unit: int) -> Effect:
+def _first(part: _Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
     return Effect(
         target=part.target,
         column=part.column,
         is_relative=part.is_relative,
-        sds=np.ldexp(np.sqrt(found.variances), unit),
+        sds=np.ldexp(np.sqrt(found.variances), part.unit),
         columns=found.columns,
-        mean=np.ldexp(found.mean, unit),
-        root=np.ldexp(lower_root(found.covariance), unit),
-        refits=np.ldexp(refits, unit),
+        mean=np.ldexp(found.mean, part.unit),
+        root=np.ldexp(lower_root(found.covariance), part.unit),
+        refits=np.ldexp(refits, part.unit),
         ties=found.ties if len(found.alone) else np.empty((0, 0)),
-        alone=np.ldexp(np.sqrt(found.alone), unit),
+        alone=np.ldexp(np.sqrt(found.alone), part.unit),
     )
 
 
