@@ -39,17 +39,16 @@ def take_rectify(rectify: Any) -> tuple[FusionModel | None, bool]:
     ArgumentError
         If it is neither a model, nor a path, nor "shrunk" with one of these.
     """
-    is_pair = isinstance(rectify, tuple | list) and len(rectify) == 2
-    if rectify == "shrunk" or (
-        isinstance(rectify, tuple | list) and not (is_pair and rectify[0] == "shrunk")
-    ):
-        problem = (
-            '`rectify` must be a model, its path, or ("shrunk", model): shrunk residuals are of its donors.'
-        )
-        raise ArgumentError("`rectify` cannot be done.", [problem], 'Pass `rectify=("shrunk", model)`.')
     if rectify is None:
         return None, False
-    return as_model(rectify[1] if is_pair else rectify), is_pair
+    is_several = isinstance(rectify, tuple | list)
+    if is_several and len(rectify) == 2 and rectify[0] == "shrunk":
+        return as_model(rectify[1]), True
+    if is_several or rectify == "shrunk":
+        wanted = 'a model, its path, or ("shrunk", model): shrunk residuals are of its donors'
+        problem = f"`rectify` must be {wanted}."
+        raise ArgumentError("`rectify` cannot be done.", [problem], 'Pass `rectify=("shrunk", model)`.')
+    return as_model(rectify), False
 
 
 def check_rectifiable(

@@ -127,7 +127,6 @@ def _scored(
     quiet: bool,
 ) -> Any:
     """Train and score on parts of the donors, as the model was trained."""
-    more: dict[str, Any] = {"areas": [area.name for area in model.areas]} if model.areas else {}
     return fusionpy.cross_score(
         donors,
         [list(step.variables) if step.is_block else step.variables[0] for step in model.steps],
@@ -139,7 +138,7 @@ def _scored(
         quiet=quiet,
         method=model.options.method,
         refits=model.options.refits,
-        **more,
+        areas=[area.name for area in model.areas] or None,
     )
 
 

@@ -150,7 +150,7 @@ def draw(
         limited = limits_of(model, step, records)
         chance = _draw_step(prepared, number, records, u, implicate, weights, limited, average, means)
         if chances is not None and chance is not None:
-            chances[step.variables[0]][:] = chance
+            chances[step.variables[0]][:] = chance if limited is None else chance * limited.nonzero[:, 0]
         if expected is not None:
             expected[:, columns] = average
         known |= set(step.variables)
@@ -234,8 +234,6 @@ def _draw_step(
             average *= limited.nonzero
     if of_all and rows is not None:
         centre = centre[rows]
-    if chance is not None and limited is not None:
-        chance = chance * limited.nonzero[:, 0]
     own = u[1] if rows is None else u[1][rows]
     donor = draw_by_totals(centre, urn.start, urn.member, weights.weight, weights.totals[number], own)
     if limited is not None:

@@ -40,6 +40,16 @@ def _last_part(names: Sequence[float] | Sequence[str]) -> list[str]:
     return [str(name).split(_PART)[-1] for name in names]
 
 
+def _in_panels(panel: pd.Series, name: pd.Series) -> tuple[pd.DataFrame, int, float]:
+    """Place rows of a name each in panels; give the panels in a line, and the figure's height, too."""
+    panels, keys = list(dict.fromkeys(panel)), panel + _PART + name
+    order = list(dict.fromkeys(keys))[::-1]
+    places = pd.DataFrame({"panel": pd.Categorical(panel, panels), "row": pd.Categorical(keys, order)})
+    columns = min(2, len(panels))
+    most = int(keys.groupby(panel).nunique().max())
+    return places.set_axis(panel.index), columns, round(-(-len(panels) // columns) * (PANEL + ROW * most), 2)
+
+
 def importance_bars(table: pd.DataFrame) -> tuple[Any, float]:
     """Draw the predictors' shares of gain, a panel for each fusion variable.
 
@@ -62,16 +72,8 @@ def importance_bars(table: pd.DataFrame) -> tuple[Any, float]:
     """
     import plotnine as p9
 
-    panels = list(dict.fromkeys(table["y"]))
-    keys = table["y"] + _PART + table["x"]
-    bars = pd.DataFrame(
-        {
-            "panel": pd.Categorical(table["y"], panels),
-            "row": pd.Categorical(keys, keys.iloc[::-1]),
-            "gain": 100 * table["gain"],
-        }
-    )
-    columns = min(2, len(panels))
+    places, columns, height = _in_panels(table["y"], table["x"])
+    bars = places.assign(gain=100 * table["gain"])
     figure = (
         p9.ggplot(bars)
         + p9.geom_segment(p9.aes(x=0, xend="gain", y="row", yend="row"), size=2.6, color=BLUE)
@@ -81,8 +83,7 @@ def importance_bars(table: pd.DataFrame) -> tuple[Any, float]:
         + p9.labs(x="Share of gain, %", y="")
         + _theme()
     )
-    lines = -(-len(panels) // columns)
-    return figure, round(lines * (PANEL + ROW * int(table.groupby("y").size().max())), 2)
+    return figure, height
 
 
 def effect_dots(table: pd.DataFrame) -> tuple[Any, float]:
@@ -107,16 +108,8 @@ def effect_dots(table: pd.DataFrame) -> tuple[Any, float]:
     """
     import plotnine as p9
 
-    panels = list(dict.fromkeys(table["panel"]))
-    keys = table["panel"] + _PART + table["x"]
-    dots = pd.DataFrame(
-        {
-            "panel": pd.Categorical(table["panel"], panels),
-            "row": pd.Categorical(keys, list(dict.fromkeys(keys))[::-1]),
-            "sd": table["sd"],
-        }
-    )
-    columns = min(2, len(panels))
+    places, columns, height = _in_panels(table["panel"], table["x"])
+    dots = places.assign(sd=table["sd"])
     figure = (
         p9.ggplot(dots, p9.aes("sd", "row"))
         + p9.geom_point(size=2.2, color=BLUE)
@@ -127,9 +120,7 @@ def effect_dots(table: pd.DataFrame) -> tuple[Any, float]:
         + _theme()
         + p9.theme(panel_grid_major_y=p9.element_line(color="#dddddd"))
     )
-    lines = -(-len(panels) // columns)
-    rows = int(dots.groupby("panel", observed=True)["row"].nunique().max())
-    return figure, round(lines * (PANEL + ROW * rows), 2)
+    return figure, height
 
 
 def score_dots(table: pd.DataFrame) -> tuple[Any, float]:

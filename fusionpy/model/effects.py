@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionpy.kernels.equations import find_firsts
 from fusionpy.model.areas import Area
 from fusionpy.model.schema import Schema
 
@@ -140,8 +141,7 @@ class Effects:
         for missed in self.missed(schema):
             sizes = [f"{sd:.3g}" if sd < 1000 else f"{sd:,.0f}" for sd in missed.sds.values()]
             first, *others = zip(sizes[:MOST_TOLD], missed.sds, strict=False) if sizes else [("", "")]
-            unit = missed.scale
-            found = f"sd {first[0]} ({unit}) between levels of {first[1]}" if sizes else "none"
+            found = f"sd {first[0]} ({missed.scale}) between levels of {first[1]}" if sizes else "none"
             lines.append(", ".join([f"effects on {missed.of}: {found}", *(f"{a} of {b}" for a, b in others)]))
         return lines
 
@@ -166,4 +166,4 @@ class Effects:
     def first(self) -> NDArray[np.intp]:
         """Find where the levels of each factor, and then area, begin, and where the last one's end."""
         sizes = [*(factor.n_levels for factor in self.factors), *(area.n_levels for area in self.areas)]
-        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+        return find_firsts(sizes)

@@ -86,8 +86,7 @@ def _effects_figures(model: FusionModel) -> list[Figure]:
         for missed, line in zip(
             step.effects.missed(model.schema), step.effects.told(model.schema), strict=True
         ):
-            unit = missed.scale
-            panel = f"{missed.of.split(', class ')[0]} ({unit})"
+            panel = f"{missed.of.split(', class ')[0]} ({missed.scale})"
             told.setdefault(panel, []).append(line)
             rows += [(panel, x, sd) for x, sd in missed.sds.items()]
     if not rows:
