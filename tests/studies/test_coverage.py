@@ -148,13 +148,13 @@ def test_variants_of_the_acs_have_their_parts(study, monkeypatch, tmp_path, shar
     summary = pd.read_csv(tmp_path / "summary.csv").set_index(["times", "way", "part"])
     assert len(summary) == 2 * (3 + 3 + 3 + 1)
     assert summary["coverage"].between(0.5, 1).all()
-    default = summary.xs(study.replicating.DEFAULT, level="way")
-    assert (default[["rmse_to_default", "margin_to_default"]] == 1).all(axis=None)
+    default = summary.xs(study.replicating.BASE, level="way")
+    assert (default[["rmse_to_base", "margin_to_base"]] == 1).all(axis=None)
     effects = summary.xs("effects", level="way")
-    assert effects.xs("domains", level="part")["rmse_to_default"].between(0.5, 1.2).all()
-    assert (effects["rmse_to_default"] != 1).all()
+    assert effects.xs("domains", level="part")["rmse_to_base"].between(0.5, 1.2).all()
+    assert (effects["rmse_to_base"] != 1).all()
     areas = summary.xs("effects, areas", level="way")
-    assert (areas["rmse_to_default"] != effects["rmse_to_default"]).all()
+    assert (areas["rmse_to_base"] != effects["rmse_to_base"]).all()
 
 
 @pytest.fixture
@@ -175,19 +175,19 @@ def cells(way, errors, moe):
 
 
 def test_errors_and_margins_are_compared_in_pairs(study):
-    default = cells(study.replicating.DEFAULT, [1.0, 2.0, 3.0, 4.0], 2.0)
+    default = cells(study.replicating.BASE, [1.0, 2.0, 3.0, 4.0], 2.0)
     other = cells("effects", [1.0, 1.0, 1.0, 2.0], 3.0)
     found = study.tabulating.summarise(pd.concat([default, other])).set_index("way")
-    assert found.loc[study.replicating.DEFAULT, "coverage"] == 0.5
+    assert found.loc[study.replicating.BASE, "coverage"] == 0.5
     effects = found.loc["effects"]
-    assert effects["margin_to_default"] == pytest.approx(1.5)
+    assert effects["margin_to_base"] == pytest.approx(1.5)
     ratio = [np.sqrt(2 / 10), np.sqrt(5 / 20)]
-    assert effects["rmse_to_default"] == pytest.approx(np.mean(ratio))
+    assert effects["rmse_to_base"] == pytest.approx(np.mean(ratio))
     without = [(1 / 3 + 1 / 2) / 2, (1 / 1 + 1 / 2) / 2]  # replication 1 alone, replication 0 alone
     assert effects["rmse_se"] == pytest.approx(np.std(without))
     # What the default lacks is not compared.
     alone = study.tabulating.summarise(pd.concat([default[:2], other])).set_index("way").loc["effects"]
-    assert alone["rmse_to_default"] == pytest.approx((1 + 1 / 2) / 2)
+    assert alone["rmse_to_base"] == pytest.approx((1 + 1 / 2) / 2)
     assert alone["replications"] == 2
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from replicating import DEFAULT
+from replicating import BASE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pages import table
@@ -19,7 +19,7 @@ SHOWN = {  # ways, as the figure and tables call them
     "effects, areas": "effects, states among them",
     "effects": "effects",
     "rectified": "rectified",
-    DEFAULT: "10 refits, without effects",
+    BASE: "10 refits, without effects",
     "one set of models": "one set of models",
 }
 COLOURS = ["#000000", "#CC79A7", "#E69F00", "#009E73", "#0072B2", "#D55E00"]
@@ -29,7 +29,7 @@ PLAIN = {
     "one set of models": "one set of models (cross-fitted), survey weights",
     "... redrawn": "… pool weights redrawn",
     "refits": "10 refits, pools weighted by the refit's resample",
-    DEFAULT: "10 refits, pool weights redrawn independently (the default, without effects)",
+    BASE: "10 refits, pool weights redrawn independently (the default, without effects)",
     "refits, following": "10 refits, redrawn weights that follow the resample (with replicate weights)",
 }
 NONE = "*Not measured yet.*\n"
@@ -107,13 +107,14 @@ def coverage(summary: pd.DataFrame) -> str:
     head += ["rectified margin ÷ theirs", "replications"]
     rows = []
     for (n, times), group in summary.groupby(["donors", "times"]):
-        found = {way: _of(group, way) for way in (DEFAULT, "rectified", "complete data")}
+        found = {way: _of(group, way) for way in (BASE, "rectified", "complete data")}
         shown = [measured(row, "coverage", "coverage_se") for row in found.values()]
         shown[1] = f"**{shown[1]}**"
         rectified = found["rectified"]
         if rectified is not None:
-            ratio, runs = number(rectified["margin_to_default"], 2), str(int(rectified["replications"]))
-            rows.append([f"{n:,}", f"{times:,} ×", *shown, ratio, runs])
+            ratio = number(rectified["margin_to_base"], 2)
+            runs = dict.fromkeys(f"{row['replications']:.0f}" for row in found.values() if row is not None)
+            rows.append([f"{n:,}", f"{times:,} ×", *shown, ratio, ", ".join(runs)])
     return table(head, rows)
 
 
@@ -127,9 +128,9 @@ def effects(summary: pd.DataFrame) -> str:
         last = next((row for way in ways if (row := _of(group, way)) is not None), None)
         if last is None:
             continue
-        order = (DEFAULT, "effects", "effects, areas", "complete data")
+        order = (BASE, "effects", "effects, areas", "complete data")
         shown = [measured(_of(group, way), "coverage", "coverage_se") for way in order]
-        shown += [measured(last, f"{each}_to_default", f"{each}_se", 2) for each in ("rmse", "margin")]
+        shown += [measured(last, f"{each}_to_base", f"{each}_se", 2) for each in ("rmse", "margin")]
         runs = str(int(last["replications"]))
         rows.append([TITLES[name], PARTS[part], f"{n:,}", f"{times:,} ×", *shown, runs])
     return table(head, rows) if rows else NONE
@@ -146,9 +147,9 @@ def statistics(measures: pd.DataFrame) -> str:
         own = _of(group, "effects")
         if own is None or times not in (10, 100):
             continue
-        shown = [measured(_of(group, way), "coverage", "coverage_se") for way in (DEFAULT, "effects")]
+        shown = [measured(_of(group, way), "coverage", "coverage_se") for way in (BASE, "effects")]
         shown += [measured(_of(group, "complete data"), "coverage", "coverage_se")]
-        shown += [measured(own, f"{each}_to_default", f"{each}_se", 2) for each in ("rmse", "margin")]
+        shown += [measured(own, f"{each}_to_base", f"{each}_se", 2) for each in ("rmse", "margin")]
         rows.append([TITLES[name], f"{n:,}", f"{times:,} ×", statistic, f"`{measure}`", *shown])
     return table(head, rows) if rows else NONE
 
@@ -160,7 +161,7 @@ def parts(summary: pd.DataFrame) -> str:
     for way, label in PLAIN.items():
         found = _of(own, way)
         if found is not None:
-            numbers = [number(found[name], 2) for name in ("margin_to_default", "bias_to_sd")]
+            numbers = [number(found[name], 2) for name in ("margin_to_base", "bias_to_sd")]
             rows.append([label, measured(found, "coverage", "coverage_se"), *numbers])
     return table(
         ["implicates", "coverage", "margin ÷ that of the default without effects", "median bias ÷ its sd"],
@@ -176,15 +177,15 @@ def findings(summary: pd.DataFrame) -> str:
         return f"{number(found.min(), digits)} to {number(found.max(), digits)}"
 
     def alone() -> Iterable[str]:
-        own = summary[(summary["times"] == 100) & (summary["way"] == DEFAULT)]
+        own = summary[(summary["times"] == 100) & (summary["way"] == BASE)]
         for _, row in own.iterrows():
             yield f"{measured(row, 'coverage', 'coverage_se')} ({row['donors']:,} donors)"
 
     return f"""\
-With a hundred times as many recipients as donors, the share of margins from implicates alone that hold the
+With a hundred times as many recipients as donors, the share of margins without effects that hold the
 truth is {" and ".join(alone())}. Of rectified margins it is {reach("rectified", "coverage", 3)},
 whatever the size, and of complete data's {reach("complete data", "coverage", 3)}. The median bias of an
-estimate is {reach(DEFAULT, "bias_to_sd", 2)} of its error's standard deviation from implicates alone, and
+estimate is {reach(BASE, "bias_to_sd", 2)} of its error's standard deviation without effects, and
 {reach("rectified", "bias_to_sd", 2)} when rectified.
 """
 

@@ -22,7 +22,7 @@ from fusionpy import FusionModel, FusionWarning
 
 M = 20
 REFITS = 10
-DEFAULT = "refits, redrawn"
+BASE = "refits, redrawn"  # the default without effects, with which others are compared
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ VARIANTS = {
     "one-redrawn": Variant("... redrawn", _ONE),
     "refits": Variant("refits", _NONE, {"redraw": False}),
     "following": Variant("refits, following", _NONE, {"follow": True}),
-    "none": Variant(DEFAULT, _NONE),
+    "none": Variant(BASE, _NONE),
     "rectified": Variant("rectified", _NONE, is_rectified=True),
     "effects": Variant("effects", {"refits": REFITS, "effects": True}),
     "areas": Variant("effects, areas", {"refits": REFITS, "effects": True, "areas": True}),

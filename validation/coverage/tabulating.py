@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from estimating import CELL
-from replicating import DEFAULT, WAYS
+from replicating import BASE, WAYS
 
 DIGITS = "%.6g"
 FEWEST = 10  # recipients that a domain is expected to have
@@ -38,11 +38,11 @@ def beside_truth(found: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     return found.assign(error=error, covered=error.abs() <= found["moe"])
 
 
-def beside_default(found: pd.DataFrame) -> pd.DataFrame:
-    """Join margins and errors of the default in the same replication, missing where it was not run."""
+def beside_base(found: pd.DataFrame) -> pd.DataFrame:
+    """Join margins and errors without effects in the same replication, missing where that was not run."""
     key = [*SIZE, "replication", *CELL]
-    own = found.loc[found["way"] == DEFAULT, [*key, "error", "moe"]]
-    own = own.rename(columns={"error": "default_error", "moe": "default_moe"})
+    own = found.loc[found["way"] == BASE, [*key, "error", "moe"]]
+    own = own.rename(columns={"error": "base_error", "moe": "base_moe"})
     return found.merge(own, on=key, how="left", validate="many_to_one")
 
 
@@ -72,18 +72,18 @@ def share_held(group: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def to_default(group: pd.DataFrame) -> dict[str, float]:
-    """Margins and root mean squared errors, divided by the default's of the same replications.
+def to_base(group: pd.DataFrame) -> dict[str, float]:
+    """Margins and root mean squared errors, divided by those without effects, of the same replications.
 
     Of margins it is the median over cells, of errors the mean over measures. Standard errors are those of
     replications' own medians, and the jackknife's.
     """
-    group = group[group["default_error"].notna()]
+    group = group[group["base_error"].notna()]
     runs = group["replication"].nunique()
     if not runs:
-        return dict.fromkeys(["margin_to_default", "margin_se", "rmse_to_default", "rmse_se"], np.nan)
-    ratio = (group["moe"] / group["default_moe"]).groupby(group["replication"])
-    squares = group.assign(own=group["error"] ** 2, base=group["default_error"] ** 2)
+        return dict.fromkeys(["margin_to_base", "margin_se", "rmse_to_base", "rmse_se"], np.nan)
+    ratio = (group["moe"] / group["base_moe"]).groupby(group["replication"])
+    squares = group.assign(own=group["error"] ** 2, base=group["base_error"] ** 2)
     wide = squares.pivot_table(["own", "base"], "replication", ["statistic", "measure"], aggfunc="sum")
     own, base = wide["own"].to_numpy(), wide["base"].to_numpy()
     rmse = np.sqrt(own.sum(axis=0) / base.sum(axis=0)).mean()
@@ -92,9 +92,9 @@ def to_default(group: pd.DataFrame) -> dict[str, float]:
         without_one = np.sqrt((own.sum(axis=0) - own) / (base.sum(axis=0) - base)).mean(axis=1)
         left_out = np.sqrt((runs - 1) * without_one.var())
     return {
-        "margin_to_default": (group["moe"] / group["default_moe"]).median(),
+        "margin_to_base": (group["moe"] / group["base_moe"]).median(),
         "margin_se": ratio.median().std(ddof=1) / np.sqrt(runs),
-        "rmse_to_default": rmse,
+        "rmse_to_base": rmse,
         "rmse_se": left_out,
     }
 
@@ -117,24 +117,24 @@ def _rows(found: pd.DataFrame, by: list[str]) -> Iterator[tuple[dict[str, Any], 
 def summarise(found: pd.DataFrame) -> pd.DataFrame:
     """One row per size, way and part."""
     return pd.DataFrame(
-        row | share_held(group) | to_default(group) | bias_and_spread(group)
-        for row, group in _rows(beside_default(found), [*KEY, "part"])
+        row | share_held(group) | to_base(group) | bias_and_spread(group)
+        for row, group in _rows(beside_base(found), [*KEY, "part"])
     )
 
 
 def by_measure(found: pd.DataFrame) -> pd.DataFrame:
     """One row per size, way, part, statistic and measure."""
     return pd.DataFrame(
-        row | {"cells": len(group[CELL].drop_duplicates())} | share_held(group) | to_default(group)
-        for row, group in _rows(beside_default(found), [*KEY, "part", "statistic", "measure"])
+        row | {"cells": len(group[CELL].drop_duplicates())} | share_held(group) | to_base(group)
+        for row, group in _rows(beside_base(found), [*KEY, "part", "statistic", "measure"])
     )
 
 
 def by_kind(found: pd.DataFrame) -> pd.DataFrame:
     """One row per size, way and kind of domain, of means and shares."""
-    means = beside_default(found[found["statistic"] == "mean"])
+    means = beside_base(found[found["statistic"] == "mean"])
     return pd.DataFrame(
-        row | {"cells": len(group[CELL].drop_duplicates())} | share_held(group) | to_default(group)
+        row | {"cells": len(group[CELL].drop_duplicates())} | share_held(group) | to_base(group)
         for row, group in _rows(means, [*KEY, "kind"])
     )
 
