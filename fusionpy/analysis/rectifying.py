@@ -240,23 +240,24 @@ class Rectifier:
             with np.errstate(invalid="ignore", divide="ignore"):
                 # What refits and redrawn weights do to all recipients of an implicate at once.
                 simulation = np.nan_to_num(piece.pooled.between[:, j]) / self.M
-                rest = np.where(share < 1, (1 - share) * piece.pooled.se[:, j] ** 2, 0)
+                own = piece.pooled
+                rest = _rest(share, own.se[:, j] ** 2)
                 recipients, donors, simulation = share * recipients, share * donors, share * simulation
                 variance = recipients + donors + simulation + rest
                 df = variance**2 / (
                     recipients**2 / np.maximum(found.n_eff - 1, 1)
                     + donors**2 / np.maximum(moments.n_eff - 1, 1)
-                    + rest**2 / np.fmax(piece.pooled.df[:, j], 1)
+                    + rest**2 / np.fmax(own.df[:, j], 1)
                 )
                 se = np.sqrt(variance)
                 better = {
-                    "est": piece.pooled.est[:, j] + factor * share * moments.mean,
-                    "within": recipients,
-                    "between": donors + simulation + rest,
+                    "est": own.est[:, j] + factor * share * moments.mean,
+                    "within": recipients + _rest(share, own.within[:, j]),
+                    "between": donors + simulation + _rest(share, own.between[:, j]),
                     "se": se,
                     "df": df,
                     "moe": margin_of_error(se, np.nan_to_num(df), level),
-                    "fmi": (donors + simulation + rest) / variance,
+                    "fmi": (donors + simulation + _rest(share, (own.se**2 * own.fmi)[:, j])) / variance,
                 }
             if data.levels is not None:  # no share is negative, nor above one
                 better["est"] = np.clip(better["est"], 0, factor)
@@ -308,6 +309,11 @@ def _share_told(moments: Moments, known: NDArray[np.bool_]) -> Array:
         between = between_groups(mean, variance)
         share[known] = between / (between + variance)
     return share
+
+
+def _rest(share: Array, own: Array) -> Array:
+    """Keep of the implicates' own numbers what residuals do not tell; nothing where they tell all."""
+    return np.where(share < 1, (1 - share) * own, 0.0)
 
 
 def _labels(variable: Variable) -> list[Any]:

@@ -488,3 +488,12 @@ def test_shrunk_errors_are_not_larger():
 def test_what_rectify_cannot_be(wrong, fused, recipient):
     with pytest.raises(ArgumentError, match=r'must be a model, its path, or \("shrunk", model\)'):
         analyze("mean(electricity)", fused, recipient, rectify=wrong)
+
+
+def test_shrunk_to_nothing_is_what_the_implicates_say(model, fused, recipient, monkeypatch):
+    """All of it: estimates, margins, and how much of the uncertainty is due to fusing."""
+    monkeypatch.setattr("fusionpy.analysis.rectifying.between_groups", lambda mean, variance: 0.0)
+    plain = analyze("mean(electricity)", fused, recipient, by="region", pooling="barnard-rubin")
+    found = analyze("mean(electricity)", fused, recipient, by="region", rectify=("shrunk", model))
+    for name in ("est", "se", "df", "moe", "fmi"):
+        np.testing.assert_allclose(found[name], plain[name], rtol=1e-9, err_msg=name)
