@@ -215,3 +215,14 @@ def test_a_class_that_never_happens_stays_rare():
     found = fit_logits(codes, SIZES, np.zeros(300, dtype=bool), np.zeros(300), np.ones(300))
     assert np.sqrt(np.diag(found.covariance)).max() <= 1.5
     assert (expit(logit(FAR) + found.mean + 3 * np.sqrt(np.diag(found.covariance))) < 0.01).all()
+
+
+@pytest.mark.parametrize("fit", [fit_normal, fit_logits])
+def test_factors_that_tell_nothing_cost_little(fit, monkeypatch):
+    """Of factors without effects half are left out before anything is solved."""
+    rng, solved, inverse = np.random.default_rng(2), [], np.linalg.inv
+    monkeypatch.setattr(np.linalg, "inv", lambda matrix: solved.append(len(matrix)) or inverse(matrix))
+    codes = np.stack([rng.integers(0, 5, 2000) for _ in range(24)])
+    told = (rng.normal(size=2000),) if fit is fit_normal else (rng.random(2000) < 0.5, np.full(2000, 0.5))
+    fit(codes, [5] * 24, *told, np.ones(2000))
+    assert solved[0] <= 1 + 5 * 18
