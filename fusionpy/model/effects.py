@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionpy.kernels.equations import find_firsts
 from fusionpy.model.areas import Area
 from fusionpy.model.schema import Schema
 
@@ -166,4 +165,4 @@ class Effects:
     def first(self) -> NDArray[np.intp]:
         """Find where the levels of each factor, and then area, begin, and where the last one's end."""
         sizes = [*(factor.n_levels for factor in self.factors), *(area.n_levels for area in self.areas)]
-        return find_firsts(sizes)
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
