@@ -26,11 +26,13 @@ class OtherRecords:
     ----------
     refits : int
     share : float or None
+    at_least : float
         As of `without_noise`.
     """
 
     refits: int
     share: float | None = None
+    at_least: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def combine_answers(
             complete_df=complete_df,
             level=level,
             share=records.share,
+            at_least=records.at_least,
         )
     return Piece(n, n_eff, Combined(*(each.reshape(shape) for each in pooled)))
 

@@ -257,5 +257,7 @@ def _models(step: Step, stand_in: int) -> list[Model]:
 
 def _factors(model: FusionModel) -> list[Factor]:
     """List the factors whose effects are at work in a model, each once."""
-    every = {factor.name: factor for step in model.steps if step.effects for factor in step.effects.factors}
-    return list(every.values())
+    every = [step.effects for step in model.steps if step.effects]
+    found = [factor for effects in every for factor in effects.factors]
+    found += [factor for effects in every for pair in effects.pairs for factor in (pair.one, pair.other)]
+    return list({(factor.name, *factor.edges): factor for factor in found}.values())

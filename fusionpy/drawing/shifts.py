@@ -15,16 +15,53 @@ from fusionpy.engines.base import Target
 from fusionpy.kernels.mixed import add_effects
 from fusionpy.kernels.uniforms import AREA, EFFECT, uniforms, uniforms_of
 from fusionpy.model import FusionModel
-from fusionpy.model.effects import Effects, Factor
+from fusionpy.model.effects import Effects, Factor, Pair
 
 __all__ = ["LEAST", "Shift", "draw_shifts"]
 
 LEAST = 0.05  # of what is expected, that is left of it whatever the effects
 APART = 2**32  # random numbers that each effect may take
 LOWEST = 2.0**-54  # half of the least uniform above 0
+SMALL = 1e-9
 
 Floats = NDArray[np.float64]
 Codes = tuple[NDArray[Any], NDArray[np.int32]]  # of columns (c, n), and of areas (a, n)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How to tell a record's level of a factor.
+
+    Attributes
+    ----------
+    place : int
+        Of the predictor among the columns.
+    of_codes : (c,) intp, or None
+        The level of each code; None where columns are not coded.
+    factor : Factor
+    exponent : int
+        Power of 2 that the column is multiplied by.
+    """
+
+    place: int
+    of_codes: NDArray[np.intp] | None
+    factor: Factor
+    exponent: int
+
+    @classmethod
+    def of(cls, factor: Factor, coding: Coding) -> _Reading:
+        """Find the predictor, and the levels of its codes."""
+        exponent, place = coding.exponents.get(factor.name, 0), coding.names.index(factor.name)
+        if coding.cuts is None:
+            return cls(place, None, factor, exponent)
+        cut = coding.cuts[place]
+        of_codes = np.concatenate([[np.nan] * cut.first, cut.edges, [np.inf]])
+        return cls(place, factor.levels(of_codes, exponent), factor, exponent)
+
+    def levels(self, codes: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Find the levels of some records."""
+        values = codes[self.place][rows]
+        return self.factor.levels(values, self.exponent) if self.of_codes is None else self.of_codes[values]
 
 
 @dataclass(frozen=True)
@@ -37,11 +74,16 @@ class Shift:
         Of each target its columns in `tables`.
     constant : (k,) float64
     start : (f, 2) intp
-        Each factor's place among the columns that are coded, and its first row in `tables`.
+        Each factor's place among the columns, and its first row in `tables`.
     tables : (t, k) float64
-        Effects of each code.
-    factors : tuple of (Factor, int), or None
-        Where columns are not coded: how to, and the power of 2 that they are multiplied by.
+        Effects of each code, or, where columns are not coded, of each level.
+    factors : tuple of _Reading, or None
+        Where columns are not coded: how to tell levels.
+    pairs : tuple of (Pair, _Reading, _Reading)
+    pair_start : (p, 2) intp
+        Each pair's place among them, and its first row in `pair_tables`.
+    pair_tables : (l, k) float64
+        Effects of the pairs' levels.
     area_start : (g, 2) intp
         Each area's place among the areas that are coded, and its first row in `area_tables`.
     area_tables : (l, k) float64
@@ -55,7 +97,10 @@ class Shift:
     constant: Floats
     start: NDArray[np.intp]
     tables: Floats
-    factors: tuple[tuple[Factor, int], ...] | None
+    factors: tuple[_Reading, ...] | None
+    pairs: tuple[tuple[Pair, _Reading, _Reading], ...]
+    pair_start: NDArray[np.intp]
+    pair_tables: Floats
     area_start: NDArray[np.intp]
     area_tables: Floats
     relative: frozenset[str] = frozenset()
@@ -101,17 +146,28 @@ class Shift:
     def _total(self, target: str, coded: Codes, rows: NDArray[np.intp] | None) -> Floats:
         """Add up a target's effects on some records."""
         columns, start, (codes, areas) = self.places[target], self.start, coded
-        wanted = every = np.arange(codes.shape[1]) if rows is None else rows
-        if self.factors is not None:
-            each = zip(self.factors, start[:, 0], strict=True)
-            levels = [factor.levels(codes[place][wanted], exponent) for (factor, exponent), place in each]
-            codes = np.stack(levels) if levels else np.empty((0, len(wanted)), dtype=np.intp)
-            start, wanted = np.stack([np.arange(len(start)), start[:, 1]], axis=1), np.arange(len(wanted))
+        wanted = np.arange(codes.shape[1]) if rows is None else rows
         out = np.tile(self.constant[columns], (len(wanted), 1))
-        add_effects(codes, wanted, np.ascontiguousarray(self.tables[:, columns]), start, out)
-        if len(self.area_start):
-            tables = np.ascontiguousarray(self.area_tables[:, columns])
-            add_effects(areas, every, tables, self.area_start, out)
+
+        def add(codes: NDArray[Any], some: NDArray[np.intp], tables: Floats, start: NDArray[np.intp]) -> None:
+            if len(start):
+                add_effects(codes, some, np.ascontiguousarray(tables[:, columns]), start, out)
+
+        each = np.arange(len(wanted))
+        if self.factors is None:
+            add(codes, wanted, self.tables, start)
+        elif self.factors:
+            levels = np.stack([reading.levels(codes, wanted) for reading in self.factors])
+            add(levels, each, self.tables, np.stack([np.arange(len(start)), start[:, 1]], axis=1))
+        if self.pairs:
+            levels = np.stack(
+                [
+                    pair.levels(one.levels(codes, wanted), other.levels(codes, wanted))
+                    for pair, one, other in self.pairs
+                ]
+            )
+            add(levels, each, self.pair_tables, self.pair_start)
+        add(areas, wanted, self.area_tables, self.area_start)
         return out
 
 
@@ -145,7 +201,8 @@ def draw_shifts(
     The draws take the place of how the refits differ: what the implicate's own refit expects of the levels
     otherwise than all refits on average is taken away, or it would count twice. Where each record has a refit
     of its own, that is nothing on average. Of an area's levels without donors nothing is known but how levels
-    differ: their effects are drawn from that, each by its key, wherever it is met.
+    differ: their effects are drawn from that, each by its key, wherever it is met. Draws of the chances of
+    more than two classes go against each other as shares of a sample do.
     """
     has_refit = model.assignment == "implicate"
     shifts: list[Shift | None] = []
@@ -153,18 +210,35 @@ def draw_shifts(
         if step.effects is None:
             shifts.append(None)
             continue
-        drawn = np.zeros((step.effects.first()[-1] + 1, len(step.effects.each)))
+        n_levels = step.effects.first()[-1] + 1
+        drawn = np.zeros((n_levels, len(step.effects.each)))
+        z = np.zeros((len(step.effects.each), n_levels))
+        if not certain:
+            for place, own in enumerate(z):
+                how = {"implicate": implicate, "step": number, "first": place * APART}
+                own[:] = _normal(uniforms(seed, EFFECT, n_levels, **how)[0])
+            z = _opposed(z, step.effects)
         for place, effect in enumerate(step.effects.each):
             b = effect.mean
             if not certain:
-                how = {"implicate": implicate, "step": number, "first": place * APART}
-                b = b + effect.around(_normal(uniforms(seed, EFFECT, len(b), **how)[0]))
+                b = b + effect.around(z[place, effect.columns])
                 if has_refit and len(effect.refits):
                     b = b - effect.refits[implicate % len(effect.refits)]
             drawn[effect.columns, place] = b
         strange = _unseen(step.effects, number, unseen, seed, implicate, certain)
         shifts.append(_shift(step.effects, drawn, coding, strange))
     return tuple(shifts)
+
+
+def _opposed(z: Floats, effects: Effects) -> Floats:
+    """Let the classes' numbers correlate as shares of a sample do, by their own shares.
+
+    Drawn each by itself, they would vary too little once they add up to 1: of two of the same size by a
+    factor of the root of 2.
+    """
+    share = np.array([effect.share for effect in effects.each])
+    root = np.sqrt(share)[:, None]
+    return np.asarray((z - root * (root * z).sum(axis=0)) / np.sqrt(np.maximum(1 - share, SMALL))[:, None])
 
 
 def _normal(u: Floats) -> Floats:
@@ -184,7 +258,7 @@ def _unseen(
     for area, keys in enumerate(unseen):
         drawn = np.zeros((len(keys), len(effects.each)))
         for place, effect in enumerate(effects.each):
-            spread = effect.sds[len(effects.factors) + area]
+            spread = effect.sds[len(effects.factors) + len(effects.pairs) + area]
             if spread and not certain and len(keys):
                 own = keys + np.uint64(place)
                 u = uniforms_of(seed, AREA, own, implicate=implicate, step=number)
@@ -201,18 +275,27 @@ def _shift(effects: Effects, drawn: Floats, coding: Coding, unseen: Sequence[Flo
         mine = drawn[low:high]
         if not mine.any():
             continue
-        exponent, place = coding.exponents.get(factor.name, 0), coding.names.index(factor.name)
-        if coding.cuts is not None:
-            cut = coding.cuts[place]
-            of_codes = np.concatenate([[np.nan] * cut.first, cut.edges, [np.inf]])
-            mine = mine[factor.levels(of_codes, exponent)]
+        reading = _Reading.of(factor, coding)
+        if reading.of_codes is not None:
+            mine = mine[reading.of_codes]
         tables.append(mine)
-        start.append((place, n_rows))
-        used.append((factor, exponent))
+        start.append((reading.place, n_rows))
+        used.append(reading)
         n_rows += len(mine)
+    pairs: list[tuple[Pair, _Reading, _Reading]] = []
+    pair_tables, pair_start, n_pair_rows = [drawn[:0]], [], 0
+    for pair, low, high in zip(
+        effects.pairs, first[len(effects.factors) :], first[len(effects.factors) + 1 :], strict=False
+    ):
+        if drawn[low:high].any():
+            pair_tables.append(drawn[low:high])
+            pair_start.append((len(pairs), n_pair_rows))
+            pairs.append((pair, _Reading.of(pair.one, coding), _Reading.of(pair.other, coding)))
+            n_pair_rows += pair.n_levels
     area_tables, area_start, n_area_rows = [drawn[:0]], [], 0
     for area in range(len(effects.areas)):
-        low, high = first[len(effects.factors) + area : len(effects.factors) + area + 2]
+        place = len(effects.factors) + len(effects.pairs) + area
+        low, high = first[place : place + 2]
         own = drawn[low:high]
         if area < len(unseen):
             own = np.concatenate([own, unseen[area]])
@@ -229,6 +312,9 @@ def _shift(effects: Effects, drawn: Floats, coding: Coding, unseen: Sequence[Flo
         start=np.array(start, dtype=np.intp).reshape(-1, 2),
         tables=np.concatenate(tables),
         factors=tuple(used) if coding.cuts is None else None,
+        pairs=tuple(pairs),
+        pair_start=np.array(pair_start, dtype=np.intp).reshape(-1, 2),
+        pair_tables=np.concatenate(pair_tables),
         area_start=np.array(area_start, dtype=np.intp).reshape(-1, 2),
         area_tables=np.concatenate(area_tables),
         relative=frozenset(effect.target for effect in effects.each if effect.is_relative),

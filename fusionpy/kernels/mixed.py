@@ -12,7 +12,16 @@ from scipy.special import expit, logit
 
 from fusionpy.kernels.equations import Equations, find_firsts
 
-__all__ = ["Mixed", "add_effects", "fit_logits", "fit_normal", "lower_root", "project", "safe_logit"]
+__all__ = [
+    "Mixed",
+    "add_effects",
+    "effective_weights",
+    "fit_logits",
+    "fit_normal",
+    "lower_root",
+    "project",
+    "safe_logit",
+]
 
 ROUNDS = 40
 FEWEST = 2  # effective records that tell of effects
@@ -132,7 +141,7 @@ class _Solution:
         )
 
 
-def _effective(weight: Floats) -> Floats:
+def effective_weights(weight: Floats) -> Floats:
     """Scale weights so that they add up to the effective number of records (Kish)."""
     return np.asarray(weight * (weight.sum() / max(float(weight @ weight), TINY)))
 
@@ -256,7 +265,7 @@ def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Flo
     posterior mean (Morris and Tang 2011, *Statistical Science* 26:271; of fewer than eight levels a lower
     power of it).
     """
-    weight = _effective(weight)
+    weight = effective_weights(weight)
     n = float(weight.sum())
     if n < FEWEST:
         return _nothing(sizes)
@@ -307,7 +316,7 @@ def fit_logits(
     :math:`\mathrm{logit}\,\mu = \mathrm{logit}\,p + \sum_f b_f` by penalised quasi-likelihood (Breslow and
     Clayton 1993, *Journal of the American Statistical Association* 88:9).
     """
-    weight = _effective(weight)
+    weight = effective_weights(weight)
     if weight.sum() < FEWEST:
         return _nothing(sizes)
     variances = _Variances(sizes, 0.02, codes, areas)
@@ -360,7 +369,7 @@ def project(
     """
     if not (weight * value).any():
         return np.zeros(len(found.columns))
-    weight = _effective(weight)
+    weight = effective_weights(weight)
     equations = Equations.of(codes, find_firsts(sizes), weight, value, areas > 0).some(found.columns)
     noise = max(float(weight @ value**2) / float(weight.sum()), TINY)
     prior = np.append(np.repeat(1 / np.maximum(found.variances, TINY), sizes), 0.0)[found.columns]

@@ -8,13 +8,13 @@ from scipy.special import chdtr
 
 from fusionpy.kernels.rubin import Combined, margin_of_error
 
-__all__ = ["FEWEST_REFITS", "share_of_rule", "without_noise"]
+__all__ = ["FEWEST_REFITS", "least_of_rule", "share_of_rule", "without_noise"]
 
 Array = NDArray[np.float64]
 
 FEWEST_REFITS = 6  # moments of the variance between them exist from six on
 NO_SHARE = 10.0  # times as many recipients as donors from which Rubin's total variance stands
-WHOLE, WHOLE_WITH_EFFECTS = 1.0, 3.0  # up to which the new one does, and where effects lessen models' bias
+WHOLE, WHOLE_WITH_EFFECTS = 1.0, 2.75  # up to which the new one does, and where effects lessen models' bias
 LITTLE, MUCH = 0.2, 0.5  # of the variance between implicates, as noise: nothing, or all, is to be gained
 
 
@@ -30,12 +30,12 @@ def share_of_rule(n_donors: int, n_recipients: int, has_effects: bool = False) -
     Returns
     -------
     float
-        1 where recipients are no more than donors (three times as many with effects), 0 from ten times as
+        1 where recipients are no more than donors (2.75 times as many with effects), 0 from ten times as
         many on.
 
     Notes
     -----
-    With r recipients per donor, :math:`(r^{-2} - 10^{-2}) / (1 - 10^{-2})`; r and 10 are divided by 3 with
+    With r recipients per donor, :math:`(r^{-2} - 10^{-2}) / (1 - 10^{-2})`; r and 10 are divided by 2.75 with
     effects. What Rubin's variance has too
     much falls with r, what it does not have, the models' bias, does not: `validation/coverage`.
 
@@ -49,6 +49,28 @@ def share_of_rule(n_donors: int, n_recipients: int, has_effects: bool = False) -
     return float(max(ratio**-2 - end**-2, 0.0) / (1 - end**-2))
 
 
+def least_of_rule(n_donors: int, n_recipients: int, has_effects: bool) -> float:
+    """Tell what part of the complete data's variance a total without the draws' noise is at least.
+
+    Parameters
+    ----------
+    n_donors, n_recipients, has_effects
+        As for `share_of_rule`.
+
+    Returns
+    -------
+    float
+        r / (1 + r) with r recipients per donor: what donors and recipients together would give, were the
+        values of all known. Without effects 1, for models' bias.
+
+    Examples
+    --------
+    >>> [round(least_of_rule(1000, n, True), 3) for n in (500, 1000, 3000)], least_of_rule(1000, 500)
+    ([0.333, 0.5, 0.75], 1.0)
+    """
+    return n_recipients / (n_donors + n_recipients) if has_effects else 1.0
+
+
 def without_noise(
     pooled: Combined,
     noise: Array,
@@ -58,6 +80,7 @@ def without_noise(
     complete_df: Array | float = np.inf,
     level: float = 0.90,
     share: float | None = None,
+    at_least: float = 1.0,
 ) -> Combined:
     r"""Take the noise of draws out of total variances, in which Rubin's rules count it twice too often.
 
@@ -79,6 +102,9 @@ def without_noise(
         implicates; less where it is less, none from a fifth down; the rest is the old one. Missing: 1
         everywhere.
 
+    at_least : float
+        Part of U, see below, that the new variance is at least.
+
     Returns
     -------
     Combined
@@ -94,8 +120,8 @@ def without_noise(
 
     for R refits, at most M. Its mean and variance over :math:`\tau`, with those of :math:`U - E`, which has
     the complete data's degrees of freedom, give a scaled inverse chi-squared distribution by its moments, the
-    scale and degrees of freedom of which are the result's. It is at least U: fused records tell no more than
-    observed ones would.
+    scale and degrees of freedom of which are the result's. It is at least U, or a part of it: fused records
+    tell no more than observed ones would, or donors' and observed ones together.
 
     Examples
     --------
@@ -123,7 +149,7 @@ def without_noise(
         spread = factor**2 * np.maximum(second - first**2, 0.0)
         spread = spread + np.where(np.isinf(own), 0.0, 2 * ((U - E) * per) ** 2 / (own - 4))
         df = 4 + 2 * mean**2 / spread
-        total = np.maximum(np.where(np.isinf(df), mean, mean * (df - 2) / df), U)
+        total = np.maximum(np.where(np.isinf(df), mean, mean * (df - 2) / df), at_least * U)
         known = (B > 0) & (own > 4) & (inside > 0) & np.isfinite(total) & ~np.isnan(E)
         old = pooled.se**2
         s = 1.0 if share is None else share * np.clip((E / B - LITTLE) / (MUCH - LITTLE), 0.0, 1.0)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from fusionpy.model.areas import Area
 from fusionpy.model.schema import Schema
 
-__all__ = ["Effect", "Effects", "Factor", "Missed"]
+__all__ = ["MOST_CELLS", "Effect", "Effects", "Factor", "Missed", "Pair"]
 
 MOST_TOLD = 3  # factors of an effect
+MOST_CELLS = 400  # levels of a pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,46 @@ class Factor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two predictors whose levels have effects together, beyond those that each has.
+
+    Attributes
+    ----------
+    one, other : Factor
+        In levels of their own: fewer than each has by itself.
+    """
+
+    one: Factor
+    other: Factor
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Names of both."""
+        return self.one.name, self.other.name
+
+    @property
+    def name(self) -> str:
+        """What to call them together."""
+        return " × ".join(self.names)
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels: the other's within each of the one's."""
+        return self.one.n_levels * self.other.n_levels
+
+    def levels(self, one: NDArray[np.intp], other: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Find the levels from those of both.
+
+        Examples
+        --------
+        >>> few, more = (Factor(name=name, edges=np.arange(1.0, n)) for name, n in (("a", 2), ("b", 4)))
+        >>> Pair(one=few, other=more).levels(np.array([0, 1, 2]), np.array([3, 0, 4])).tolist()
+        [3, 5, 14]
+        """
+        return one * self.other.n_levels + other
+
+
+@dataclass(frozen=True, kw_only=True)
 class Effect:
     """Effects of the factors' levels on what one model expects, from `kernels.mixed`.
 
@@ -62,13 +103,16 @@ class Effect:
     column : int
         Of the classes the one that is meant (of two, 0 stands for the second); 0 for a mean.
     sds : (f,) float64
-        Of each factor's effects.
+        Of the effects of each factor, pair and area.
     columns : (k,) intp
-        Places of the effects among the levels of all factors; the last is that of the constant.
+        Places of the effects among the levels of all factors, pairs and areas; the last is that of the
+        constant.
     mean : (k,) float64
         Posterior means.
     root : (r, r) float64
         Lower triangle, the square of which is the posterior covariance of the effects that are not apart.
+    share : float
+        Of more than two classes this one's among donors, by which its draws go with those of the others.
     refits : (b, k) float64
         By how much each refit's expectations of the levels are off those of all.
     ties : (q, r) float64
@@ -85,16 +129,18 @@ class Effect:
     mean: NDArray[np.float64]
     root: NDArray[np.float64]
     refits: NDArray[np.float64]
+    share: float = 0.0
     is_relative: bool = False
     ties: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     alone: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def around(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Make standard normal numbers, (k,), deviations of effects from their means."""
-        rest = self.root @ z[: len(self.root)]
+        n_rest = len(self.root) - 1
+        rest = self.root @ np.append(z[:n_rest], z[-1])
         if not len(self.alone):
             return np.asarray(rest)
-        apart = self.alone * z[len(self.root) :] - self.ties @ rest
+        apart = self.alone * z[n_rest:-1] - self.ties @ rest
         return np.concatenate([rest[:-1], apart, rest[-1:]])
 
 
@@ -126,13 +172,21 @@ class Effects:
     ----------
     factors : tuple of Factor
     each : tuple of Effect
+    pairs : tuple of Pair
+        Whose levels stand behind those of the factors.
     areas : tuple of Area
-        Whose levels stand behind those of the factors; the one with the most levels is the last.
+        Whose levels stand behind those of the pairs; the one with the most levels is the last.
     """
 
     factors: tuple[Factor, ...]
     each: tuple[Effect, ...]
+    pairs: tuple[Pair, ...] = ()
     areas: tuple[Area, ...] = ()
+
+    @property
+    def groups(self) -> tuple[Factor | Pair | Area, ...]:
+        """Factors, pairs and areas, in the order of their levels."""
+        return *self.factors, *self.pairs, *self.areas
 
     def told(self, schema: Schema) -> list[str]:
         """Tell, for each model, the predictors between whose levels it missed most."""
@@ -146,7 +200,7 @@ class Effects:
 
     def missed(self, schema: Schema) -> list[Missed]:
         """List what each model missed of the differences between levels."""
-        names = [*(factor.name for factor in self.factors), *(area.name for area in self.areas)]
+        names = [group.name for group in self.groups]
         found = []
         for effect in self.each:
             name, _, kind = effect.target.rpartition("_")
@@ -163,6 +217,6 @@ class Effects:
         return found
 
     def first(self) -> NDArray[np.intp]:
-        """Find where the levels of each factor, and then area, begin, and where the last one's end."""
-        sizes = [*(factor.n_levels for factor in self.factors), *(area.n_levels for area in self.areas)]
+        """Find where the levels of each factor, pair and area begin, and where the last one's end."""
+        sizes = [group.n_levels for group in self.groups]
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)

@@ -4,48 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.drawing.steps import expected_columns
+from fusionpy.kernels.interactions import chance_of_none, left_of_normal
 from fusionpy.kernels.magnitudes import binary_exponent
-from fusionpy.kernels.mixed import FAR, Mixed, fit_logits, fit_normal, lower_root, project, safe_logit
+from fusionpy.kernels.mixed import (
+    FAR,
+    Mixed,
+    fit_logits,
+    fit_normal,
+    lower_root,
+    project,
+    safe_logit,
+)
 from fusionpy.model import FusionModel, Step
-from fusionpy.model.areas import Area
-from fusionpy.model.effects import Effect, Effects, Factor
-from fusionpy.model.variables import Variable
+from fusionpy.model.effects import MOST_CELLS, Effect, Effects, Pair
 from fusionpy.training.donors import Donors
+from fusionpy.training.levels import Design, design_of
 from fusionpy.training.out_of_fold import Expected, expected_by_others, prepare_refits
 
 __all__ = ["learn_effects"]
 
-CUTS = 8  # levels of a number, with about as many donors in each
+MOST_PAIRS = 3  # of a model, the surest
+UNSURE = 1.0  # pairs of a model that are taken without need, on average
 SKEWED = 0.4  # skewness from which on effects on a variable that is never negative are shares of its mean
 SLIGHT = 0.01  # share of the overall mean that a mean is taken to be at least
 PASSES = 2
-
-
-@dataclass(frozen=True)
-class _Design:
-    """The donors' levels of all factors."""
-
-    factors: tuple[Factor, ...]
-    codes: NDArray[np.intp]
-    weight: NDArray[np.float64]
-    areas: tuple[Area, ...]
-
-    @property
-    def sizes(self) -> list[int]:
-        return [*(factor.n_levels for factor in self.factors), *(area.n_levels for area in self.areas)]
-
-    @property
-    def n_areas(self) -> int:
-        return len(self.areas)
-
-    def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> _Design:
-        """Take some donors."""
-        return _Design(self.factors, self.codes[:, rows], self.weight[rows], self.areas)
 
 
 @dataclass(frozen=True)
@@ -60,6 +49,7 @@ class _Part:
     unit: int = 0  # power of 2 in which effects on a mean are fitted: squares neither vanish nor overflow
     is_relative: bool = False  # a mean of amounts, none below 0, of which effects are shares
     least: float = 0.0  # that such a mean is taken to be
+    share: float = 0.0  # of more than two classes, this one's
 
     @property
     def is_logit(self) -> bool:
@@ -108,9 +98,8 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     FusionModel, Expected
         With effects, and what is expected of the donors with them.
     """
-    design = _design_of(model, donors)
-    nothing = Effects(factors=design.factors, areas=design.areas, each=())
-    model = _having(model, nothing, [])
+    design = design_of(model, donors)
+    model = _having(model, design.effects, [])
     prepared = prepare_refits(model)  # once: effects change no tree and no pool
     areas = donors.area_codes
     every = expected_by_others(model, donors.x, seed, cores, prepared, each=True, areas=areas)
@@ -118,55 +107,54 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     y, mine = donors.y[known], design.some(known)
     parts = [part for step in model.steps for part in _parts(model, step, donors)]
     effects: list[Effect] = []
+    pairs: list[list[Pair]] = []
     for _ in range(PASSES):
         expected = every.some(known)
-        each = [(part, _learn(part, model, y, mine, expected)) for part in parts]
+        cases = [_Case.of(part, model, y, mine, expected) for part in parts]
+        if not effects:
+            pairs = [case.find_pairs() for case in cases]
+        each = [case.fit(own) for case, own in zip(cases, pairs, strict=True)]
         if not effects:
             effects = [
-                _first(part, found, _deviations(part, model, design, every, found)) for part, found in each
+                _first(part, found, _deviations(part, model, design.having(own), every, found))
+                for part, own, found in zip(parts, pairs, each, strict=True)
             ]
         else:
-            effects = [_add(old, found, part.unit) for old, (part, found) in zip(effects, each, strict=True)]
-        model = _having(model, nothing, effects)
+            effects = [
+                _add(old, found, part.unit) for old, found, part in zip(effects, each, parts, strict=True)
+            ]
+        model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
         every = expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
     return model, every
 
 
-def _having(model: FusionModel, blank: Effects, effects: Sequence[Effect]) -> FusionModel:
-    """Give each step the effects on its targets."""
+def _having(
+    model: FusionModel, blank: Effects, effects: Sequence[tuple[Effect, Sequence[Pair]]]
+) -> FusionModel:
+    """Give each step the effects on its targets, and the pairs that any of them has."""
     steps = []
     for step in model.steps:
         names = {target.name for target in step.targets}
-        own = tuple(effect for effect in effects if effect.target in names)
-        steps.append(replace(step, effects=replace(blank, each=own)))
+        own = [(effect, pairs) for effect, pairs in effects if effect.target in names]
+        every = replace(blank, pairs=tuple({pair.names: pair for _, pairs in own for pair in pairs}.values()))
+        placed = tuple(_placed(effect, replace(blank, pairs=tuple(pairs)), every) for effect, pairs in own)
+        steps.append(replace(step, effects=replace(every, each=placed)))
     return replace(model, steps=tuple(steps))
 
 
-def _design_of(model: FusionModel, donors: Donors) -> _Design:
-    """Find the levels of predictors and areas; of a category that is an area, too, once."""
-    named = {area.name for area in donors.areas}
-    chosen = [
-        (_factor(variable, values), values)
-        for variable, values in zip(model.schema.x, donors.x.T, strict=True)
-        if not (variable.is_categorical and variable.name in named)
-    ]
-    levels = [factor.levels(values) for factor, values in chosen]
-    codes = np.stack([*levels, *donors.area_codes])
-    return _Design(tuple(factor for factor, _ in chosen), codes, donors.weight, donors.areas)
-
-
-def _factor(variable: Variable, values: NDArray[np.float64]) -> Factor:
-    """Take a predictor's levels, or cut its numbers into as many."""
-    if variable.is_categorical:
-        return Factor(
-            name=variable.name, edges=np.arange(max(variable.n_classes - 1, 0), dtype=np.float64) + 0.5
-        )
-    known = values[np.isfinite(values)]
-    seen = np.unique(known)
-    if len(seen) <= CUTS:
-        return Factor(name=variable.name, edges=seen[:-1])
-    edges = np.unique(np.quantile(known, np.arange(1, CUTS) / CUTS, method="lower"))
-    return Factor(name=variable.name, edges=edges[edges < seen[-1]])
+def _placed(effect: Effect, own: Effects, every: Effects) -> Effect:
+    """Find the places of a model's effects among the levels that all the step's models have effects on."""
+    if own.pairs == every.pairs:
+        return effect
+    names, n_factors = [pair.names for pair in every.pairs], len(own.factors)
+    among = [n_factors + names.index(pair.names) for pair in own.pairs]
+    at = np.array([*range(n_factors), *among, *range(n_factors + len(names), len(every.groups))])
+    first, firsts = own.first(), every.first()
+    group = np.searchsorted(first, effect.columns[:-1], side="right") - 1
+    columns = firsts[at[group]] + effect.columns[:-1] - first[group]
+    sds = np.zeros(len(every.groups))
+    sds[at] = effect.sds
+    return replace(effect, columns=np.append(columns, firsts[-1]), sds=sds)
 
 
 def _parts(model: FusionModel, step: Step, donors: Donors) -> Iterator[_Part]:
@@ -187,7 +175,10 @@ def _parts(model: FusionModel, step: Step, donors: Donors) -> Iterator[_Part]:
         elif classes == 2:
             yield _Part(f"{variable}_m", 0, variable, level=1)
         else:
-            yield from (_Part(f"{variable}_m", level, variable, level=level) for level in range(classes))
+            values = _values(variable, model, donors.y)
+            for level in range(classes):
+                share = float(np.average(values == level, weights=donors.weight))
+                yield _Part(f"{variable}_m", level, variable, level=level, share=share)
 
 
 def _values(variable: str, model: FusionModel, y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -204,25 +195,71 @@ def _is_amount(values: NDArray[np.float64]) -> bool:
     return bool((apart**3).mean() > SKEWED * (apart**2).mean() ** 1.5)
 
 
-def _learn(
-    part: _Part, model: FusionModel, y: NDArray[np.float64], design: _Design, expected: Expected
-) -> Mixed:
-    """Fit the effects on donors' residuals."""
-    values = _values(part.variable, model, y)
-    thought = part.expected(expected, expected_columns(model)[part.variable])
-    if part.is_logit:
-        happened = values == (0 if part.is_zero else part.level)
-        return fit_logits(design.codes, design.sizes, happened, thought, design.weight, design.n_areas)
-    rows = np.arange(len(values))
-    if part.variable in expected.chances:
-        rows = np.flatnonzero((values != 0) & part.is_told(expected))
-    mine = design.some(rows)
-    residual, weight = part.scaled((values - thought)[rows], thought[rows], mine.weight)
-    return fit_normal(mine.codes, mine.sizes, residual, weight, mine.n_areas)
+@dataclass(frozen=True)
+class _Case:
+    """What the effects on one model are learned from.
+
+    Attributes
+    ----------
+    design : Design
+        Of the donors that tell of it.
+    value : (n,) float64 or bool
+        What is off the expected mean, on the scale of the effects; of a chance whether it came true.
+    weight : (n,) float64
+    chance : (n,) float64, or None
+        Expected.
+    """
+
+    design: Design
+    value: NDArray[Any]
+    weight: NDArray[np.float64]
+    chance: NDArray[np.float64] | None
+
+    @classmethod
+    def of(
+        cls, part: _Part, model: FusionModel, y: NDArray[np.float64], design: Design, expected: Expected
+    ) -> _Case:
+        """Find what is off."""
+        values = _values(part.variable, model, y)
+        thought = part.expected(expected, expected_columns(model)[part.variable])
+        if part.is_logit:
+            return cls(design, values == (0 if part.is_zero else part.level), design.weight, thought)
+        if part.variable in expected.chances:
+            rows = np.flatnonzero((values != 0) & part.is_told(expected))
+            design, values, thought = design.some(rows), values[rows], thought[rows]
+        return cls(design, *part.scaled(values - thought, thought, design.weight), None)
+
+    def fit(self, pairs: Sequence[Pair] = ()) -> Mixed:
+        """Fit the effects."""
+        design = self.design.having(pairs)
+        levels = design.codes, design.sizes
+        if self.chance is None:
+            return fit_normal(*levels, self.value, self.weight, design.n_areas)
+        return fit_logits(*levels, self.value, self.chance, self.weight, design.n_areas)
+
+    def find_pairs(self) -> list[Pair]:
+        """Find the predictors whose levels have effects together beyond each one's own: the surest pairs.
+
+        Of chances none: what came true tells too little of so many cells.
+        """
+        if self.chance is not None:
+            return []
+        design = self.design
+        left = left_of_normal(design.codes, design.sizes, self.value, self.weight, self.fit())
+        places = list(combinations(range(len(design.coarse)), 2))
+        sure = []
+        for a, b in places:
+            pair = Pair(one=design.coarse[a], other=design.coarse[b])
+            if pair.n_levels <= MOST_CELLS:
+                sizes = pair.one.n_levels, pair.other.n_levels
+                chance = chance_of_none(design.coarse_codes[a], design.coarse_codes[b], sizes, *left)
+                if chance < UNSURE / len(places):
+                    sure.append((chance, a, b, pair))
+        return [pair for *_, pair in sorted(sure, key=lambda each: each[:3])[:MOST_PAIRS]]
 
 
 def _deviations(
-    part: _Part, model: FusionModel, design: _Design, every: Expected, found: Mixed
+    part: _Part, model: FusionModel, design: Design, every: Expected, found: Mixed
 ) -> NDArray[np.float64]:
     """Find by how much each refit's expectations of the levels are off those of all refits."""
     columns = expected_columns(model)[part.variable]
@@ -245,6 +282,7 @@ def _first(part: _Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
         target=part.target,
         column=part.column,
         is_relative=part.is_relative,
+        share=part.share,
         sds=np.ldexp(np.sqrt(found.variances), part.unit),
         columns=found.columns,
         mean=np.ldexp(found.mean, part.unit),

@@ -21,6 +21,8 @@ Y = ["heating_fuel", ["food_share", "housing_share"], "vehicles", "electricity"]
 @pytest.fixture(scope="module")
 def model():
     donor = datasets.load_donor().head(500)
+    moved = (donor["region"].astype(str) == "south") ^ (donor["tenure"].astype(str) == "renter")
+    donor["electricity"] *= np.where(moved, 1.0, 1.8)  # which is no sum of a region's and a tenure's effects
     small = {"hyper": {"num_iterations": 8}, "refits": 3, "nclusters": 20}
     return train(donor, Y, X, seed=1, effects=True, quiet=True, **small)
 
@@ -50,10 +52,18 @@ def by_loop(effects, place, b, x):
     every[effect.columns] = b
     out = np.full(len(x), every[-1])
     for f, factor in enumerate(effects.factors):
-        for i, value in enumerate(x[:, X.index(factor.name)]):
-            level = len(factor.edges) + 1 if np.isnan(value) else sum(value > edge for edge in factor.edges)
-            out[i] += every[first[f] + level]
+        for i in range(len(x)):
+            out[i] += every[first[f] + level_of(factor, x[i])]
+    for p, pair in enumerate(effects.pairs, len(effects.factors)):
+        for i in range(len(x)):
+            level = level_of(pair.one, x[i]) * pair.other.n_levels + level_of(pair.other, x[i])
+            out[i] += every[first[p] + level]
     return out
+
+
+def level_of(factor, record):
+    value = record[X.index(factor.name)]
+    return len(factor.edges) + 1 if np.isnan(value) else sum(value > edge for edge in factor.edges)
 
 
 def test_means_are_added_as_a_plain_loop_does(model, x):
@@ -61,6 +71,7 @@ def test_means_are_added_as_a_plain_loop_does(model, x):
     plain, values, uncoded = shifts_and_codes(model, x, None, certain=True)
     assert coding.cuts is not None
     assert uncoded.cuts is None
+    assert ("region", "tenure") in [pair.names for pair in model.steps[3].effects.pairs]
     for step, one, other in zip(model.steps, compiled, plain, strict=True):
         for place, effect in enumerate(step.effects.each):
             rows = np.array([5, 3, 70, 4])
@@ -153,3 +164,21 @@ def test_of_an_amount_something_is_always_left(model, x):
     expected = np.full((80, 4), 200.0)
     far.expectations(expected, step.targets, codes, None)
     assert (expected == 10.0).all()
+
+
+def test_draws_of_classes_correlate_as_shares_of_a_sample_do(model):
+    coding = prepare_predictions(model, [0, 1, 2], None).coding
+    effects = model.steps[0].effects
+    share = np.array([effect.share for effect in effects.each])
+    assert share.sum() == pytest.approx(1)
+    own = []
+    for m in range(1500):
+        drawn = draw_shifts(model, coding, 5, m)[0].constant
+        of_refits = np.array([effect.refits[m % 3, -1] - effect.mean[-1] for effect in effects.each])
+        own.append(drawn + of_refits)
+    spread = [np.sqrt((effect.root @ effect.root.T)[-1, -1]) for effect in effects.each]
+    assert np.allclose(np.std(own, axis=0), spread, rtol=0.08)
+    root = np.sqrt(share / (1 - share))
+    off = ~np.eye(len(share), dtype=bool)
+    # Not quite: the constant takes part in effects that differ between classes.
+    assert np.allclose(np.corrcoef(np.array(own).T)[off], -np.outer(root, root)[off], atol=0.12)

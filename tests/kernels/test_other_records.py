@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from fusionpy.kernels.other_records import share_of_rule, without_noise
+from fusionpy.kernels.other_records import least_of_rule, share_of_rule, without_noise
 from fusionpy.kernels.rubin import combine, margin_of_error
 
 M, REFITS = 20, 10
@@ -66,6 +66,11 @@ def test_never_less_than_complete_data_would_have():
     for between in (0.001, 0.1, 1.0):
         new = without_noise(pooled_of(between), np.array([0.9]), M, refits=REFITS)
         assert new.se[0] ** 2 >= 1.0 - 1e-12
+        some = without_noise(pooled_of(between), np.array([0.9]), M, refits=REFITS, at_least=0.5)
+        assert 0.5 - 1e-12 <= some.se[0] ** 2 <= new.se[0] ** 2
+    assert some.se[0] ** 2 < 0.6  # of hardly any variance between implicates
+    assert least_of_rule(1000, 500, has_effects=False) == 1
+    assert least_of_rule(1000, 1000, has_effects=True) == 0.5
 
 
 def test_share():
@@ -81,8 +86,8 @@ def test_share():
     assert none is old
     assert share_of_rule(100, 99) == share_of_rule(100, 100) == 1
     assert share_of_rule(100, 1000) == share_of_rule(100, 10**9) == share_of_rule(0, 10) == 0
-    assert share_of_rule(100, 300, has_effects=True) == 1
-    assert 0 < share_of_rule(100, 301, has_effects=True) < 1
+    assert share_of_rule(100, 275, has_effects=True) == 1
+    assert 0 < share_of_rule(100, 276, has_effects=True) < 1
     assert share_of_rule(100, 1000, has_effects=True) == 0
     shares = [share_of_rule(1000, n) for n in range(1000, 11_000, 500)]
     assert shares == sorted(shares, reverse=True)

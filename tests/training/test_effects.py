@@ -52,6 +52,32 @@ def test_differences_between_groups_are_put_right():
     assert ratio.mean() < 0.8
 
 
+def cells(seed, n):
+    """Two factors whose sixteen cells differ beyond what each of them tells."""
+    apart = np.random.default_rng(12).normal(0, 1, (4, 4))
+    rng = np.random.default_rng(seed)
+    one, other = rng.integers(0, 4, n), rng.integers(0, 4, n)
+    frame = pd.DataFrame({"one": pd.Categorical(one.astype(str)), "other": other, "z": rng.normal(size=n)})
+    frame["y"] = 3 * frame["z"] + apart[one, other] + rng.normal(0, 1, n)
+    return frame
+
+
+def test_two_predictors_have_effects_together(monkeypatch):
+    donor, recipient, truth = cells(1, 1500), cells(2, 4000), cells(3, 100_000)
+    by, few_rounds = ["one", "other"], SMALL | {"hyper": {"num_iterations": 8}}
+    off = {}
+    for most in (0, 3):
+        monkeypatch.setattr("fusionpy.training.effects.MOST_PAIRS", most)
+        model = fusionpy.train(donor, ["y"], ["one", "other", "z"], seed=1, **few_rounds)
+        assert (("one", "other") in [pair.names for pair in model.steps[0].effects.pairs]) == (most > 0)
+        fused = fusionpy.fuse(recipient, model, M=5, retain=by, seed=1, quiet=True)
+        means = [frame.groupby(by, observed=True)["y"].mean() for frame in (fused, truth)]
+        off[most] = np.sqrt(((means[0] - means[1]) ** 2).mean())
+    assert off[3] < 0.5 * off[0]
+    (missed,) = model.steps[0].effects.missed(model.schema)
+    assert next(iter(missed.sds)) == "one × other"
+
+
 @pytest.mark.parametrize("bounds", [None, "bill = 0 unless fuel in gas"])
 def test_zeros_that_follow_from_a_step_before_do_not_lift_the_mean(bounds):
     """Where all refits draw another fuel, the amount is not known, rather than 0."""

@@ -16,7 +16,7 @@ from fusionpy.model.archive.files import ArchiveFiles
 from fusionpy.model.archive.manifest import EffectsEntry
 from fusionpy.model.archive.places import Places
 from fusionpy.model.areas import Area
-from fusionpy.model.effects import Effect, Effects, Factor
+from fusionpy.model.effects import MOST_CELLS, Effect, Effects, Factor, Pair
 from fusionpy.model.schema import Schema
 
 __all__ = ["apart_table", "effect_tables", "read_areas", "read_effects", "read_effects_entry"]
@@ -67,21 +67,18 @@ def read_effects_entry(
     if entry.value is None:
         return None
     x, known = [variable.name for variable in schema.x], {target.name: target for target in targets}
-    factors = []
-    for each in entry["factors"].each():
-        edges = np.array([edge.number() for edge in each["edges"].each()], dtype=np.float64)
-        if (np.diff(edges) <= 0).any():
-            raise damaged(f"{each.place} has edges that do not ascend")
-        factors.append(Factor(name=each["name"].one_of(x), edges=edges))
+    factors = [_read_factor(each, x) for each in entry["factors"].each()]
     if len({factor.name for factor in factors}) < len(factors):
         raise damaged(f"{entry.place} names a factor twice")
-    most = sum(factor.n_levels for factor in factors) + sum(area.n_levels for area in areas) + 1
+    pairs = _read_pairs(entry["pairs"], x) if "pairs" in entry.named() else []
+    blank = Effects(factors=tuple(factors), pairs=tuple(pairs), areas=areas, each=())
+    most = int(blank.first()[-1]) + 1
     found = []
     for each in entry["each"].each():
         target = known[each["target"].one_of(list(known))]
         column = each["column"].whole(0, target.n_classes - 1)
         sds = np.array([one.number(0) for one in each["sds"].each()], dtype=np.float64)
-        if len(sds) != len(factors) + len(areas) or target.objective == "quantile":
+        if len(sds) != len(blank.groups) or target.objective == "quantile":
             raise damaged(f"{each.place} does not fit its factors, or its model")
         size, apart = each["size"].whole(1, most), 0
         if "apart" in each.named():
@@ -91,10 +88,35 @@ def read_effects_entry(
         is_relative = "relative" in each.named() and each["relative"].flag()
         if is_relative and target.objective != "regression":
             raise damaged(f"{each.place} is relative, but not of a mean")
-        found.append((target, column, sds, is_relative, size, apart))
+        share = each["share"].number(0, 1) if "share" in each.named() else 0.0
+        if share and target.objective != "multiclass":
+            raise damaged(f"{each.place} has a share, but is not of a class")
+        found.append((target, column, sds, is_relative, share, size, apart))
     if not found or len({(target.name, column) for target, column, *_ in found}) < len(found):
         raise damaged(f"{entry.place} has no effects, or some of them twice")
-    return EffectsEntry(tuple(factors), areas, tuple(found))
+    return EffectsEntry(blank, tuple(found))
+
+
+def _read_factor(entry: ManifestEntry, x: Sequence[str]) -> Factor:
+    edges = np.array([edge.number() for edge in entry["edges"].each()], dtype=np.float64)
+    if (np.diff(edges) <= 0).any():
+        raise damaged(f"{entry.place} has edges that do not ascend")
+    return Factor(name=entry["name"].one_of(x), edges=edges)
+
+
+def _read_pairs(entry: ManifestEntry, x: Sequence[str]) -> list[Pair]:
+    found = []
+    for each in entry.each():
+        both = [_read_factor(one, x) for one in each.each()]
+        if len(both) != 2 or both[0].name == both[1].name:
+            raise damaged(f"{each.place} is not a pair")
+        pair = Pair(one=both[0], other=both[1])
+        if pair.n_levels > MOST_CELLS:
+            raise damaged(f"{each.place} has {pair.n_levels} levels")
+        found.append(pair)
+    if len({frozenset(pair.names) for pair in found}) < len(found):
+        raise damaged(f"{entry.place} names a pair twice")
+    return found
 
 
 def read_effects(
@@ -118,7 +140,7 @@ def read_effects(
     refits = [np.split(table[name], at) for name in names]
     parts, others = np.split(root, np.cumsum(triangles)[:-1]), np.split(beside, np.cumsum(oblongs)[:-1])
     each = []
-    for place, (target, column, sds, is_relative, size, q) in enumerate(entry.each):
+    for place, (target, column, sds, is_relative, share, size, q) in enumerate(entry.each):
         own = columns[place].astype(np.intp)
         # Kernels add them up without looking.
         ends = own[-1] == n_levels and own[-1 - q] == n_levels - q
@@ -138,6 +160,7 @@ def read_effects(
                 column=column,
                 sds=sds,
                 is_relative=is_relative,
+                share=share,
                 columns=own,
                 mean=values[0],
                 root=lower,

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from fusionpy.engines.base import Target, Tuning
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.archive.places import FORMAT_VERSION
-from fusionpy.model.areas import Area
 from fusionpy.model.effects import Effects, Factor
 from fusionpy.model.options import Options
 from fusionpy.model.ranges import Range
@@ -54,21 +53,15 @@ class EffectsEntry:
 
     Attributes
     ----------
-    factors : tuple of Factor
-    areas : tuple of Area
-    each : tuple of (Target, int, (f,) float64, bool, int, int)
-        Target, its class, standard deviations, whether they are shares, the number of effects, and how many
-        of them are apart.
+    blank : Effects
+        Whose tables are not read yet.
+    each : tuple of (Target, int, (f,) float64, bool, float, int, int)
+        Target, its class, standard deviations, whether they are shares, the class's share, the number of
+        effects, and how many of them are apart.
     """
 
-    factors: tuple[Factor, ...]
-    areas: tuple[Area, ...]
-    each: tuple[tuple[Target, int, NDArray[np.float64], bool, int, int], ...]
-
-    @property
-    def blank(self) -> Effects:
-        """The effects, before they are read."""
-        return Effects(factors=self.factors, areas=self.areas, each=())
+    blank: Effects
+    each: tuple[tuple[Target, int, NDArray[np.float64], bool, float, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -181,11 +174,17 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _effects(effects: Effects) -> dict[str, Any]:
-    factors = [{"name": factor.name, "edges": factor.edges.tolist()} for factor in effects.factors]
+    factors = [_factor(factor) for factor in effects.factors]
+    pairs = [[_factor(pair.one), _factor(pair.other)] for pair in effects.pairs]
     each = [
         {"target": e.target, "column": e.column, "sds": e.sds.tolist(), "size": len(e.mean)}
         | ({"relative": True} if e.is_relative else {})
+        | ({"share": e.share} if e.share else {})
         | ({"apart": len(e.alone)} if len(e.alone) else {})
         for e in effects.each
     ]
-    return {"factors": factors, "each": each}
+    return {"factors": factors} | ({"pairs": pairs} if pairs else {}) | {"each": each}
+
+
+def _factor(factor: Factor) -> dict[str, Any]:
+    return {"name": factor.name, "edges": factor.edges.tolist()}
