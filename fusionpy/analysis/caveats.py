@@ -18,7 +18,12 @@ from fusionpy.analysis.questions import REPLICATING, Question
 from fusionpy.errors import counted, few, is_whole, warn
 from fusionpy.formats.implicates import Implicates
 from fusionpy.frames.tables import FUSED, KNOWN, Table, Unreadable
-from fusionpy.kernels.other_records import FEWEST_REFITS, least_of_rule, share_of_rule
+from fusionpy.kernels.other_records import (
+    FEWEST_REFITS,
+    least_of_rule,
+    share_of_refits,
+    share_of_rule,
+)
 
 __all__ = [
     "MOST_LOOKED_AT",
@@ -139,10 +144,10 @@ def _settle_records(question: Question, implicates: Implicates) -> OtherRecords 
     if not making.refits or not making.n_donors or not making.n_recipients or not making.concerns(question):
         return None
     sizes = making.n_donors, making.n_recipients, making.effects
-    share = share_of_rule(*sizes)
-    if share == 0 or min(refits, M) < FEWEST_REFITS:
+    share, of_refits = share_of_rule(*sizes), share_of_refits(*sizes)
+    if share == of_refits == 0 or min(refits, M) < FEWEST_REFITS:
         return None
-    return OtherRecords(refits, share, least_of_rule(*sizes))
+    return OtherRecords(refits, share, least_of_rule(*sizes), of_refits)
 
 
 def find_caveats(question: Question, implicates: Implicates, static: Table | None) -> list[str]:

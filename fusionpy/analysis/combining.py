@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusionpy.analysis.estimates import Answer
 from fusionpy.analysis.measured import Replicates
-from fusionpy.kernels.other_records import without_noise
+from fusionpy.kernels.other_records import by_refits, without_noise
 from fusionpy.kernels.rubin import Combined, Combining, combine
 
 __all__ = ["OtherRecords", "Piece", "combine_answers"]
@@ -28,11 +28,28 @@ class OtherRecords:
     share : float or None
     at_least : float
         As of `without_noise`.
+    share_of_refits : float
+        As of `by_refits`.
     """
 
     refits: int
     share: float | None = None
     at_least: float = 1.0
+    share_of_refits: float = 0.0
+
+    def pool(self, pooled: Combined, noise: Array, M: int, complete_df: Array, level: float) -> Combined:
+        """Pool again what Rubin's rules have pooled."""
+        by_records = without_noise(
+            pooled,
+            noise,
+            M,
+            refits=self.refits,
+            complete_df=complete_df,
+            level=level,
+            share=self.share,
+            at_least=self.at_least,
+        )
+        return by_refits(by_records, noise, M, refits=self.refits, level=level, share=self.share_of_refits)
 
 
 @dataclass(frozen=True)
@@ -122,16 +139,7 @@ def combine_answers(
     noises = [each.noise for each in answers if each.noise is not None]
     if records is not None and noises:
         noise = np.stack([_padded(each, shape, (np.nan, 0.0)) for each in noises]).mean(axis=0).ravel()
-        pooled = without_noise(
-            pooled,
-            noise,
-            M,
-            refits=records.refits,
-            complete_df=complete_df,
-            level=level,
-            share=records.share,
-            at_least=records.at_least,
-        )
+        pooled = records.pool(pooled, noise, M, complete_df, level)
     return Piece(n, n_eff, Combined(*(each.reshape(shape) for each in pooled)))
 
 

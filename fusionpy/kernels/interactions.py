@@ -12,7 +12,7 @@ from scipy.special import chdtrc
 from fusionpy.kernels.equations import find_firsts
 from fusionpy.kernels.mixed import Mixed, effective_weights
 
-__all__ = ["chance_of_none", "left_of_normal"]
+__all__ = ["chance_of_none", "left_of_normal", "sums_of"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -101,12 +101,23 @@ def left_of_normal(
         What is left, the precisions of its parts, and the variance of one of precision 1.
     """
     weight = effective_weights(weight)
-    left = residual - _sums(codes, sizes, found)
+    left = residual - sums_of(codes, sizes, found)
     return left, weight, float(weight @ left**2) / max(float(weight.sum()), TINY)
 
 
-def _sums(codes: Codes, sizes: Sequence[int], found: Mixed) -> Floats:
-    """Add up each record's effects."""
+def sums_of(codes: Codes, sizes: Sequence[int], found: Mixed) -> Floats:
+    """Add up each record's effects.
+
+    Parameters
+    ----------
+    codes, sizes
+        As for `fit_normal`.
+    found : Mixed
+
+    Returns
+    -------
+    (n,) float64
+    """
     first = find_firsts(sizes)
     every = np.zeros(first[-1] + 1)
     every[found.columns] = found.mean

@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 from fusionpy.kernels.equations import Equations, find_firsts
 
 __all__ = [
+    "OF_MEAN",
     "Mixed",
     "add_effects",
     "effective_weights",
@@ -26,7 +27,9 @@ __all__ = [
 ROUNDS = 40
 FEWEST = 2  # effective records that tell of effects
 CLOSE = 0.01  # relative change of variances at which they are taken as found
-ADJUSTED, A_LEVEL = 2.0, 0.25  # twice the power of an area's variance in its likelihood: at most, and a level
+# Twice the power of a variance that its likelihood is multiplied by, so that it is not 0: of an area's, of
+# another factor's of a mean; that of an area's at most a level that has records.
+OF_AREA, OF_MEAN, A_LEVEL = 2.0, 0.5, 0.25
 SHRUNK = 0.01  # share of its own mean that a level of average size keeps: below, a factor is left out
 FAR = 1e-4  # probabilities are kept this far from 0 and 1
 LOGIT = 1.0  # prior variance of the constant of logits: what never happens says nothing of how rare it is
@@ -171,13 +174,16 @@ def lower_root(covariance: Floats) -> Floats:
 class _Variances:
     """The factors' variances on the way to those of greatest restricted likelihood."""
 
-    def __init__(self, sizes: Sequence[int], start: float, codes: Codes, areas: int) -> None:
+    def __init__(
+        self, sizes: Sequence[int], start: float, codes: Codes, areas: int, power: float = 0.0
+    ) -> None:
         self.sizes = np.asarray(sizes, dtype=np.intp)
         self.first = find_firsts(self.sizes)
         self.values = np.full(len(sizes), start)
-        self.adjusted = np.zeros(len(sizes))
-        for f in range(len(sizes) - areas, len(sizes)):
-            self.adjusted[f] = min(ADJUSTED, A_LEVEL * len(np.unique(codes[f])))
+        self.is_area = np.arange(len(sizes)) >= len(sizes) - areas
+        most = np.where(self.is_area, OF_AREA, power)
+        seen = np.array([len(np.unique(each)) for each in codes])
+        self.adjusted = most * np.minimum(A_LEVEL / OF_AREA * seen, 1.0)
         self.kept = np.arange(self.first[-1] + 1)
 
     def drop(self, f: int) -> None:
@@ -193,7 +199,7 @@ class _Variances:
         """
         weight, moment = np.diag(equations.gram), equations.moment
         n = max(float(weight[-1]), TINY)
-        for f in np.flatnonzero(self.adjusted == 0):
+        for f in np.flatnonzero(~self.is_area):
             levels = slice(self.first[f], self.first[f + 1])
             seen = weight[levels] > 0
             own = weight[levels][seen]
@@ -269,7 +275,7 @@ def fit_normal(codes: Codes, sizes: Sequence[int], residual: Floats, weight: Flo
     n = float(weight.sum())
     if n < FEWEST:
         return _nothing(sizes)
-    variances = _Variances(sizes, 1.0, codes, areas)
+    variances = _Variances(sizes, 1.0, codes, areas, OF_MEAN)
     whole = Equations.of(codes, variances.first, weight, residual, areas > 0)
     square = float(weight @ residual**2)
     noise = max(square - float(whole.moment[-1]) ** 2 / n, 0.0) / max(n - 1, 1.0)

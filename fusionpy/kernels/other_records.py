@@ -8,7 +8,14 @@ from scipy.special import chdtr
 
 from fusionpy.kernels.rubin import Combined, margin_of_error
 
-__all__ = ["FEWEST_REFITS", "least_of_rule", "share_of_rule", "without_noise"]
+__all__ = [
+    "FEWEST_REFITS",
+    "by_refits",
+    "least_of_rule",
+    "share_of_refits",
+    "share_of_rule",
+    "without_noise",
+]
 
 Array = NDArray[np.float64]
 
@@ -60,15 +67,93 @@ def least_of_rule(n_donors: int, n_recipients: int, has_effects: bool) -> float:
     Returns
     -------
     float
-        r / (1 + r) with r recipients per donor: what donors and recipients together would give, were the
-        values of all known. Without effects 1, for models' bias.
+        Half of r / (1 + r) with r recipients per donor, which is what donors and recipients together would
+        give, were the values of all known, and that they were equally sure: a guard. Without effects 1, for
+        models' bias.
 
     Examples
     --------
-    >>> [round(least_of_rule(1000, n, True), 3) for n in (500, 1000, 3000)], least_of_rule(1000, 500)
-    ([0.333, 0.5, 0.75], 1.0)
+    >>> [round(least_of_rule(1000, n, True), 3) for n in (500, 1000, 3000)], least_of_rule(1000, 500, False)
+    ([0.167, 0.25, 0.375], 1.0)
     """
-    return n_recipients / (n_donors + n_recipients) if has_effects else 1.0
+    return n_recipients / (n_donors + n_recipients) / 2 if has_effects else 1.0
+
+
+def share_of_refits(n_donors: int, n_recipients: int, has_effects: bool) -> float:
+    """Tell to what part total variances are those by refits, see `by_refits`, the rest being Rubin's.
+
+    Parameters
+    ----------
+    n_donors, n_recipients, has_effects
+        As for `share_of_rule`.
+
+    Returns
+    -------
+    float
+        1 - 10 / r with more than ten recipients per donor: there the noise of draws is too little to make up
+        for how few refits are. Without effects 0.
+
+    Examples
+    --------
+    >>> [round(share_of_refits(1000, n, True), 3) for n in (10_000, 20_000, 100_000)]
+    [0.0, 0.5, 0.9]
+    """
+    return max(1 - NO_SHARE * n_donors / max(n_recipients, 1), 0.0) if has_effects else 0.0
+
+
+def by_refits(
+    pooled: Combined, noise: Array, M: int, *, refits: int, level: float = 0.90, share: float = 1.0
+) -> Combined:
+    r"""Count the refits in the variance between implicates, of which Rubin's rules think as draws.
+
+    Parameters
+    ----------
+    pooled, noise, M, refits, level
+        As for `without_noise`.
+    share : float
+        Of the new variance in the result.
+
+    Returns
+    -------
+    Combined
+
+    Notes
+    -----
+    With `without_noise`'s names and k, :math:`T = U + f B`, :math:`f = rac{M - 1}{M} rac{R + 1}{R - 1}`,
+    with :math:`k (T / (f B))^2` degrees of freedom.
+
+    Examples
+    --------
+    >>> rubin = Combined(*np.array([[5.0], [0.1], [1.2], [1.16], [20.0], [2.0], [0.9]]))
+    >>> new = by_refits(rubin, np.array([0.05]), 20, refits=10)
+    >>> new.se.round(3), new.df.round(1)
+    (array([1.222]), array([11.1]))
+    """
+    R = min(refits, M)
+    if R < FEWEST_REFITS or share == 0:
+        return pooled
+    U, B = pooled.within, pooled.between
+    with np.errstate(invalid="ignore", divide="ignore"):
+        k, factor = _freedom(B, np.minimum(np.nan_to_num(noise), U), M, R), _factor(M, R)
+        total = U + factor * B
+        df = k * (total / (factor * B)) ** 2
+        known = (B > 0) & np.isfinite(total)
+        se = np.where(known, np.sqrt((1 - share) * pooled.se**2 + share * total), pooled.se)
+        df = np.where(known, 1 / ((1 - share) / pooled.df + share / df), pooled.df)
+        extra = np.clip(1 - U / se**2, 0.0, 1.0)
+        fmi = np.where(known, extra + (1 - extra) * 2 / (df + 3), pooled.fmi)
+    return Combined(pooled.est, U, B, se, df, margin_of_error(se, df, level), fmi)
+
+
+def _freedom(B: Array, E: Array, M: int, R: int) -> Array:
+    """Degrees of freedom of the variance between implicates: of what refits make theirs, else the draws'."""
+    of_refits = np.maximum(B - E, 0.0) / B
+    return np.asarray(1 / (of_refits**2 / (R - 1) + (1 - of_refits**2) / (M - 1)))
+
+
+def _factor(M: int, R: int) -> float:
+    """1 + 1 / R over what the variance between M implicates of R refits expects."""
+    return (M - 1) / M * (R + 1) / (R - 1)
 
 
 def without_noise(
@@ -136,15 +221,14 @@ def without_noise(
     U, B = pooled.within, pooled.between
     with np.errstate(invalid="ignore", divide="ignore"):
         E = np.minimum(noise, U)
-        of_refits = np.maximum(B - E, 0.0) / B
-        k = 1 / (of_refits**2 / (R - 1) + (1 - of_refits**2) / (M - 1))
+        k = _freedom(B, E, M, R)
         reach = np.where(E > 0, k * B / E, np.inf)  # of the chi-squared variable
         inside = chdtr(k, reach)
         first = k * B / (k - 2) * chdtr(k - 2, reach) / inside
         second = (k * B) ** 2 / ((k - 2) * (k - 4)) * chdtr(k - 4, reach) / inside
         own = np.broadcast_to(np.asarray(complete_df, dtype=np.float64), U.shape)
         per = np.where(np.isinf(own), 1.0, own / (own - 2))
-        factor = (M - 1) / M * (R + 1) / (R - 1)
+        factor = _factor(M, R)
         mean = (U - E) * per + factor * (first - E) + E / M
         spread = factor**2 * np.maximum(second - first**2, 0.0)
         spread = spread + np.where(np.isinf(own), 0.0, 2 * ((U - E) * per) ** 2 / (own - 4))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionpy.drawing.steps import expected_columns
-from fusionpy.kernels.interactions import chance_of_none, left_of_normal
+from fusionpy.kernels.interactions import chance_of_none, left_of_normal, sums_of
 from fusionpy.kernels.magnitudes import binary_exponent
 from fusionpy.kernels.mixed import (
     FAR,
@@ -34,7 +34,7 @@ MOST_PAIRS = 3  # of a model, the surest
 UNSURE = 1.0  # pairs of a model that are taken without need, on average
 SKEWED = 0.4  # skewness from which on effects on a variable that is never negative are shares of its mean
 SLIGHT = 0.01  # share of the overall mean that a mean is taken to be at least
-PASSES = 2
+LEAST_GAIN, MOST_GAIN = 0.7, 3.0  # of what is expected in the end, by a change of what models expect
 
 
 @dataclass(frozen=True)
@@ -106,26 +106,49 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     known = np.flatnonzero(~np.isnan(every.average).any(axis=1))
     y, mine = donors.y[known], design.some(known)
     parts = [part for step in model.steps for part in _parts(model, step, donors)]
-    effects: list[Effect] = []
-    pairs: list[list[Pair]] = []
-    for _ in range(PASSES):
-        expected = every.some(known)
-        cases = [_Case.of(part, model, y, mine, expected) for part in parts]
-        if not effects:
-            pairs = [case.find_pairs() for case in cases]
-        each = [case.fit(own) for case, own in zip(cases, pairs, strict=True)]
-        if not effects:
-            effects = [
-                _first(part, found, _deviations(part, model, design.having(own), every, found))
-                for part, own, found in zip(parts, pairs, each, strict=True)
-            ]
-        else:
-            effects = [
-                _add(old, found, part.unit) for old, found, part in zip(effects, each, parts, strict=True)
-            ]
-        model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
-        every = expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
-    return model, every
+    first = [_Case.of(part, model, y, mine, every.some(known)) for part in parts]
+    pairs = [case.find_pairs() for case in first]
+    found = [case.fit(own) for case, own in zip(first, pairs, strict=True)]
+    effects = [
+        _first(part, one, _deviations(part, model, design.having(own), every, one))
+        for part, own, one in zip(parts, pairs, found, strict=True)
+    ]
+    model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
+    again = expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
+    # Now it is known what becomes of them in the end.
+    second = [_Case.of(part, model, y, mine, again.some(known)) for part in parts]
+    gains = [
+        _gain(part, model, mine.having(own), one, every.some(known), again.some(known))
+        for part, own, one in zip(parts, pairs, found, strict=True)
+    ]
+    more = [case.fit(own) for case, own in zip(second, pairs, strict=True)]
+    effects = [
+        _add(old, new, part.unit, gain)
+        for old, new, part, gain in zip(effects, more, parts, gains, strict=True)
+    ]
+    model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
+    return model, expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
+
+
+def _gain(
+    part: _Part, model: FusionModel, design: Design, found: Mixed, before: Expected, after: Expected
+) -> float:
+    """Tell by how much a mean moves in the end where what is expected beforehand moves by 1.
+
+    Not by 1 if models expect smaller differences than there are between the donors in their pools, or pools
+    mix donors of whom they expect different values.
+    """
+    if part.is_logit or len(found.columns) < 2:
+        return 1.0
+    columns = expected_columns(model)[part.variable]
+    old, new = (part.expected(each, columns) for each in (before, after))
+    moved, weight = part.scaled(new - old, old, design.weight)
+    weight = weight * (part.is_told(before) & part.is_told(after))
+    wanted = sums_of(design.codes, design.sizes, found)
+    wanted = wanted - np.average(wanted, weights=weight) if weight.any() else wanted
+    square = float(weight @ wanted**2)
+    gain = float(weight @ (wanted * moved)) / square if square > 0 else 1.0
+    return float(np.clip(gain, LEAST_GAIN, MOST_GAIN))
 
 
 def _having(
@@ -293,13 +316,16 @@ def _first(part: _Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
     )
 
 
-def _add(old: Effect, new: Mixed, unit: int) -> Effect:
-    """Add what the second pass has found; how sure the effects are is known from the first."""
+def _add(old: Effect, new: Mixed, unit: int, gain: float) -> Effect:
+    """Add what the second pass has found; how sure the effects are is known from the first.
+
+    What becomes of them in the end is `gain` times as much, so that they are that much smaller.
+    """
     columns = np.union1d(old.columns, new.columns)
     place, more = np.searchsorted(columns, old.columns), np.searchsorted(columns, new.columns)
     mean = np.zeros(len(columns))
     mean[place] += old.mean
-    mean[more] += np.ldexp(new.mean, unit)
+    mean[more] += np.ldexp(new.mean, unit) / gain
     refits = np.zeros((len(old.refits), len(columns)))
     refits[:, place] = old.refits
     # Those apart stand right before the constant, in both or in either.
@@ -313,11 +339,11 @@ def _add(old: Effect, new: Mixed, unit: int) -> Effect:
         alone[:], ties[:, own] = old.alone, old.ties
     return replace(
         old,
-        sds=np.maximum(old.sds, np.ldexp(np.sqrt(new.variances), unit)),
+        sds=np.maximum(old.sds, np.ldexp(np.sqrt(new.variances), unit)) / gain,
         columns=columns,
         mean=mean,
-        root=root,
-        refits=refits,
+        root=root / gain,
+        refits=refits / gain,
         ties=ties,
-        alone=alone,
+        alone=alone / gain,
     )

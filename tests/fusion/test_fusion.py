@@ -265,7 +265,7 @@ def test_rare_and_unused_classes(recipient):
     data = pd.DataFrame({"x": rng.normal(size=n), "label": label})
     for refits in (0, 3):
         model = fusionpy.train(data, ["label"], ["x"], seed=1, refits=refits, quiet=True)
-        fused = fusionpy.fuse(pd.DataFrame({"x": rng.normal(size=5000)}), model, M=2, seed=1, quiet=True)
+        fused = fusionpy.fuse(pd.DataFrame({"x": rng.normal(size=5000)}), model, M=10, seed=1, quiet=True)
         assert list(fused["label"].cat.categories) == ["a", "b", "rare", "never"]
         assert (fused["label"] == "never").sum() == 0
         assert (fused["label"] == "rare").mean() == pytest.approx((data["label"] == "rare").mean(), abs=0.01)

@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 from fusionpy.kernels.mixed import (
     FAR,
+    OF_MEAN,
     add_effects,
     fit_logits,
     fit_normal,
@@ -53,13 +54,14 @@ def restricted_likelihood(design, value, variances, noise):
     return np.linalg.slogdet(total)[1] + np.log(inside) + left @ inverse @ left
 
 
-def test_variances_are_of_greatest_restricted_likelihood():
+def test_variances_are_of_greatest_restricted_likelihood_times_a_power_of_themselves():
     codes, _, value, _ = survey(3, 120, (0.8, 0.7, 0.9))  # few, as the matrices are of records
     found = fit_normal(codes, SIZES, value, np.ones(120))
     design = one_hot(codes)
 
     def height(logs):
-        return restricted_likelihood(design, value, np.exp(logs[:3]), np.exp(logs[3]))
+        powers = OF_MEAN * np.minimum(np.array(SIZES) / 8, 1)  # of the square of the likelihood
+        return restricted_likelihood(design, value, np.exp(logs[:3]), np.exp(logs[3])) - powers @ logs[:3]
 
     best = minimize(height, np.log([0.5, 0.5, 0.5, 1.0]), method="Nelder-Mead", options={"xatol": 1e-4})
     assert np.allclose(found.variances, np.exp(best.x[:3]), rtol=0.05)

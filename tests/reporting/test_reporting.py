@@ -333,7 +333,10 @@ def test_effects_are_drawn_by_model(donor, tmp_path):
                 step,
                 effects=replace(
                     step.effects,
-                    each=tuple(replace(e, sds=np.asarray(sds)) for e in step.effects.each),
+                    each=tuple(
+                        replace(e, sds=np.array(sds + [0.0] * len(step.effects.pairs)))
+                        for e in step.effects.each
+                    ),
                 ),
             )
             for step in model.steps
