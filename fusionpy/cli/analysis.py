@@ -29,7 +29,7 @@ def analyze(
     weight: str | None,
     rep_weights: list[str] | None,
     by: list[list[str]] | None,
-    rectify: str | None,
+    rectify: str | tuple[str, str] | None,
     out: str | None,
     declared: Declared,
     **rest: Any,
@@ -42,7 +42,8 @@ def analyze(
     groupings, replicates = by or [], rep_weights or []
     estimands = read_estimands(x, problems)
     problems.stop()
-    inputs = {"implicates": implicates, "--static": static, "--rectify": rectify}
+    model = rectify[1] if isinstance(rectify, tuple) else rectify
+    inputs = {"implicates": implicates, "--static": static, "--rectify": model}
     target = check_writable(out, "--out", TABLE_ENDINGS, inputs) if out is not None else None
     opened = open_implicates(implicates)
     names, table = opened.names, None

@@ -20,6 +20,7 @@ __all__ = [
     "read_labels",
     "read_levels",
     "read_range",
+    "read_rectify",
     "read_rules",
     "read_steps",
     "read_trends",
@@ -190,6 +191,20 @@ def read_design(text: str, option: str, problems: Problems) -> float | str | tup
         return (name, float(parameter)) if parameter else float(text)
     except ValueError:
         return text
+
+
+def read_rectify(text: str, option: str, problems: Problems) -> str | tuple[str, str]:
+    """Read the path of a model, or what is to be shrunk, and the path.
+
+    Examples
+    --------
+    >>> from fusionpy.errors import ArgumentError
+    >>> problems = Problems(ArgumentError, "")
+    >>> [read_rectify(text, "--rectify", problems) for text in ("m.fsn", "shrunk:m.fsn", "C:m.fsn")]
+    ['m.fsn', ('shrunk', 'm.fsn'), 'C:m.fsn']
+    """
+    name, _, path = text.partition(":")
+    return (name, path) if name == "shrunk" and path else text
 
 
 def read_labels(texts: Sequence[str], option: str, problems: Problems) -> dict[str, str]:

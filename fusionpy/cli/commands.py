@@ -11,7 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fusionpy.cli import examples
-from fusionpy.cli.arguments import read_design, read_groupings, read_labels, read_steps, split_names
+from fusionpy.cli.arguments import (
+    read_design,
+    read_groupings,
+    read_labels,
+    read_rectify,
+    read_steps,
+    split_names,
+)
 from fusionpy.cli.options import DECLARED, DONOR, MODEL, OUT, RECIPIENT, STEPS, Option
 from fusionpy.cli.signatures import REQUIRED, read_docstring
 
@@ -143,7 +150,10 @@ COMMANDS = {
                 read=read_design,
             ),
             ...,
-            Option("rectify", "Add what this model's donors show it to have wrong.", str, metavar="FSN"),
+            Option(
+                "rectify", "Add what this model's donors show it to have wrong (shrunk:FSN: what is more than"
+                " chance).", str, metavar="FSN", read=read_rectify,
+            ),
             Option("seed", "For variances that are drawn. Default: drawn, and told."),
             Option("layout", "Of the table: fusionpy, fusionModel or fusionacs."),
             OUT,

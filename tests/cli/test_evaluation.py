@@ -94,6 +94,9 @@ def test_analyze_with_replicate_weights_and_rectified(folder: Path) -> None:
     assert succeed("analyze", back, "mean(electricity)", *own, *options).strip() == repr(expected)
     expected = fusionpy.analyze("mean(electricity)", back, rectify=model, **given)
     assert succeed("analyze", back, "mean(electricity)", *own, "--rectify", model).strip() == repr(expected)
+    shrunk = fusionpy.analyze("mean(electricity)", back, rectify=("shrunk", model), **given)
+    found = succeed("analyze", back, "mean(electricity)", *own, "--rectify", f"shrunk:{model}").strip()
+    assert found == repr(shrunk) != repr(expected)
 
 
 @pytest.mark.slow

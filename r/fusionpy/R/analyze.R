@@ -68,7 +68,8 @@
 #'   the first, or `"rubin"` if the option `fusionpy.method` is `"fusionModel"`; see [train()].
 #' @param level Of the margins.
 #' @param rectify Path of a model whose donors are to mend the estimates: their mean residual in the same group is
-#'   added to means, proportions and sums.
+#'   added to means, proportions and sums. `c("shrunk", path)`: only what of the residuals is more than chance, as the
+#'   groups of one grouping tell together.
 #' @param detailed Whether to add `n_eff` (effective sample size), `se`, `df`, `lower`, `upper` and `fmi` (fraction of
 #'   missing information), and `n_donors` if estimates are rectified.
 #' @param layout `"fusionModel"` or `"fusionacs"`: whose table is wanted. `NULL`: the latter with `data`.

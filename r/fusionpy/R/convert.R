@@ -68,6 +68,13 @@ model_path <- function(value) {
   if (inherits(found, "wrong") || endsWith(found, ".fsn")) found else wrong("a path that ends with '.fsn'")
 }
 
+# A model's path, or c("shrunk", path).
+rectifying <- function(value) {
+  if (!is.character(value) || length(value) != 2 || !identical(value[[1]], "shrunk")) return(path(value))
+  found <- path(value[[2]])
+  if (inherits(found, "wrong")) found else c("shrunk", unclass(found))
+}
+
 # LightGBM's parameters: of each one value, or several for a grid. Entries without a name get one, as in the original:
 # Python says that they have no effect.
 hyperparameters <- function(value) {
@@ -154,7 +161,7 @@ TABLE <- list(
   analyze = list(
     x = statistics, weight = optional(string), rep_weights = optional(strings), by = optional(groupings),
     var_scale = number_or_string, cores = number, seed = seed_beside, pooling = string, level = number,
-    rectify = optional(path), detailed = flag, layout = optional(string)
+    rectify = optional(rectifying), detailed = flag, layout = optional(string)
   ),
   validate = list(
     subset_vars = strings, weight = optional(string), min_size = number, cores = number, y = optional(strings)

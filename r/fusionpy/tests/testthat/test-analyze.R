@@ -248,3 +248,18 @@ test_that("replicate weights may differ between implicates", {
   expect_equal(found$est, mean(q))
   expect_equal(found$se, sqrt(mean(u) + (1 + 1 / 3) * stats::var(q)))
 })
+
+test_that("rectify takes a model's path, and that only what is more than chance is added", {
+  skip_without_python()
+  file <- quietly(train(donors(), y = "electricity", x = c("region", "rooms", "tenure"), refits = 3, seed = 1,
+                        nclusters = 20, hyper = list(num_iterations = 5), fsn = tempfile(fileext = ".fsn")))
+  fused <- quietly(fuse(recipients(), file, M = 4, seed = 1))
+  by <- function(...) of(list(mean = "electricity"), fused, by = "region", detailed = TRUE, ...)
+  full <- by(rectify = file)
+  shrunk <- by(rectify = c("shrunk", file))
+  expect_true(all(shrunk$n_donors == full$n_donors))
+  expect_false(isTRUE(all.equal(full$est, shrunk$est)))
+  between <- (shrunk$est - by()$est) / (full$est - by()$est)
+  expect_true(all(between > -0.01 & between < 1.01))
+  expect_error(by(rectify = c("full", file)), "`rectify` must be the path of a file")
+})
