@@ -20,7 +20,7 @@ from pathlib import Path
 from fullscale import PROGRAM, RECS
 from measuring import HERE, LEFT_OUT, SHARED, asked, note, results
 
-NAMES = "forest fuse train train_large growth fullscale analyze prep_xy fst r_bridge r_script".split()
+NAMES = "forest fuse train train_large effects growth fullscale analyze prep_xy fst r_bridge r_script".split()
 # What is measured is the package of this checkout, whatever is installed.
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(filter(None, (str(HERE.parents[1]), os.environ.get("PYTHONPATH"))))
