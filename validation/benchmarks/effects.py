@@ -3,8 +3,8 @@
     python validation/benchmarks/effects.py [--cores 1] [--repeats 3] [--refits 10] [--recipients 200000]
 
 Donors are those of RECS 2020 (18,496, 14 predictors, 8 variables), recipients rows of the same survey, drawn
-with replacement, 8 implicates of each. `train:on` and `train:off`, `fuse:on` and `fuse:off` are run in turn; the
-ratios are those of one round. Writes effects.csv.
+with replacement, 8 implicates of each. `train:on` and `train:off` are run in turn, as are `fuse:on` and
+`fuse:off`; the ratios are those of one round. Writes effects.csv.
 """
 
 from __future__ import annotations
