@@ -18,14 +18,16 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 TINY = 1e-300
+FEW_OF_CELL = 4.0  # effective records
 NOTHING = 1e-9  # share of the largest eigenvalue at which a direction is rounding
 
 
 @njit(cache=True, nogil=True)
-def _add_up(one, other, weight, value, total, moment):  # type: ignore[no-untyped-def]
-    """Add up weights, and weighted values, of cells."""
+def _add_up(one, other, weight, value, total, square, moment):  # type: ignore[no-untyped-def]
+    """Add up weights, their squares, and weighted values, of cells."""
     for i in range(len(value)):
         total[one[i], other[i]] += weight[i]
+        square[one[i], other[i]] += weight[i] ** 2
         moment[one[i], other[i]] += weight[i] * value[i]
 
 
@@ -49,7 +51,8 @@ def chance_of_none(
     Returns
     -------
     float
-        1 where there are too few cells to tell.
+        1 where there are too few cells to tell. Cells of which the weights are worth four records at most do
+        not count: a far value or two would.
 
     Notes
     -----
@@ -67,9 +70,11 @@ def chance_of_none(
     """
     if not noise > 0:
         return 1.0
-    total, moment = np.zeros(tuple(sizes)), np.zeros(tuple(sizes))
-    _add_up(one, other, weight, value, total, moment)
-    a, b = np.nonzero(total)
+    total, square, moment = np.zeros((3, *sizes))
+    _add_up(one, other, weight, value, total, square, moment)
+    a, b = np.nonzero(total**2 > square * FEW_OF_CELL)
+    if not len(a):
+        return 1.0
     own, sums = total[a, b], moment[a, b]
     apart = float((sums**2 / own).sum()) / noise
     design = np.zeros((len(a), total.shape[0] + total.shape[1]))

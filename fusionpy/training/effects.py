@@ -20,7 +20,6 @@ from fusionpy.kernels.mixed import (
     fit_normal,
     lower_root,
     project,
-    safe_logit,
 )
 from fusionpy.model import FusionModel, Step
 from fusionpy.model.effects import MOST_CELLS, Effect, Effects, Pair
@@ -64,11 +63,16 @@ class _Part:
             return found / np.maximum(expected.chances[self.variable], FAR)
         return found
 
-    def is_told(self, expected: Expected) -> NDArray[np.bool_]:
-        """Tell the donors of whom the mean is known: not where a zero is all that is expected."""
+    def told(self, expected: Expected) -> NDArray[np.float64]:
+        """Tell to what part the mean of each donor is known: of what is not zero by the chance of that.
+
+        Where another step before draws what makes a zero all but sure, the mean of the rest is not that of
+        records which are not zero.
+        """
         if self.is_logit or self.variable not in expected.chances:
-            return np.full(len(expected.average), True)
-        return np.asarray(expected.chances[self.variable] > FAR)
+            return np.ones(len(expected.average))
+        chance = expected.chances[self.variable]
+        return np.where(chance > FAR, chance, 0.0)
 
     def scaled(
         self, value: NDArray[np.float64], mean: NDArray[np.float64], weight: NDArray[np.float64]
@@ -143,7 +147,7 @@ def _gain(
     columns = expected_columns(model)[part.variable]
     old, new = (part.expected(each, columns) for each in (before, after))
     moved, weight = part.scaled(new - old, old, design.weight)
-    weight = weight * (part.is_told(before) & part.is_told(after))
+    weight = weight * part.told(before) * part.told(after)
     wanted = sums_of(design.codes, design.sizes, found)
     wanted = wanted - np.average(wanted, weights=weight) if weight.any() else wanted
     square = float(weight @ wanted**2)
@@ -248,8 +252,10 @@ class _Case:
         if part.is_logit:
             return cls(design, values == (0 if part.is_zero else part.level), design.weight, thought)
         if part.variable in expected.chances:
-            rows = np.flatnonzero((values != 0) & part.is_told(expected))
+            told = part.told(expected)
+            rows = np.flatnonzero((values != 0) & (told > 0))
             design, values, thought = design.some(rows), values[rows], thought[rows]
+            design = replace(design, weight=design.weight * told[rows])
         return cls(design, *part.scaled(values - thought, thought, design.weight), None)
 
     def fit(self, pairs: Sequence[Pair] = ()) -> Mixed:
@@ -290,10 +296,11 @@ def _deviations(
     out = []
     for rows, expected in every.refits:
         mine, own, others = design.some(rows), part.expected(expected, columns), thought[rows]
-        weight = mine.weight * (part.is_told(expected) & part.is_told(every)[rows])
+        weight = mine.weight * part.told(expected) * part.told(every)[rows]
         if part.is_logit:
-            value = safe_logit(own) - safe_logit(others)
-            weight = weight * np.maximum(others * (1 - others), FAR)
+            # Not a difference of logits: what a refit drew in the steps before is noise, and is to cancel.
+            steep = np.maximum(others * (1 - others), FAR)
+            value, weight = (own - others) / steep, weight * steep
         else:
             value, weight = part.scaled(own - others, others, weight)
         out.append(project(mine.codes, mine.sizes, value, weight, found, mine.n_areas))

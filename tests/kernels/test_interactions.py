@@ -22,17 +22,20 @@ def squares_left(design, value, weight):
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 6))
 def test_chance_is_that_of_two_models_fitted_by_least_squares(seed, levels, others):
     rng = np.random.default_rng(seed)
-    n = 60
-    one, other = rng.integers(0, levels, n), rng.integers(0, others, n)
+    n = 200
+    one, other = rng.integers(0, levels, n), rng.integers(0, others, n) ** 2 // max(others - 1, 1)
     value, weight = rng.normal(size=n) + one * other, rng.uniform(0.2, 3, n)
+    found = chance_of_none(
+        one, other, (levels + 1, others + 1), value, weight, 1.5
+    )  # the last ones are empty
+    cell = one * others + other
+    worth = np.array([weight[cell == c].sum() ** 2 / (weight[cell == c] ** 2).sum() for c in cell])
+    one, other, value, weight = (each[worth > 4] for each in (one, other, value, weight))
     first, second = one[:, None] == np.arange(levels), other[:, None] == np.arange(others)
-    cells = (first[:, :, None] & second[:, None, :]).reshape(n, -1)
+    cells = (first[:, :, None] & second[:, None, :]).reshape(len(one), -1)
     of_sums, n_sums = squares_left(np.hstack([first, second]).astype(float), value, weight)
     of_cells, n_cells = squares_left(cells.astype(float), value, weight)
     wanted = chi2.sf((of_sums - of_cells) / 1.5, n_cells - n_sums) if n_cells > n_sums else 1.0
-    found = chance_of_none(
-        one, other, (levels + 1, others + 1), value, weight, 1.5
-    )  # the last levels are empty
     assert found == pytest.approx(wanted, rel=1e-6, abs=1e-12)
 
 
@@ -64,3 +67,10 @@ def test_what_is_left_is_what_the_effects_do_not_explain():
 def test_without_noise_nothing_is_told():
     code = np.arange(4) % 2
     assert chance_of_none(code, code, (2, 2), np.zeros(4), np.ones(4), 0.0) == 1
+
+
+def test_cells_of_a_few_records_tell_nothing():
+    one, other = np.repeat([0, 0, 1, 1], [50, 50, 50, 4]), np.repeat([0, 1, 0, 1], [50, 50, 50, 4])
+    value = np.where((one == 1) & (other == 1), 9.0, 0.0)
+    assert chance_of_none(one, other, (2, 2), value, np.ones(154), 1.0) == 1
+    assert chance_of_none(one[:3], other[:3], (2, 2), value[:3], np.ones(3), 1.0) == 1
