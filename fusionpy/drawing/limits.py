@@ -24,12 +24,13 @@ class Records:
         codes: NDArray[Any],
         values: NDArray[np.float64],
         areas: NDArray[np.int32],
+        true: NDArray[np.float64] | None = None,
     ) -> None:
         model, self._coding = prepared.model, prepared.predictions.coding
         self.n_rows = codes.shape[1]
         self.codes = np.empty((len(self._coding.names), self.n_rows), dtype=self._coding.dtype)
         self.codes[: len(codes)] = codes
-        self.areas = areas
+        self.areas, self._true = areas, true
         self.drawn = np.empty((len(model.schema.y), self.n_rows))
         self._y = {variable.name: j for j, variable in enumerate(model.schema.y)}
         given = zip(prepared.rule_columns, values, strict=True)
@@ -47,7 +48,12 @@ class Records:
         return np.asarray(found)
 
     def learn(self, name: str, values: NDArray[np.float64], codes: NDArray[Any] | None = None) -> None:
-        """Take what was drawn of a variable; its codes as a predictor too, if they are known."""
+        """Take what was drawn of a variable; its codes as a predictor too, if they are known.
+
+        Or what is true of it, where that is known.
+        """
+        if self._true is not None:
+            values, codes = self._true[self._y[name]], None
         self.drawn[self._y[name]] = values
         if name in self._coding.names:
             place = self._coding.names.index(name)

@@ -36,6 +36,7 @@ def simulate(
     certain: bool = False,
     areas: NDArray[np.int32] | None = None,
     unseen: Sequence[NDArray[np.uint64]] = (),
+    true: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients.
 
@@ -69,6 +70,9 @@ def simulate(
         Codes of the model's areas, if it has some.
     unseen : sequence of (u,) uint64
         Of each area the keys of levels that no donor has.
+    true : (n, q) float64, optional
+        Values that take the place of those drawn: what is filled is then, of each step, that of the true
+        values of those before it.
 
     Returns
     -------
@@ -97,6 +101,7 @@ def simulate(
         expected=expected,
         chances=chances,
         means=means,
+        true=None if true is None else np.ascontiguousarray(true.T),
     )
     return np.asarray(drawn.T)
 
@@ -114,6 +119,7 @@ def draw(
     expected: NDArray[np.float64] | None = None,
     chances: Mapping[str, NDArray[np.float64]] | None = None,
     means: Mapping[str, NDArray[np.float64]] | None = None,
+    true: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Draw all fusion variables, step after step, for consecutive recipients whose predictors are coded.
 
@@ -130,6 +136,8 @@ def draw(
         As for `simulate`.
     weights : Weights
         Of the implicate.
+    true : (q, n) float64, optional
+        As for `simulate`.
 
     Returns
     -------
@@ -137,7 +145,7 @@ def draw(
         Values or level codes, rows as in ``model.schema.y``.
     """
     model = prepared.model
-    records = Records(prepared, codes, values, areas)
+    records = Records(prepared, codes, values, areas, true)
     averages = expected_columns(model) if expected is not None else {}
     known = {variable.name for variable in model.schema.x}
     waiting = _add_up(_derived(model), known, records)

@@ -63,16 +63,11 @@ class _Part:
             return found / np.maximum(expected.chances[self.variable], FAR)
         return found
 
-    def told(self, expected: Expected) -> NDArray[np.float64]:
-        """Tell to what part the mean of each donor is known: of what is not zero by the chance of that.
-
-        Where another step before draws what makes a zero all but sure, the mean of the rest is not that of
-        records which are not zero.
-        """
+    def told(self, expected: Expected) -> NDArray[np.bool_]:
+        """Tell the donors of whom the mean is known: not where a zero is all that is expected."""
         if self.is_logit or self.variable not in expected.chances:
-            return np.ones(len(expected.average))
-        chance = expected.chances[self.variable]
-        return np.where(chance > FAR, chance, 0.0)
+            return np.full(len(expected.average), True)
+        return np.asarray(expected.chances[self.variable] > FAR)
 
     def scaled(
         self, value: NDArray[np.float64], mean: NDArray[np.float64], weight: NDArray[np.float64]
@@ -105,24 +100,33 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     design = design_of(model, donors)
     model = _having(model, design.effects, [])
     prepared = prepare_refits(model)  # once: effects change no tree and no pool
-    areas = donors.area_codes
-    every = expected_by_others(model, donors.x, seed, cores, prepared, each=True, areas=areas)
-    known = np.flatnonzero(~np.isnan(every.average).any(axis=1))
+    is_chained = any(set(step.predictors) & {v.name for v in model.schema.y} for step in model.steps)
+
+    def expect(model: FusionModel, each: bool = False) -> _Expectations:
+        how: dict[str, Any] = {"prepared": prepared, "areas": donors.area_codes, "each": each}
+        in_the_end = expected_by_others(model, donors.x, seed, cores, **how)
+        if not is_chained:
+            return _Expectations(in_the_end, in_the_end)
+        return _Expectations(
+            in_the_end, expected_by_others(model, donors.x, seed, cores, true=donors.y, **how)
+        )
+
+    every = expect(model, each=True)
+    known = np.flatnonzero(~np.isnan(every.in_the_end.average).any(axis=1))
     y, mine = donors.y[known], design.some(known)
     parts = [part for step in model.steps for part in _parts(model, step, donors)]
-    first = [_Case.of(part, model, y, mine, every.some(known)) for part in parts]
+    first = [_Case.of(part, model, y, mine, every.of(part).some(known)) for part in parts]
     pairs = [case.find_pairs() for case in first]
     found = [case.fit(own) for case, own in zip(first, pairs, strict=True)]
     effects = [
-        _first(part, one, _deviations(part, model, design.having(own), every, one))
+        _first(part, one, _deviations(part, model, design.having(own), every.of(part), one))
         for part, own, one in zip(parts, pairs, found, strict=True)
     ]
     model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
-    again = expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
-    # Now it is known what becomes of them in the end.
-    second = [_Case.of(part, model, y, mine, again.some(known)) for part in parts]
+    again = expect(model)  # and now it is known what becomes of them in the end
+    second = [_Case.of(part, model, y, mine, again.of(part).some(known)) for part in parts]
     gains = [
-        _gain(part, model, mine.having(own), one, every.some(known), again.some(known))
+        _gain(part, model, mine.having(own), one, every.of(part).some(known), again.of(part).some(known))
         for part, own, one in zip(parts, pairs, found, strict=True)
     ]
     more = [case.fit(own) for case, own in zip(second, pairs, strict=True)]
@@ -131,7 +135,32 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
         for old, new, part, gain in zip(effects, more, parts, gains, strict=True)
     ]
     model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
-    return model, expected_by_others(model, donors.x, seed, cores, prepared, areas=areas)
+    return model, expected_by_others(model, donors.x, seed, cores, prepared, areas=donors.area_codes)
+
+
+@dataclass(frozen=True)
+class _Expectations:
+    """What is expected of the donors.
+
+    Attributes
+    ----------
+    in_the_end : Expected
+        Whatever is drawn of them in the steps before.
+    given : Expected
+        By what they said in the steps before.
+    """
+
+    in_the_end: Expected
+    given: Expected
+
+    def of(self, part: _Part) -> Expected:
+        """Choose by a part: effects on means make up for the steps before, too.
+
+        Those on chances, and on means of what is not zero, cannot: chances of one who drew another fuel are
+        not a little, but altogether off.
+        """
+        of_all = not part.is_logit and part.variable not in self.given.chances
+        return self.in_the_end if of_all else self.given
 
 
 def _gain(
@@ -147,7 +176,7 @@ def _gain(
     columns = expected_columns(model)[part.variable]
     old, new = (part.expected(each, columns) for each in (before, after))
     moved, weight = part.scaled(new - old, old, design.weight)
-    weight = weight * part.told(before) * part.told(after)
+    weight = weight * (part.told(before) & part.told(after))
     wanted = sums_of(design.codes, design.sizes, found)
     wanted = wanted - np.average(wanted, weights=weight) if weight.any() else wanted
     square = float(weight @ wanted**2)
@@ -252,10 +281,8 @@ class _Case:
         if part.is_logit:
             return cls(design, values == (0 if part.is_zero else part.level), design.weight, thought)
         if part.variable in expected.chances:
-            told = part.told(expected)
-            rows = np.flatnonzero((values != 0) & (told > 0))
+            rows = np.flatnonzero((values != 0) & part.told(expected))
             design, values, thought = design.some(rows), values[rows], thought[rows]
-            design = replace(design, weight=design.weight * told[rows])
         return cls(design, *part.scaled(values - thought, thought, design.weight), None)
 
     def fit(self, pairs: Sequence[Pair] = ()) -> Mixed:
@@ -296,9 +323,8 @@ def _deviations(
     out = []
     for rows, expected in every.refits:
         mine, own, others = design.some(rows), part.expected(expected, columns), thought[rows]
-        weight = mine.weight * part.told(expected) * part.told(every)[rows]
+        weight = mine.weight * (part.told(expected) & part.told(every)[rows])
         if part.is_logit:
-            # Not a difference of logits: what a refit drew in the steps before is noise, and is to cancel.
             steep = np.maximum(others * (1 - others), FAR)
             value, weight = (own - others) / steep, weight * steep
         else:

@@ -53,6 +53,7 @@ def expected_by_others(
     prepared: ReadyModel | None = None,
     each: bool = False,
     areas: NDArray[np.intp] | None = None,
+    true: NDArray[np.float64] | None = None,
 ) -> Expected:
     """Average what fusing each donor would give, by the refits that did not see it.
 
@@ -70,6 +71,8 @@ def expected_by_others(
         Keep what each refit expects, too.
     areas : (a, n) intp, optional
         The donors' levels of the model's areas, if it has effects of theirs.
+    true : (n, q) float64, optional
+        What donors said: each step's expectations are then those of their true values of the steps before.
 
     Returns
     -------
@@ -101,6 +104,7 @@ def expected_by_others(
             prepared=ready,
             certain=True,
             areas=None if areas is None else areas[:, rows].astype(np.int32),
+            true=None if true is None else true[rows],
         )
         return rows, Expected(expected, chances)
 
