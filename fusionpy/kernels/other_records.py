@@ -127,7 +127,7 @@ def by_refits(
     >>> rubin = Combined(*np.array([[5.0], [0.1], [1.2], [1.16], [20.0], [2.0], [0.9]]))
     >>> new = by_refits(rubin, np.array([0.05]), 20, refits=10)
     >>> new.se.round(3), new.df.round(1)
-    (array([1.222]), array([11.1]))
+    (array([1.222]), array([10.8]))
     """
     R = min(refits, M)
     if R < FEWEST_REFITS or share == 0:
