@@ -143,9 +143,9 @@ def train(
         heavy-tailed amounts fall short. Other pools end before their donors' expectations drift off.
     effects : bool, optional
         Learn from donors that models did not see what these miss of the differences between levels of
-        predictors, of means also between those of two predictors together where that stands out, and put it
-        right in every implicate: shrunk as far as it may be noise, and drawn at random as far as it is
-        uncertain. Needs refits.
+        predictors, and put it right in every implicate: shrunk as far as it may be noise, and drawn at random
+        as far as it is uncertain. Of means, pairs of predictors that stand out have effects together, too.
+        Needs refits.
     keep_donors : bool
         Keep the donors' predictors, values and out-of-fold expectations in the model, which
         ``analyze(rectify=)`` needs. They are microdata. Only models with refits have them.
