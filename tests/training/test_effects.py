@@ -102,7 +102,7 @@ def test_where_nothing_is_missed_nothing_is_added():
     donor["y"] = rng.normal(size=800)
     model = fusionpy.train(donor, ["y"], ["x", "k"], seed=1, effects=True, **SMALL)
     (effect,) = model.steps[0].effects.each
-    assert effect.sds.max() < 0.15
+    assert effect.sds.max() < 0.25  # of 1
     assert abs(effect.mean[-1]) < 0.1
 
 
