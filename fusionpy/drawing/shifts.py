@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,44 +66,60 @@ class _Reading:
 
 
 @dataclass(frozen=True)
+class _Tables:
+    """Effects by rows, one upon the other: of codes, or of levels.
+
+    Attributes
+    ----------
+    start : (g, 2) intp
+        Each one's place among the codes, and its first row.
+    rows : (t, k) float64
+    """
+
+    start: NDArray[np.intp]
+    rows: Floats
+
+    @classmethod
+    def of(cls, tables: Sequence[tuple[int, Floats]], k: int) -> _Tables:
+        """Stack the tables of some places."""
+        ends = np.cumsum([0, *(len(table) for _, table in tables)])
+        start = [(place, end) for (place, _), end in zip(tables, ends, strict=False)]
+        rows = np.concatenate([np.zeros((0, k)), *(table for _, table in tables)])
+        return cls(np.array(start, dtype=np.intp).reshape(-1, 2), rows)
+
+    def add(self, codes: NDArray[Any], rows: NDArray[np.intp], columns: Sequence[int], out: Floats) -> None:
+        """Add up the effects of some records' codes, of some columns."""
+        if len(self.start):
+            add_effects(codes, rows, np.ascontiguousarray(self.rows[:, columns]), self.start, out)
+
+
+@dataclass(frozen=True)
 class Shift:
     """Effects of one step in one implicate.
 
     Attributes
     ----------
     places : mapping of str to list of int
-        Of each target its columns in `tables`.
+        Of each target its columns in tables.
     constant : (k,) float64
-    start : (f, 2) intp
-        Each factor's place among the columns, and its first row in `tables`.
-    tables : (t, k) float64
-        Effects of each code, or, where columns are not coded, of each level.
-    factors : tuple of _Reading, or None
-        Where columns are not coded: how to tell levels.
-    pairs : tuple of (Pair, _Reading, _Reading)
-    pair_start : (p, 2) intp
-        Each pair's place among them, and its first row in `pair_tables`.
-    pair_tables : (l, k) float64
-        Effects of the pairs' levels.
-    area_start : (g, 2) intp
-        Each area's place among the areas that are coded, and its first row in `area_tables`.
-    area_tables : (l, k) float64
-        Effects of the areas' levels: those that donors have, that of missing values, and those that they
-        have not.
+    factors : _Tables
+        By codes of columns; where these are not coded, by levels of `readings`.
+    readings : tuple of _Reading, or None
+        Where columns are not coded: how to tell the factors' levels.
+    pairs : tuple of (Pair, _Reading, _Reading, _Tables)
+        By levels.
+    areas : _Tables
+        By codes of areas: of levels that donors have, of missing values, and of levels that they have not.
     relative : frozenset of str
         Targets whose effects are shares of what is expected.
     """
 
     places: dict[str, list[int]]
     constant: Floats
-    start: NDArray[np.intp]
-    tables: Floats
-    factors: tuple[_Reading, ...] | None
-    pairs: tuple[tuple[Pair, _Reading, _Reading], ...]
-    pair_start: NDArray[np.intp]
-    pair_tables: Floats
-    area_start: NDArray[np.intp]
-    area_tables: Floats
+    factors: _Tables
+    readings: tuple[_Reading, ...] | None
+    pairs: tuple[tuple[Pair, _Reading, _Reading, _Tables], ...]
+    areas: _Tables
     relative: frozenset[str] = frozenset()
 
     def classes(self, p: Floats, target: str, coded: Codes, rows: NDArray[np.intp] | None = None) -> Floats:
@@ -145,29 +162,20 @@ class Shift:
 
     def _total(self, target: str, coded: Codes, rows: NDArray[np.intp] | None) -> Floats:
         """Add up a target's effects on some records."""
-        columns, start, (codes, areas) = self.places[target], self.start, coded
+        columns, (codes, areas) = self.places[target], coded
         wanted = np.arange(codes.shape[1]) if rows is None else rows
-        out = np.tile(self.constant[columns], (len(wanted), 1))
-
-        def add(codes: NDArray[Any], some: NDArray[np.intp], tables: Floats, start: NDArray[np.intp]) -> None:
-            if len(start):
-                add_effects(codes, some, np.ascontiguousarray(tables[:, columns]), start, out)
-
         each = np.arange(len(wanted))
-        if self.factors is None:
-            add(codes, wanted, self.tables, start)
-        elif self.factors:
-            levels = np.stack([reading.levels(codes, wanted) for reading in self.factors])
-            add(levels, each, self.tables, np.stack([np.arange(len(start)), start[:, 1]], axis=1))
-        if self.pairs:
-            levels = np.stack(
-                [
-                    pair.levels(one.levels(codes, wanted), other.levels(codes, wanted))
-                    for pair, one, other in self.pairs
-                ]
-            )
-            add(levels, each, self.pair_tables, self.pair_start)
-        add(areas, wanted, self.area_tables, self.area_start)
+        out = np.tile(self.constant[columns], (len(wanted), 1))
+        if self.readings is None:
+            self.factors.add(codes, wanted, columns, out)
+        elif self.readings:
+            levels = np.stack([reading.levels(codes, wanted) for reading in self.readings])
+            self.factors.add(levels, each, columns, out)
+        for pair, one, other, tables in self.pairs:
+            if tables.rows[:, columns].any():
+                levels = pair.levels(one.levels(codes, wanted), other.levels(codes, wanted))
+                tables.add(levels[None], each, columns, out)
+        self.areas.add(areas, wanted, columns, out)
         return out
 
 
@@ -258,7 +266,7 @@ def _unseen(
     for area, keys in enumerate(unseen):
         drawn = np.zeros((len(keys), len(effects.each)))
         for place, effect in enumerate(effects.each):
-            spread = effect.sds[len(effects.factors) + len(effects.pairs) + area]
+            spread = effect.sds[len(effect.sds) - len(effects.areas) + area]
             if spread and not certain and len(keys):
                 own = keys + np.uint64(place)
                 u = uniforms_of(seed, AREA, own, implicate=implicate, step=number)
@@ -269,53 +277,34 @@ def _unseen(
 
 def _shift(effects: Effects, drawn: Floats, coding: Coding, unseen: Sequence[Floats]) -> Shift:
     """Make tables by codes of effects by levels."""
-    first = effects.first()
-    tables, start, used, n_rows = [drawn[:0]], [], [], 0
-    for factor, low, high in zip(effects.factors, first, first[1:], strict=False):
-        mine = drawn[low:high]
-        if not mine.any():
-            continue
-        reading = _Reading.of(factor, coding)
-        if reading.of_codes is not None:
-            mine = mine[reading.of_codes]
-        tables.append(mine)
-        start.append((reading.place, n_rows))
-        used.append(reading)
-        n_rows += len(mine)
-    pairs: list[tuple[Pair, _Reading, _Reading]] = []
-    pair_tables, pair_start, n_pair_rows = [drawn[:0]], [], 0
-    for pair, low, high in zip(
-        effects.pairs, first[len(effects.factors) :], first[len(effects.factors) + 1 :], strict=False
-    ):
-        if drawn[low:high].any():
-            pair_tables.append(drawn[low:high])
-            pair_start.append((len(pairs), n_pair_rows))
-            pairs.append((pair, _Reading.of(pair.one, coding), _Reading.of(pair.other, coding)))
-            n_pair_rows += pair.n_levels
-    area_tables, area_start, n_area_rows = [drawn[:0]], [], 0
-    for area in range(len(effects.areas)):
-        place = len(effects.factors) + len(effects.pairs) + area
-        low, high = first[place : place + 2]
-        own = drawn[low:high]
-        if area < len(unseen):
-            own = np.concatenate([own, unseen[area]])
-        if own.any():
-            area_tables.append(own)
-            area_start.append((area, n_area_rows))
-            n_area_rows += len(own)
+    first, k = effects.first(), drawn.shape[1]
+    each = [drawn[low:high] for low, high in pairwise(first)]
+    n_factors, n_before_areas = len(effects.factors), len(each) - len(effects.areas)
+    used = [
+        (_Reading.of(factor, coding), own)
+        for factor, own in zip(effects.factors, each, strict=False)
+        if own.any()
+    ]
+    pairs = [
+        (pair, _Reading.of(pair.one, coding), _Reading.of(pair.other, coding), _Tables.of([(0, own)], k))
+        for pair, own in zip(effects.pairs, each[n_factors:], strict=False)
+        if own.any()
+    ]
+    areas = list(enumerate(each[n_before_areas:]))
+    areas = [(a, np.concatenate([own, *unseen[a : a + 1]])) for a, own in areas]
+    if coding.cuts is None:
+        factors = [(place, own) for place, (_, own) in enumerate(used)]
+    else:
+        factors = [(reading.place, own[reading.of_codes]) for reading, own in used]
     places: dict[str, list[int]] = {}
     for place, effect in enumerate(effects.each):
         places.setdefault(effect.target, []).append(place)
     return Shift(
         places=places,
         constant=drawn[-1],
-        start=np.array(start, dtype=np.intp).reshape(-1, 2),
-        tables=np.concatenate(tables),
-        factors=tuple(used) if coding.cuts is None else None,
+        factors=_Tables.of(factors, k),
+        readings=tuple(reading for reading, _ in used) if coding.cuts is None else None,
         pairs=tuple(pairs),
-        pair_start=np.array(pair_start, dtype=np.intp).reshape(-1, 2),
-        pair_tables=np.concatenate(pair_tables),
-        area_start=np.array(area_start, dtype=np.intp).reshape(-1, 2),
-        area_tables=np.concatenate(area_tables),
+        areas=_Tables.of([(a, own) for a, own in areas if own.any()], k),
         relative=frozenset(effect.target for effect in effects.each if effect.is_relative),
     )

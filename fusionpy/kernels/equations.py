@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Equations", "find_firsts"]
+__all__ = ["Equations", "find_firsts", "sum_levels"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -60,6 +60,18 @@ def find_firsts(sizes: Sequence[int] | Codes) -> Codes:
     [0, 2, 5]
     """
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+
+
+def sum_levels(every: Floats, first: Codes, codes: Codes) -> Floats:
+    """Add up, of the effects of all levels and the constant behind them, those of each record.
+
+    Examples
+    --------
+    >>> every, codes = np.array([0.5, 2.0, 10.0, 20.0, 100.0]), np.array([[0, 1], [1, 1]])
+    >>> sum_levels(every, find_firsts([2, 2]), codes).tolist()
+    [120.5, 122.0]
+    """
+    return np.asarray(every[first[:-1, None] + codes].sum(axis=0) + every[-1])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from fusionpy.kernels.equations import find_firsts
+from fusionpy.kernels.equations import find_firsts, sum_levels
 from fusionpy.kernels.mixed import Mixed, effective_weights
 
 __all__ = ["chance_of_none", "left_of_normal", "sums_of"]
@@ -126,4 +126,4 @@ def sums_of(codes: Codes, sizes: Sequence[int], found: Mixed) -> Floats:
     first = find_firsts(sizes)
     every = np.zeros(first[-1] + 1)
     every[found.columns] = found.mean
-    return np.asarray(every[first[:-1, None] + codes].sum(axis=0) + every[-1])
+    return sum_levels(every, first, codes)

@@ -10,10 +10,9 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from fusionpy.kernels.equations import Equations, find_firsts
+from fusionpy.kernels.equations import Equations, find_firsts, sum_levels
 
 __all__ = [
-    "OF_MEAN",
     "Mixed",
     "add_effects",
     "effective_weights",
@@ -329,7 +328,7 @@ def fit_logits(
     offset = safe_logit(chance)
     every = np.zeros(variances.first[-1] + 1)
     for number in range(ROUNDS):
-        eta = every[variances.first[:-1, None] + codes].sum(axis=0) + every[-1]
+        eta = sum_levels(every, variances.first, codes)
         mu = expit(offset + eta)
         steep = np.maximum(mu * (1 - mu), FAR)
         working = eta + (happened - mu) / steep

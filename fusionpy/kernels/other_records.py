@@ -108,8 +108,10 @@ def by_refits(
 
     Parameters
     ----------
-    pooled, noise, M, refits, level
+    pooled, M, refits, level
         As for `without_noise`.
+    noise : (k,) float64
+        As there; where it is NaN, none is thought of.
     share : float
         Of the new variance in the result.
 
@@ -119,7 +121,8 @@ def by_refits(
 
     Notes
     -----
-    With `without_noise`'s names and k, :math:`T = U + f B`, :math:`f = rac{M - 1}{M} rac{R + 1}{R - 1}`,
+    With `without_noise`'s names and k, :math:`T = U + f B`,
+    :math:`f = \frac{M - 1}{M} \frac{R + 1}{R - 1}`,
     with :math:`k (T / (f B))^2` degrees of freedom.
 
     Examples
@@ -138,11 +141,21 @@ def by_refits(
         total = U + factor * B
         df = k * (total / (factor * B)) ** 2
         known = (B > 0) & np.isfinite(total)
+    return _blended(pooled, total, df, share, known, level)
+
+
+def _blended(
+    pooled: Combined, total: Array, df: Array, share: Array | float, known: NDArray[np.bool_], level: float
+) -> Combined:
+    """Give a new variance and its degrees of freedom a share in those of before, where they are known."""
+    U = pooled.within
+    with np.errstate(invalid="ignore", divide="ignore"):
         se = np.where(known, np.sqrt((1 - share) * pooled.se**2 + share * total), pooled.se)
-        df = np.where(known, 1 / ((1 - share) / pooled.df + share / df), pooled.df)
+        df = np.where(share == 1, df, 1 / ((1 - share) / pooled.df + share / df))
+        df = np.where(known, df, pooled.df)
         extra = np.clip(1 - U / se**2, 0.0, 1.0)
-        fmi = np.where(known, extra + (1 - extra) * 2 / (df + 3), pooled.fmi)
-    return Combined(pooled.est, U, B, se, df, margin_of_error(se, df, level), fmi)
+        fmi = np.where(known, extra + (1 - extra) * np.where(extra > 0, 2 / (df + 3), 0.0), pooled.fmi)
+    return Combined(pooled.est, U, pooled.between, se, df, margin_of_error(se, df, level), fmi)
 
 
 def _freedom(B: Array, E: Array, M: int, R: int) -> Array:
@@ -186,7 +199,6 @@ def without_noise(
         Of the new variance in the result, from 0 to 1, where noise is at least half of the variance between
         implicates; less where it is less, none from a fifth down; the rest is the old one. Missing: 1
         everywhere.
-
     at_least : float
         Part of U, see below, that the new variance is at least.
 
@@ -235,11 +247,5 @@ def without_noise(
         df = 4 + 2 * mean**2 / spread
         total = np.maximum(np.where(np.isinf(df), mean, mean * (df - 2) / df), at_least * U)
         known = (B > 0) & (own > 4) & (inside > 0) & np.isfinite(total) & ~np.isnan(E)
-        old = pooled.se**2
         s = 1.0 if share is None else share * np.clip((E / B - LITTLE) / (MUCH - LITTLE), 0.0, 1.0)
-        se = np.where(known, np.sqrt((1 - s) * old + s * total), pooled.se)
-        df = np.where(s == 1, df, 1 / ((1 - s) / pooled.df + s / df))
-        df = np.where(known, df, pooled.df)
-        extra = np.clip(1 - U / se**2, 0.0, 1.0)
-        fmi = np.where(known, extra + (1 - extra) * np.where(extra > 0, 2 / (df + 3), 0.0), pooled.fmi)
-    return Combined(pooled.est, U, B, se, df, margin_of_error(se, df, level), fmi)
+    return _blended(pooled, total, df, s, known, level)

@@ -49,10 +49,20 @@ class _Part:
     is_relative: bool = False  # a mean of amounts, none below 0, of which effects are shares
     least: float = 0.0  # that such a mean is taken to be
     share: float = 0.0  # of more than two classes, this one's
+    is_inflated: bool = False
 
     @property
     def is_logit(self) -> bool:
         return self.is_zero or self.level is not None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether donors' own values of the steps before are what is expected of them follows from.
+
+        Effects on means make up for the steps before, too. Those on chances, and on means of what is not
+        zero, cannot: chances of one who drew another fuel are not a little, but altogether off.
+        """
+        return self.is_logit or self.is_inflated
 
     def expected(self, expected: Expected, columns: NDArray[np.intp]) -> NDArray[np.float64]:
         """Take what is expected: a mean (of what is not zero), or a chance."""
@@ -100,39 +110,44 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
     design = design_of(model, donors)
     model = _having(model, design.effects, [])
     prepared = prepare_refits(model)  # once: effects change no tree and no pool
-    is_chained = any(set(step.predictors) & {v.name for v in model.schema.y} for step in model.steps)
+    parts = [part for step in model.steps for part in _parts(model, step, donors)]
+    # Whether that of any part depends on what donors said in the steps before.
+    drawn = {variable.name for variable in model.schema.y}
+    later = {v for step in model.steps if drawn & set(step.predictors) for v in step.variables}
+    later |= {rule.variable for rule in model.rules}
+    is_given = any(part.is_given and part.variable in later for part in parts)
 
     def expect(model: FusionModel, each: bool = False) -> _Expectations:
         how: dict[str, Any] = {"prepared": prepared, "areas": donors.area_codes, "each": each}
         in_the_end = expected_by_others(model, donors.x, seed, cores, **how)
-        if not is_chained:
+        if not is_given:
             return _Expectations(in_the_end, in_the_end)
-        return _Expectations(
-            in_the_end, expected_by_others(model, donors.x, seed, cores, true=donors.y, **how)
-        )
+        given = expected_by_others(model, donors.x, seed, cores, true=donors.y, **how)
+        return _Expectations(in_the_end, given)
 
     every = expect(model, each=True)
     known = np.flatnonzero(~np.isnan(every.in_the_end.average).any(axis=1))
     y, mine = donors.y[known], design.some(known)
-    parts = [part for step in model.steps for part in _parts(model, step, donors)]
-    first = [_Case.of(part, model, y, mine, every.of(part).some(known)) for part in parts]
-    pairs = [case.find_pairs() for case in first]
-    found = [case.fit(own) for case, own in zip(first, pairs, strict=True)]
+    old = every.some(known)
+    first = [_Case.of(part, model, y, mine, old.of(part)) for part in parts]
+    found = [case.fit() for case in first]
+    pairs = [case.find_pairs(one) for case, one in zip(first, found, strict=True)]
+    found = [case.fit(own) if own else one for case, own, one in zip(first, pairs, found, strict=True)]
     effects = [
         _first(part, one, _deviations(part, model, design.having(own), every.of(part), one))
         for part, own, one in zip(parts, pairs, found, strict=True)
     ]
     model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
-    again = expect(model)  # and now it is known what becomes of them in the end
-    second = [_Case.of(part, model, y, mine, again.of(part).some(known)) for part in parts]
+    new = expect(model).some(known)  # and now it is known what becomes of them in the end
+    second = [_Case.of(part, model, y, mine, new.of(part)) for part in parts]
     gains = [
-        _gain(part, model, mine.having(own), one, every.of(part).some(known), again.of(part).some(known))
+        _gain(part, model, mine.having(own), one, old.of(part), new.of(part))
         for part, own, one in zip(parts, pairs, found, strict=True)
     ]
     more = [case.fit(own) for case, own in zip(second, pairs, strict=True)]
     effects = [
-        _add(old, new, part.unit, gain)
-        for old, new, part, gain in zip(effects, more, parts, gains, strict=True)
+        _add(effect, one, part.unit, gain)
+        for effect, one, part, gain in zip(effects, more, parts, gains, strict=True)
     ]
     model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
     return model, expected_by_others(model, donors.x, seed, cores, prepared, areas=donors.area_codes)
@@ -154,13 +169,12 @@ class _Expectations:
     given: Expected
 
     def of(self, part: _Part) -> Expected:
-        """Choose by a part: effects on means make up for the steps before, too.
+        """Choose by a part."""
+        return self.given if part.is_given else self.in_the_end
 
-        Those on chances, and on means of what is not zero, cannot: chances of one who drew another fuel are
-        not a little, but altogether off.
-        """
-        of_all = not part.is_logit and part.variable not in self.given.chances
-        return self.in_the_end if of_all else self.given
+    def some(self, rows: NDArray[np.intp]) -> _Expectations:
+        """Take some of the donors."""
+        return _Expectations(self.in_the_end.some(rows), self.given.some(rows))
 
 
 def _gain(
@@ -222,12 +236,11 @@ def _parts(model: FusionModel, step: Step, donors: Donors) -> Iterator[_Part]:
         if not classes:
             values = _values(variable, model, donors.y)
             values = values[values != 0] if step.is_inflated else values
+            mean = _Part(f"{variable}_m", 0, variable, is_inflated=step.is_inflated)
             if _is_amount(values):
-                yield _Part(
-                    f"{variable}_m", 0, variable, is_relative=True, least=SLIGHT * float(values.mean())
-                )
+                yield replace(mean, is_relative=True, least=SLIGHT * float(values.mean()))
             else:
-                yield _Part(f"{variable}_m", 0, variable, unit=binary_exponent(values))
+                yield replace(mean, unit=binary_exponent(values))
         elif classes == 2:
             yield _Part(f"{variable}_m", 0, variable, level=1)
         else:
@@ -293,7 +306,7 @@ class _Case:
             return fit_normal(*levels, self.value, self.weight, design.n_areas)
         return fit_logits(*levels, self.value, self.chance, self.weight, design.n_areas)
 
-    def find_pairs(self) -> list[Pair]:
+    def find_pairs(self, found: Mixed) -> list[Pair]:
         """Find the predictors whose levels have effects together beyond each one's own: the surest pairs.
 
         Of chances none: what came true tells too little of so many cells.
@@ -301,7 +314,7 @@ class _Case:
         if self.chance is not None:
             return []
         design = self.design
-        left = left_of_normal(design.codes, design.sizes, self.value, self.weight, self.fit())
+        left = left_of_normal(design.codes, design.sizes, self.value, self.weight, found)
         places = list(combinations(range(len(design.coarse)), 2))
         sure = []
         for a, b in places:

@@ -140,10 +140,10 @@ def test_levels_without_donors_are_drawn_from_how_levels_differ(model):
     area = model.areas[0]
     keys = (np.array([area.key(f"s{i}") for i in range(400)], dtype=np.uint64), np.empty(0, dtype=np.uint64))
     effects = model.steps[0].effects
-    (start,) = [int(first) for place, first in shifts(model, 0, keys)[0].area_start if place == 0]
+    (start,) = [int(first) for place, first in shifts(model, 0, keys)[0].areas.start if place == 0]
     drawn = []
     for implicate in range(3):
-        tables = shifts(model, implicate, keys)[0].area_tables
+        tables = shifts(model, implicate, keys)[0].areas.rows
         drawn.append(tables[start + area.n_levels : start + area.n_levels + 400, 0])
     spread = effects.each[0].sds[len(effects.factors)]
     assert spread > 0.3

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from fusionpy.kernels.equations import Equations, find_firsts
-from fusionpy.kernels.mixed import OF_MEAN, fit_logits, fit_normal, project
+from fusionpy.kernels.mixed import fit_logits, fit_normal, project
 
 SIZES = [4, 3, 25]
 
@@ -110,7 +110,7 @@ def test_variances_of_areas_are_of_greatest_adjusted_likelihood(spreads):
 
     def height(logs):
         variances = np.exp(logs[:3])
-        powers = np.append(OF_MEAN * np.minimum(np.array(SIZES[:2]) / 8, 1), 2)  # of the likelihood's square
+        powers = np.append(0.5 * np.minimum(np.array(SIZES[:2]) / 8, 1), 2)  # of the likelihood's square
         return restricted_likelihood(one_hot(codes), value, variances, np.exp(logs[3])) - powers @ logs[:3]
 
     def restricted_likelihood(design, value, variances, noise):

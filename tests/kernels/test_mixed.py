@@ -11,7 +11,6 @@ from scipy.special import expit, logit
 
 from fusionpy.kernels.mixed import (
     FAR,
-    OF_MEAN,
     add_effects,
     fit_logits,
     fit_normal,
@@ -60,7 +59,7 @@ def test_variances_are_of_greatest_restricted_likelihood_times_a_power_of_themse
     design = one_hot(codes)
 
     def height(logs):
-        powers = OF_MEAN * np.minimum(np.array(SIZES) / 8, 1)  # of the square of the likelihood
+        powers = 0.5 * np.minimum(np.array(SIZES) / 8, 1)  # of the square of the likelihood
         return restricted_likelihood(design, value, np.exp(logs[:3]), np.exp(logs[3])) - powers @ logs[:3]
 
     best = minimize(height, np.log([0.5, 0.5, 0.5, 1.0]), method="Nelder-Mead", options={"xatol": 1e-4})

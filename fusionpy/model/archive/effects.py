@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fusionpy.engines.base import Target
 from fusionpy.model.archive.entries import ManifestEntry, damaged
 from fusionpy.model.archive.files import ArchiveFiles
-from fusionpy.model.archive.manifest import EffectsEntry
+from fusionpy.model.archive.manifest import EffectEntry, EffectsEntry
 from fusionpy.model.archive.places import Places
 from fusionpy.model.areas import Area
 from fusionpy.model.effects import MOST_CELLS, Effect, Effects, Factor, Pair
@@ -91,8 +91,8 @@ def read_effects_entry(
         share = each["share"].number(0, 1) if "share" in each.named() else 0.0
         if share and target.objective != "multiclass":
             raise damaged(f"{each.place} has a share, but is not of a class")
-        found.append((target, column, sds, is_relative, share, size, apart))
-    if not found or len({(target.name, column) for target, column, *_ in found}) < len(found):
+        found.append(EffectEntry(target, column, sds, is_relative, share, size, apart))
+    if not found or len({(each.target.name, each.column) for each in found}) < len(found):
         raise damaged(f"{entry.place} has no effects, or some of them twice")
     return EffectsEntry(blank, tuple(found))
 
@@ -126,7 +126,7 @@ def read_effects(
     names = [f"refit{b}" for b in range(n_refits)]
     table = packed.table(places.of_step(number, "effects"), ["column", "mean", *names])
     root = packed.table(places.of_step(number, "spreads"), ["root"])["root"].astype(np.float64)
-    sizes, n_apart = (np.array([each[place] for each in entry.each]) for place in (-2, -1))
+    sizes, n_apart = np.array([(each.size, each.apart) for each in entry.each]).T
     n_rest = sizes - n_apart
     triangles, oblongs = n_rest * (n_rest + 1) // 2, n_apart * n_rest + n_apart
     beside = np.empty(0)
@@ -140,7 +140,8 @@ def read_effects(
     refits = [np.split(table[name], at) for name in names]
     parts, others = np.split(root, np.cumsum(triangles)[:-1]), np.split(beside, np.cumsum(oblongs)[:-1])
     each = []
-    for place, (target, column, sds, is_relative, share, size, q) in enumerate(entry.each):
+    for place, told in enumerate(entry.each):
+        size, q = told.size, told.apart
         own = columns[place].astype(np.intp)
         # Kernels add them up without looking.
         ends = own[-1] == n_levels and own[-1 - q] == n_levels - q
@@ -150,17 +151,18 @@ def read_effects(
         lower[np.tril_indices(size - q)] = parts[place]
         ties, alone = np.split(others[place], [q * (size - q)])
         values = np.stack([mean[place], *(one[place] for one in refits)]).astype(np.float64)
-        most = MOST_EFFECT if target.objective == "regression" and not is_relative else MOST_LOGIT
+        is_in_its_unit = told.target.objective == "regression" and not told.is_relative
+        most = MOST_EFFECT if is_in_its_unit else MOST_LOGIT
         largest = max(np.abs(values).max(), np.abs(lower).max(), np.abs(alone).max(initial=0))
         if largest > most or np.abs(ties).max(initial=0) > MOST_TIE or (alone < 0).any():
             raise damaged(f"the effects of step {number + 1} are impossible")
         each.append(
             Effect(
-                target=target.name,
-                column=column,
-                sds=sds,
-                is_relative=is_relative,
-                share=share,
+                target=told.target.name,
+                column=told.column,
+                sds=told.sds,
+                is_relative=told.is_relative,
+                share=told.share,
                 columns=own,
                 mean=values[0],
                 root=lower,

@@ -48,6 +48,19 @@ class PoolsEntry:
 
 
 @dataclass(frozen=True)
+class EffectEntry:
+    """What it says of one effect: as `Effect` has it, with the number of levels, and how many are apart."""
+
+    target: Target
+    column: int
+    sds: NDArray[np.float64]
+    is_relative: bool
+    share: float
+    size: int
+    apart: int
+
+
+@dataclass(frozen=True)
 class EffectsEntry:
     """What the manifest says of a step's effects.
 
@@ -55,13 +68,11 @@ class EffectsEntry:
     ----------
     blank : Effects
         Whose tables are not read yet.
-    each : tuple of (Target, int, (f,) float64, bool, float, int, int)
-        Target, its class, standard deviations, whether they are shares, the class's share, the number of
-        effects, and how many of them are apart.
+    each : tuple of EffectEntry
     """
 
     blank: Effects
-    each: tuple[tuple[Target, int, NDArray[np.float64], bool, float, int, int], ...]
+    each: tuple[EffectEntry, ...]
 
 
 @dataclass(frozen=True)

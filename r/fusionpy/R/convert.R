@@ -70,9 +70,10 @@ model_path <- function(value) {
 
 # A model's path, or c("shrunk", path).
 rectifying <- function(value) {
-  if (!is.character(value) || length(value) != 2 || !identical(value[[1]], "shrunk")) return(path(value))
-  found <- path(value[[2]])
-  if (inherits(found, "wrong")) found else c("shrunk", unclass(found))
+  is_shrunk <- is.character(value) && length(value) == 2 && identical(value[[1]], "shrunk")
+  found <- path(if (is_shrunk) value[[2]] else value)
+  if (inherits(found, "wrong")) return(wrong("the path of a file, or c(\"shrunk\", path)"))
+  if (is_shrunk) c("shrunk", unclass(found)) else found
 }
 
 # LightGBM's parameters: of each one value, or several for a grid. Entries without a name get one, as in the original:
