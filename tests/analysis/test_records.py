@@ -186,6 +186,39 @@ def test_it_is_chosen_by_what_fuse_noted(model, fused):
     assert (some["se"] > full["se"] * (1 + 1e-9)).any()
 
 
+def noting(fused, **notes):
+    strange = fused.copy()
+    strange.attrs = {"fusionpy": {**fused.attrs["fusionpy"], **notes}}
+    return strange
+
+
+def test_with_effects_margins_may_be_below_those_of_complete_data(fused):
+    """Of as many recipients as donors, where all that differs is noise of draws: without effects not."""
+    drawn = fused.assign(kwh=np.random.default_rng(5).normal(size=len(fused)))
+    drawn.attrs = fused.attrs
+    x, both = ["mean(kwh)"], (False, True)
+    without, found = (analyze(noting(drawn, n_donors=N, effects=each), x) for each in both)
+    complete = analyze(
+        noting(drawn[: 2 * N].assign(M=np.repeat([1, 2], N), kwh=np.tile(drawn["kwh"][:N], 2))), x
+    )
+    assert (without["se"] > 0.97 * complete["se"]).all()
+    assert (found["se"] < 0.9 * without["se"]).all()
+    assert (found["se"] > 0.49 * without["se"]).all()  # a quarter of the variance at least
+
+
+def test_with_effects_refits_are_counted_where_recipients_are_many(fused):
+    plain = analyze(fused, pooling="barnard-rubin")
+    few, many, most = (analyze(noting(fused, n_donors=N // r, effects=True)) for r in (10, 20, 100))
+    assert_frame_equal(pd.DataFrame(few), pd.DataFrame(plain))
+    whole = (M - 1) / M * (REFITS + 1) / (REFITS - 1) / (1 + 1 / M)  # times Rubin's, of the variance between
+    assert (plain["se"] < many["se"]).all()
+    assert (many["se"] < most["se"]).all()
+    assert (most["se"] ** 2 < whole * plain["se"] ** 2).all()
+    assert (most["moe"] > plain["moe"]).all()
+    without = analyze(noting(fused, n_donors=N // 100, effects=False))
+    assert_frame_equal(pd.DataFrame(without), pd.DataFrame(plain))
+
+
 def test_ten_times_as_many_recipients_have_rubins_margins(model):
     many = pd.concat([RECIPIENT] * 5, ignore_index=True)
     fused = fusionpy.fuse(many, model, M=6, seed=1, quiet=True)

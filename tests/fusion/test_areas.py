@@ -154,9 +154,9 @@ def test_levels_without_donors_are_drawn_from_how_levels_differ(model):
     assert len(np.unique(drawn)) == 1200
     # Other levels beside it, or another place among them, change nothing.
     some = (keys[0][[7, 3]], keys[1])
-    few = shifts(model, 2, some)[0].area_tables[start + area.n_levels :][:2, 0]
+    few = shifts(model, 2, some)[0].areas.rows[start + area.n_levels :][:2, 0]
     assert few.tolist() == drawn[2][[7, 3]].tolist()
-    sure = shifts(model, 2, keys, certain=True)[0].area_tables[start + area.n_levels :][:400]
+    sure = shifts(model, 2, keys, certain=True)[0].areas.rows[start + area.n_levels :][:400]
     assert not sure.any()
 
 

@@ -96,6 +96,17 @@ def test_by_refits_few_refits_make_wide_margins():
     assert covered["rubin"] / 4000 < 0.88
 
 
+def test_by_refits_is_its_formula():
+    B, U, noise = 2.0, 0.7, 0.5
+    new = by_refits(pooled_of(B, U), np.array([noise]), M, refits=REFITS)
+    of_refits = (B - noise) / B
+    k = 1 / (of_refits**2 / 9 + (1 - of_refits**2) / 19)
+    between = 19 / 20 * 11 / 9 * B
+    assert_allclose(new.se**2, U + between)
+    assert_allclose(new.df, k * ((U + between) / between) ** 2)
+    assert_allclose(new.moe, margin_of_error(new.se, new.df, 0.9))
+
+
 def test_by_refits_leaves_what_it_cannot_know():
     pooled = pooled_of([0.5, 0.0, 3.0])
     new = by_refits(pooled, np.full(3, np.nan), M, refits=REFITS)
