@@ -202,7 +202,8 @@ def test_with_effects_margins_may_be_below_those_of_complete_data(fused):
         noting(drawn[: 2 * N].assign(M=np.repeat([1, 2], N), kwh=np.tile(drawn["kwh"][:N], 2))), x
     )
     assert (without["se"] > 0.97 * complete["se"]).all()
-    assert (found["se"] < 0.9 * without["se"]).all()
+    assert (found["se"] <= without["se"]).all()
+    assert (found["se"] < 0.9 * without["se"]).any()
     assert (found["se"] > 0.49 * without["se"]).all()  # a quarter of the variance at least
 
 
