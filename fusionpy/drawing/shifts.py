@@ -89,8 +89,11 @@ class _Tables:
 
     def add(self, codes: NDArray[Any], rows: NDArray[np.intp], columns: Sequence[int], out: Floats) -> None:
         """Add up the effects of some records' codes, of some columns."""
-        if len(self.start):
-            add_effects(codes, rows, np.ascontiguousarray(self.rows[:, columns]), self.start, out)
+        tables = np.ascontiguousarray(self.rows[:, columns])
+        each = np.split(tables.any(axis=1), self.start[1:, 1])
+        start = self.start[[own.any() for own in each][: len(self.start)]]
+        if len(start):
+            add_effects(codes, rows, tables, start, out)
 
 
 @dataclass(frozen=True)
@@ -129,11 +132,17 @@ class Shift:
         """
         if target not in self.places:
             return p
-        odds = p * np.exp(self._total(target, coded, rows))  # times 1 - p
-        new = odds / (odds + 1 - p)
+        mine = p[:, 1:] if p.shape[1] == 2 else p
+        odds = self._total(target, coded, rows)
+        np.exp(odds, out=odds)
+        odds *= mine  # times 1 - p
+        whole = odds + 1
+        whole -= mine
+        odds /= whole
         if p.shape[1] == 2:
-            return np.stack([1 - new[:, 1], new[:, 1]], axis=1)
-        return np.asarray(new / new.sum(axis=1, keepdims=True))
+            return np.hstack([1 - odds, odds])
+        odds /= odds.sum(axis=1, keepdims=True)
+        return odds
 
     def expectations(
         self,
@@ -172,7 +181,7 @@ class Shift:
             levels = np.stack([reading.levels(codes, wanted) for reading in self.readings])
             self.factors.add(levels, each, columns, out)
         for pair, one, other, tables in self.pairs:
-            if tables.rows[:, columns].any():
+            if tables.rows[:, columns].any():  # finding levels takes longer than adding effects
                 levels = pair.levels(one.levels(codes, wanted), other.levels(codes, wanted))
                 tables.add(levels[None], each, columns, out)
         self.areas.add(areas, wanted, columns, out)

@@ -328,7 +328,8 @@ def fit_logits(
     offset = safe_logit(chance)
     every = np.zeros(variances.first[-1] + 1)
     for number in range(ROUNDS):
-        eta = sum_levels(every, variances.first, codes)
+        alive = np.flatnonzero(variances.values)  # the others' effects are 0
+        eta = sum_levels(every, np.append(variances.first[alive], -1), codes[alive])
         mu = expit(offset + eta)
         steep = np.maximum(mu * (1 - mu), FAR)
         working = eta + (happened - mu) / steep

@@ -275,14 +275,14 @@ def _learn(
 def _with_donors(model: FusionModel, donors: Donors, seed: int, cores: int, keep_donors: bool) -> FusionModel:
     """Learn what models have wrong of the donors that they did not see: effects, and what is kept of them."""
     options = model.options
+    expected = None
     if options.effects:
-        model, expected = learn_effects(model, donors, seed, cores)
+        model, expected = learn_effects(model, donors, seed, cores, keep_donors)
     elif keep_donors and options.refits and options.crossfit:
         expected = expected_by_others(model, donors.x, seed, cores)
-    else:
+    if expected is None:
         return model
-    known = Known(donors.x, donors.y, expected.average) if keep_donors else None
-    return replace(model, known=known)
+    return replace(model, known=Known(donors.x, donors.y, expected.average))
 
 
 def _write(model: FusionModel, target: Path) -> None:

@@ -92,7 +92,9 @@ class _Part:
         return value / mean, weight * (mean / self.least)
 
 
-def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> tuple[FusionModel, Expected]:
+def learn_effects(
+    model: FusionModel, donors: Donors, seed: int, cores: int, is_told: bool = True
+) -> tuple[FusionModel, Expected | None]:
     """Learn the effects of all steps from what fusing each donor would give on average.
 
     Parameters
@@ -101,11 +103,13 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
         With refits.
     donors : Donors
     seed, cores : int
+    is_told : bool
+        Whether what is expected of the donors with the effects is wanted, too.
 
     Returns
     -------
-    FusionModel, Expected
-        With effects, and what is expected of the donors with them.
+    FusionModel, Expected or None
+        With effects, and what is expected of the donors.
     """
     design = design_of(model, donors)
     model = _having(model, design.effects, [])
@@ -150,6 +154,8 @@ def learn_effects(model: FusionModel, donors: Donors, seed: int, cores: int) -> 
         for effect, one, part, gain in zip(effects, more, parts, gains, strict=True)
     ]
     model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
+    if not is_told:
+        return model, None
     return model, expected_by_others(model, donors.x, seed, cores, prepared, areas=donors.area_codes)
 
 
