@@ -115,21 +115,13 @@ def learn_effects(
     model = _having(model, design.effects, [])
     prepared = prepare_refits(model)  # once: effects change no tree and no pool
     parts = [part for step in model.steps for part in _parts(model, step, donors)]
-    # Whether that of any part depends on what donors said in the steps before.
-    drawn = {variable.name for variable in model.schema.y}
-    later = {v for step in model.steps if drawn & set(step.predictors) for v in step.variables}
-    later |= {rule.variable for rule in model.rules}
-    is_given = any(part.is_given and part.variable in later for part in parts)
-
-    def expect(model: FusionModel, each: bool = False) -> _Expectations:
-        how: dict[str, Any] = {"prepared": prepared, "areas": donors.area_codes, "each": each}
-        in_the_end = expected_by_others(model, donors.x, seed, cores, **how)
-        if not is_given:
-            return _Expectations(in_the_end, in_the_end)
-        given = expected_by_others(model, donors.x, seed, cores, true=donors.y, **how)
-        return _Expectations(in_the_end, given)
-
-    every = expect(model, each=True)
+    how: dict[str, Any] = {
+        "seed": seed,
+        "cores": cores,
+        "prepared": prepared,
+        "is_given": _is_given(model, parts),
+    }
+    every = _Expectations.of_donors(model, donors, each=True, **how)
     known = np.flatnonzero(~np.isnan(every.in_the_end.average).any(axis=1))
     y, mine = donors.y[known], design.some(known)
     old = every.some(known)
@@ -142,7 +134,8 @@ def learn_effects(
         for part, own, one in zip(parts, pairs, found, strict=True)
     ]
     model = _having(model, design.effects, list(zip(effects, pairs, strict=True)))
-    new = expect(model).some(known)  # and now it is known what becomes of them in the end
+    # And now it is known what becomes of them in the end.
+    new = _Expectations.of_donors(model, donors, **how).some(known)
     second = [_Case.of(part, model, y, mine, new.of(part)) for part in parts]
     gains = [
         _gain(part, model, mine.having(own), one, old.of(part), new.of(part))
@@ -159,6 +152,14 @@ def learn_effects(
     return model, expected_by_others(model, donors.x, seed, cores, prepared, areas=donors.area_codes)
 
 
+def _is_given(model: FusionModel, parts: Sequence[_Part]) -> bool:
+    """Tell whether what is expected of any part depends on what donors said in the steps before."""
+    drawn = {variable.name for variable in model.schema.y}
+    later = {v for step in model.steps if drawn & set(step.predictors) for v in step.variables}
+    later |= {rule.variable for rule in model.rules}
+    return any(part.is_given and part.variable in later for part in parts)
+
+
 @dataclass(frozen=True)
 class _Expectations:
     """What is expected of the donors.
@@ -173,6 +174,17 @@ class _Expectations:
 
     in_the_end: Expected
     given: Expected
+
+    @classmethod
+    def of_donors(
+        cls, model: FusionModel, donors: Donors, is_given: bool, each: bool = False, **how: Any
+    ) -> _Expectations:
+        """Find both; the second only if it is another for any part."""
+        how |= {"areas": donors.area_codes, "each": each}
+        in_the_end = expected_by_others(model, donors.x, **how)
+        if not is_given:
+            return cls(in_the_end, in_the_end)
+        return cls(in_the_end, expected_by_others(model, donors.x, true=donors.y, **how))
 
     def of(self, part: _Part) -> Expected:
         """Choose by a part."""
