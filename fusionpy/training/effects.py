@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fusionpy.drawing.steps import expected_columns
 from fusionpy.kernels.interactions import chance_of_none, left_of_normal, sums_of
-from fusionpy.kernels.magnitudes import binary_exponent
 from fusionpy.kernels.mixed import (
     FAR,
     Mixed,
@@ -21,75 +20,18 @@ from fusionpy.kernels.mixed import (
     lower_root,
     project,
 )
-from fusionpy.model import FusionModel, Step
+from fusionpy.model import FusionModel
 from fusionpy.model.effects import MOST_CELLS, Effect, Effects, Pair
 from fusionpy.training.donors import Donors
 from fusionpy.training.levels import Design, design_of
 from fusionpy.training.out_of_fold import Expected, expected_by_others, prepare_refits
+from fusionpy.training.parts import Part, list_parts, values_of
 
 __all__ = ["learn_effects"]
 
 MOST_PAIRS = 3  # of a model, the surest
 UNSURE = 1.0  # pairs of a model that are taken without need, on average
-SKEWED = 0.4  # skewness from which on effects on a variable that is never negative are shares of its mean
-SLIGHT = 0.01  # share of the overall mean that a mean is taken to be at least
 LEAST_GAIN, MOST_GAIN = 0.7, 3.0  # of what is expected in the end, by a change of what models expect
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What an effect is on: one model of a step, and of its classes one."""
-
-    target: str
-    column: int
-    variable: str
-    is_zero: bool = False
-    level: int | None = None  # class whose chance it is
-    unit: int = 0  # power of 2 in which effects on a mean are fitted: squares neither vanish nor overflow
-    is_relative: bool = False  # a mean of amounts, none below 0, of which effects are shares
-    least: float = 0.0  # that such a mean is taken to be
-    share: float = 0.0  # of more than two classes, this one's
-    is_inflated: bool = False
-
-    @property
-    def is_logit(self) -> bool:
-        return self.is_zero or self.level is not None
-
-    @property
-    def is_given(self) -> bool:
-        """Whether donors' own values of the steps before are what is expected of them follows from.
-
-        Effects on means make up for the steps before, too. Those on chances, and on means of what is not
-        zero, cannot: chances of one who drew another fuel are not a little, but altogether off.
-        """
-        return self.is_logit or self.is_inflated
-
-    def expected(self, expected: Expected, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Take what is expected: a mean (of what is not zero), or a chance."""
-        if self.is_zero:
-            return 1 - expected.chances[self.variable]
-        found = expected.average[:, columns[self.level or 0]]
-        if self.variable in expected.chances:
-            return found / np.maximum(expected.chances[self.variable], FAR)
-        return found
-
-    def told(self, expected: Expected) -> NDArray[np.bool_]:
-        """Tell the donors of whom the mean is known: not where a zero is all that is expected."""
-        if self.is_logit or self.variable not in expected.chances:
-            return np.full(len(expected.average), True)
-        return np.asarray(expected.chances[self.variable] > FAR)
-
-    def scaled(
-        self, value: NDArray[np.float64], mean: NDArray[np.float64], weight: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bring what is off a mean to the scale of the effects, and weights to their precision there.
-
-        Of amounts variances are taken to be in proportion to means, so that levels' means come out right.
-        """
-        if not self.is_relative:
-            return np.ldexp(value, -self.unit), weight
-        mean = np.maximum(mean, self.least)
-        return value / mean, weight * (mean / self.least)
 
 
 def learn_effects(
@@ -114,7 +56,7 @@ def learn_effects(
     design = design_of(model, donors)
     model = _having(model, design.effects, [])
     prepared = prepare_refits(model)  # once: effects change no tree and no pool
-    parts = [part for step in model.steps for part in _parts(model, step, donors)]
+    parts = [part for step in model.steps for part in list_parts(model, step, donors)]
     how: dict[str, Any] = {
         "seed": seed,
         "cores": cores,
@@ -152,7 +94,7 @@ def learn_effects(
     return model, expected_by_others(model, donors.x, seed, cores, prepared, areas=donors.area_codes)
 
 
-def _is_given(model: FusionModel, parts: Sequence[_Part]) -> bool:
+def _is_given(model: FusionModel, parts: Sequence[Part]) -> bool:
     """Tell whether what is expected of any part depends on what donors said in the steps before."""
     drawn = {variable.name for variable in model.schema.y}
     later = {v for step in model.steps if drawn & set(step.predictors) for v in step.variables}
@@ -186,7 +128,7 @@ class _Expectations:
             return cls(in_the_end, in_the_end)
         return cls(in_the_end, expected_by_others(model, donors.x, true=donors.y, **how))
 
-    def of(self, part: _Part) -> Expected:
+    def of(self, part: Part) -> Expected:
         """Choose by a part."""
         return self.given if part.is_given else self.in_the_end
 
@@ -196,7 +138,7 @@ class _Expectations:
 
 
 def _gain(
-    part: _Part, model: FusionModel, design: Design, found: Mixed, before: Expected, after: Expected
+    part: Part, model: FusionModel, design: Design, found: Mixed, before: Expected, after: Expected
 ) -> float:
     """Tell by how much a mean moves in the end where what is expected beforehand moves by 1.
 
@@ -245,43 +187,6 @@ def _placed(effect: Effect, own: Effects, every: Effects) -> Effect:
     return replace(effect, columns=np.append(columns, firsts[-1]), sds=sds)
 
 
-def _parts(model: FusionModel, step: Step, donors: Donors) -> Iterator[_Part]:
-    """List what a step's effects are on."""
-    for variable in step.variables:
-        classes = model.schema[variable].n_classes
-        if step.is_inflated:
-            yield _Part(f"{variable}_z", 0, variable, is_zero=True)
-        if not classes:
-            values = _values(variable, model, donors.y)
-            values = values[values != 0] if step.is_inflated else values
-            mean = _Part(f"{variable}_m", 0, variable, is_inflated=step.is_inflated)
-            if _is_amount(values):
-                yield replace(mean, is_relative=True, least=SLIGHT * float(values.mean()))
-            else:
-                yield replace(mean, unit=binary_exponent(values))
-        elif classes == 2:
-            yield _Part(f"{variable}_m", 0, variable, level=1)
-        else:
-            values = _values(variable, model, donors.y)
-            for level in range(classes):
-                share = float(np.average(values == level, weights=donors.weight))
-                yield _Part(f"{variable}_m", level, variable, level=level, share=share)
-
-
-def _values(variable: str, model: FusionModel, y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the donors' values of a variable."""
-    return y[:, [each.name for each in model.schema.y].index(variable)]
-
-
-def _is_amount(values: NDArray[np.float64]) -> bool:
-    """Tell amounts, of which groups differ in shares rather than by so much: none below 0, and skewed."""
-    if not len(values) or values.min() < 0 or values.min() == values.max():
-        return False
-    apart = np.ldexp(values, -binary_exponent(values))
-    apart -= apart.mean()
-    return bool((apart**3).mean() > SKEWED * (apart**2).mean() ** 1.5)
-
-
 @dataclass(frozen=True)
 class _Case:
     """What the effects on one model are learned from.
@@ -304,10 +209,10 @@ class _Case:
 
     @classmethod
     def of(
-        cls, part: _Part, model: FusionModel, y: NDArray[np.float64], design: Design, expected: Expected
+        cls, part: Part, model: FusionModel, y: NDArray[np.float64], design: Design, expected: Expected
     ) -> _Case:
         """Find what is off."""
-        values = _values(part.variable, model, y)
+        values = values_of(part.variable, model, y)
         thought = part.expected(expected, expected_columns(model)[part.variable])
         if part.is_logit:
             return cls(design, values == (0 if part.is_zero else part.level), design.weight, thought)
@@ -346,7 +251,7 @@ class _Case:
 
 
 def _deviations(
-    part: _Part, model: FusionModel, design: Design, every: Expected, found: Mixed
+    part: Part, model: FusionModel, design: Design, every: Expected, found: Mixed
 ) -> NDArray[np.float64]:
     """Find by how much each refit's expectations of the levels are off those of all refits."""
     columns = expected_columns(model)[part.variable]
@@ -364,7 +269,7 @@ def _deviations(
     return np.stack(out)
 
 
-def _first(part: _Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
+def _first(part: Part, found: Mixed, refits: NDArray[np.float64]) -> Effect:
     return Effect(
         target=part.target,
         column=part.column,
